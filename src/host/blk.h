@@ -1,0 +1,68 @@
+/*
+ * A block back-end: requests with scatter lists against an image. Formats stack: raw on a file,
+ * copy-on-write overlay (-snapshot) on raw. Requests are served by worker threads and complete on
+ * the machine's thread through the door (DOOR_BLK); in a deterministic machine they complete at a
+ * fixed guest time instead (the machine waits for the host then), so that runs repeat exactly.
+ *
+ * Order: a request that overlaps an earlier one in flight is started after it; BLK_FLUSH starts
+ * after all earlier writes and ends when they are on the disk (fdatasync).
+ */
+#ifndef VITRINE_HOST_BLK_H
+#define VITRINE_HOST_BLK_H
+
+#include "core/door.h"
+#include "core/error.h"
+#include "core/event.h"
+#include "core/log.h"
+#include "host/loop.h"
+#include <sys/uio.h>
+
+#define BLK_SECTOR 512
+
+enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH };
+
+struct blk_request {
+    enum blk_op op;
+    uint64_t offset_bytes; /* multiple of 512 */
+    struct iovec *iov;     /* host memory that stays valid until done() */
+    unsigned iov_len;
+    void (*done)(struct blk_request *req); /* on the machine's thread */
+    void *opaque;
+    int status; /* 0 or an errno value, set before done() */
+    void *priv; /* the block layer's own */
+};
+
+struct blk {
+    uint64_t size_bytes; /* multiple of 512, rounded up (the tail reads as zeros) */
+    bool readonly;
+    const char *path;
+    void *priv; /* the block layer's own */
+};
+
+struct blk_options {
+    const char *path;
+    const char *format; /* "raw" or NULL (raw, said once as QEMU does if probing would be needed) */
+    bool readonly;
+    bool snapshot; /* writes go to a temporary overlay and are forgotten */
+};
+
+/* Everything a back-end needs from its machine. */
+struct blk_host {
+    struct host_loop *loop;
+    struct event_queue *events;
+    struct door *door;
+    struct log *log;
+};
+
+struct blk *blk_open(const struct blk_options *opt, const struct blk_host *host, struct error *err);
+struct blk *blk_mem_create(uint64_t size_bytes, const struct blk_host *host); /* for tests */
+
+/* Takes req until done() is called; done() is never called from within blk_submit(). */
+void blk_submit(struct blk *blk, struct blk_request *req);
+
+/* Waits for all requests in flight (their done() runs). For reset, stop and exit. */
+void blk_drain(struct blk *blk);
+/* Drains, flushes and closes. False: the last flush failed (err says so). */
+bool blk_close(struct blk *blk, struct error *err);
+
+#endif

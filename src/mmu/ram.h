@@ -1,0 +1,68 @@
+/*
+ * Host memory behind everything that can be read without calling a device: guest RAM, ROM images
+ * and video memory. All of it sits in one reservation of one memfd, mapped once and lazily, so that
+ * a page of it is named by one number, its ram_t (byte offset in the reservation). Decoded code,
+ * dirty logs and later the translator are keyed by that, so A20, PAM and SMRAM remappings never
+ * confuse them.
+ */
+#ifndef VITRINE_MMU_RAM_H
+#define VITRINE_MMU_RAM_H
+
+#include "core/error.h"
+#include "core/types.h"
+
+typedef uint64_t ram_t; /* byte offset into struct ram */
+#define RAM_NONE UINT64_MAX
+
+/* Flags per page; a page with any of RAM_TRACED never gets a writable TLB line. */
+enum {
+    RAM_CODE = BIT(0),  /* decoded blocks came from it */
+    RAM_TABLE = BIT(1), /* shadow entries came from it (the translator's issue) */
+    RAM_WATCH = BIT(2), /* a watchpoint lies on it */
+    RAM_LOG = BIT(3),   /* writes are to be logged in RAM_DIRTY */
+    RAM_DIRTY = BIT(4), /* written since ram_log_start/ram_log_take */
+    RAM_TRACED = RAM_CODE | RAM_TABLE | RAM_WATCH | RAM_LOG,
+};
+
+struct ram {
+    uint8_t *host;       /* start of the reservation */
+    uint64_t size_bytes; /* length of the reservation */
+    uint64_t used_bytes; /* handed out so far */
+    uint8_t *page_flags; /* one byte a page */
+    int memfd;
+    /* Write tags of [start, start+len) must be re-read: flags were set. Given by the CPU; may be NULL. */
+    void (*flags_set)(void *opaque, ram_t start, uint64_t len);
+    /* Something other than a CPU store (DMA, debugger, loader) changed traced bytes. May be NULL. */
+    void (*traced_write)(void *opaque, ram_t start, uint64_t len);
+    void *opaque;
+};
+
+/* Reserves max_bytes (page multiple) of address space; nothing is committed until touched. */
+bool ram_create(struct ram *ram, uint64_t max_bytes, struct error *err);
+void ram_destroy(struct ram *ram);
+
+/* Takes the next size_bytes (rounded up to pages; 2-MiB aligned when that large). RAM_NONE if full. */
+ram_t ram_alloc(struct ram *ram, uint64_t size_bytes);
+
+static inline uint8_t *ram_host(const struct ram *ram, ram_t at)
+{
+    return ram->host + at;
+}
+static inline uint8_t ram_flags(const struct ram *ram, ram_t at)
+{
+    return ram->page_flags[at >> PAGE_SHIFT];
+}
+
+/* Sets or clears flags on the page of at, telling flags_set when a traced flag came up. */
+void ram_set_flags(struct ram *ram, ram_t at, uint8_t flags);
+void ram_clear_flags(struct ram *ram, ram_t at, uint8_t flags);
+
+/* A non-CPU write to [at, at+len) happened: marks logged pages dirty, tells traced_write. */
+void ram_note_write(struct ram *ram, ram_t at, uint64_t len);
+
+/* Dirty log, for displays and snapshots. take: true if [at, at+len) was written since the last take. */
+void ram_log_start(struct ram *ram, ram_t at, uint64_t len);
+void ram_log_stop(struct ram *ram, ram_t at, uint64_t len);
+bool ram_log_take(struct ram *ram, ram_t at, uint64_t len);
+
+#endif
