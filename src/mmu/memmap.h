@@ -53,6 +53,7 @@ struct memmap {
     struct mem_region *regions;
     struct mem_range *view[2]; /* [0] reads, [1] writes; sorted, gapless over 0..2^52 */
     size_t view_len[2];
+    size_t view_hint[2]; /* where memmap_find found the last piece */
     gpa_t a20_mask; /* ANDed with every CPU address; ~0 or ~1 MiB */
     unsigned batch; /* >0: views are rebuilt at the last memmap_end */
     bool stale;

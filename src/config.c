@@ -1,0 +1,289 @@
+/* See config.h. */
+#include "config.h"
+
+#include "core/log.h"
+#include "core/words.h"
+#include <stdlib.h>
+
+#define RAM_MIN_BYTES (1 * MiB)
+#define RAM_MAX_BYTES (1 * TiB) /* 40 physical address bits, what the board's map is laid out for */
+#define RAM_UNIT      (8 * KiB)
+
+void vm_config_init(struct vm_config *cfg)
+{
+    *cfg = (struct vm_config){
+        .ram_bytes = 128 * MiB,
+        .smp = 1,
+        .boot_menu_ms = -1,
+        .boot_fail_ms = -1,
+        .debugcon_port = 0xE9,
+    };
+}
+
+static void free_strings(char **s, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        free(s[i]);
+}
+
+void vm_config_free(struct vm_config *cfg)
+{
+    char *plain[] = {
+        cfg->name,   cfg->process_name, cfg->cpu,        cfg->machine, cfg->bios,
+        cfg->vga,    cfg->kernel,       cfg->initrd,     cfg->append,  cfg->boot_order,
+        cfg->monitor, cfg->mux_monitor,  cfg->debugcon,   cfg->gdb,     cfg->log_file,
+        cfg->pidfile,
+    };
+    free_strings(plain, ARRAY_SIZE(plain));
+    free_strings(cfg->data_dir, cfg->data_dirs);
+    free_strings(cfg->serial, cfg->serials);
+    for (unsigned i = 0; i < cfg->drives; i++) {
+        free(cfg->drive[i].file);
+        free(cfg->drive[i].format);
+        free(cfg->drive[i].id);
+    }
+    for (unsigned i = 0; i < cfg->devices; i++) {
+        free(cfg->device[i].name);
+        free_strings(cfg->device[i].key, cfg->device[i].count);
+        free_strings(cfg->device[i].value, cfg->device[i].count);
+    }
+    for (unsigned i = 0; i < cfg->fw_cfgs; i++) {
+        free(cfg->fw_cfg[i].name);
+        free(cfg->fw_cfg[i].file);
+        free(cfg->fw_cfg[i].string);
+    }
+    *cfg = (struct vm_config){0};
+}
+
+static bool check_memory(struct vm_config *cfg, struct error *err)
+{
+    if (cfg->ram_bytes < RAM_MIN_BYTES)
+        return error_set(err, "-m: %llu bytes is too little, the firmware alone needs 1M",
+                         (unsigned long long)cfg->ram_bytes);
+    if (cfg->ram_bytes > RAM_MAX_BYTES)
+        return error_set(err, "-m: more than 1T does not fit the board's 40 address bits");
+    cfg->ram_bytes = (cfg->ram_bytes + RAM_UNIT - 1) / RAM_UNIT * RAM_UNIT;
+    return true;
+}
+
+static struct config_drive *find_drive(struct vm_config *cfg, const char *id)
+{
+    for (unsigned i = 0; i < cfg->drives; i++) {
+        if (cfg->drive[i].id && strcmp(cfg->drive[i].id, id) == 0)
+            return &cfg->drive[i];
+    }
+    return NULL;
+}
+
+static const char *device_get(const struct config_device *d, const char *key)
+{
+    for (unsigned i = 0; i < d->count; i++) {
+        if (strcmp(d->key[i], key) == 0)
+            return d->value[i];
+    }
+    return NULL;
+}
+
+/* Number of key in -device, or fallback when it is not given; the command line checked digits. */
+static uint64_t device_number(const struct config_device *d, const char *key, uint64_t fallback)
+{
+    uint64_t v = fallback;
+    const char *s = device_get(d, key);
+    if (s)
+        word_u64(s, &v);
+    return v;
+}
+
+static bool attach_ide(struct vm_config *cfg, const struct config_device *d, struct error *err)
+{
+    const char *id = device_get(d, "drive"), *bus = device_get(d, "bus");
+    if (!id)
+        return error_set(err, "-device %s: drive= is missing", d->name);
+    struct config_drive *drive = find_drive(cfg, id);
+    if (!drive)
+        return error_set(err, "-device %s: there is no -drive with id=%s", d->name, id);
+    if (drive->bus != DRIVE_NONE)
+        return error_set(err, "-device %s: drive %s is in use already, give it if=none", d->name,
+                         id);
+    drive->bus = DRIVE_IDE;
+    drive->bootindex = (int)device_number(d, "bootindex", (uint64_t)-1);
+    if (!bus && !device_get(d, "unit"))
+        return true; /* index stays -1: the next free one */
+    uint64_t unit = device_number(d, "unit", 0);
+    if (bus && strcmp(bus, "ide.0") != 0 && strcmp(bus, "ide.1") != 0)
+        return error_set(err, "-device %s: no bus %s, there are ide.0 and ide.1", d->name, bus);
+    if (unit > 1)
+        return error_set(err, "-device %s: unit=%llu, a channel has units 0 and 1", d->name,
+                         (unsigned long long)unit);
+    drive->index = (bus && bus[4] == '1' ? 2 : 0) + (int)unit;
+    return true;
+}
+
+static void drop_device(struct vm_config *cfg, unsigned n)
+{
+    struct config_device *d = &cfg->device[n];
+    free(d->name);
+    free_strings(d->key, d->count);
+    free_strings(d->value, d->count);
+    memmove(d, d + 1, (cfg->devices - n - 1) * sizeof *d);
+    cfg->devices--;
+}
+
+static bool attach_drives(struct vm_config *cfg, struct error *err)
+{
+    for (unsigned i = 0; i < cfg->devices;) {
+        if (strcmp(cfg->device[i].name, "ide-hd") != 0) {
+            i++;
+            continue;
+        }
+        if (!attach_ide(cfg, &cfg->device[i], err))
+            return false;
+        drop_device(cfg, i);
+    }
+    return true;
+}
+
+/* Drives with a place of their own first, then the others in the order they were given. */
+static bool place_drives(struct vm_config *cfg, struct error *err)
+{
+    const struct config_drive *at[CONFIG_MAX_IDE] = {0};
+    for (unsigned i = 0; i < cfg->drives; i++) {
+        struct config_drive *d = &cfg->drive[i];
+        if (d->bus != DRIVE_IDE || d->index < 0)
+            continue;
+        if (d->index >= CONFIG_MAX_IDE)
+            return error_set(err, "-drive file=%s: index=%d, but IDE has places 0 to 3", d->file,
+                             d->index);
+        if (at[d->index])
+            return error_set(err, "%s and %s are both to be hd%c; give one another index=",
+                             at[d->index]->file, d->file, 'a' + d->index);
+        at[d->index] = d;
+    }
+    for (unsigned i = 0, next = 0; i < cfg->drives; i++) {
+        struct config_drive *d = &cfg->drive[i];
+        if (d->bus != DRIVE_IDE || d->index >= 0)
+            continue;
+        while (next < CONFIG_MAX_IDE && at[next])
+            next++;
+        if (next == CONFIG_MAX_IDE)
+            return error_set(err, "%s: no place left, there are four IDE drives at most", d->file);
+        at[next] = d;
+        d->index = (int)next;
+    }
+    return true;
+}
+
+static bool check_drives(struct vm_config *cfg, struct error *err)
+{
+    for (unsigned i = 0; i < cfg->drives; i++) {
+        struct config_drive *d = &cfg->drive[i];
+        if (!d->file || !*d->file)
+            return error_set(err, "-drive: file= is missing");
+        for (unsigned j = 0; d->id && j < i; j++) {
+            if (cfg->drive[j].id && strcmp(cfg->drive[j].id, d->id) == 0)
+                return error_set(err, "-drive: id=%s is used twice", d->id);
+        }
+        d->snapshot |= cfg->snapshot;
+    }
+    return attach_drives(cfg, err) && place_drives(cfg, err);
+}
+
+static bool uses_stdio(const char *spec)
+{
+    return spec && (strcmp(spec, "stdio") == 0 || strcmp(spec, "mon:stdio") == 0);
+}
+
+/* The terminal has one reader; mon:stdio is how a serial port and the monitor share it. */
+static bool check_stdio(const struct vm_config *cfg, struct error *err)
+{
+    const char *user = NULL;
+    const struct {
+        const char *what, *spec;
+    } others[] = {
+        {"-monitor", cfg->monitor},
+        {"-debugcon", cfg->debugcon},
+        {"-gdb", cfg->gdb},
+    };
+    for (unsigned i = 0; i < cfg->serials; i++) {
+        if (!uses_stdio(cfg->serial[i]))
+            continue;
+        if (user)
+            return error_set(err, "two serial ports cannot both use stdio");
+        user = "-serial";
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        if (!uses_stdio(others[i].spec))
+            continue;
+        if (user)
+            return error_set(err, "%s and %s cannot both use stdio%s", user, others[i].what,
+                             i == 0 ? "; -serial mon:stdio lets them share it" : "");
+        user = others[i].what;
+    }
+    return true;
+}
+
+bool vm_config_check(struct vm_config *cfg, struct error *err)
+{
+    if (!cfg->kernel && (cfg->initrd || cfg->append))
+        return error_set(err, "%s does nothing without -kernel",
+                         cfg->initrd ? "-initrd" : "-append");
+    return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err);
+}
+
+const struct config_log_item config_log_items[] = {
+    {"int", LOG_INT, "interrupts and exceptions as they are delivered"},
+    {"cpu_reset", LOG_RESET, "CPU state at resets and triple faults"},
+    {"guest_errors", LOG_GUEST, "what the guest did that real hardware answers badly to"},
+    {"unimp", LOG_UNIMP, "use of what Vitrine does not have, each time"},
+    {"in_asm", LOG_ASM, "guest code as it is decoded"},
+    {"exec", LOG_EXEC, "each block of guest code as it is entered"},
+    {"nochain", 0, "nothing to do: every block shows in exec"},
+    {NULL, 0, NULL},
+};
+
+/* QEMU's others, so that they can be refused by name rather than as misspellings. */
+static bool is_qemu_item(const char *name)
+{
+    static const char *const items[] = {"out_asm", "op",   "op_opt", "op_ind", "cpu",    "fpu",
+                                        "mmu",     "pcall", "page",   "strace", "plugin", "vpu",
+                                        "all",     "tid"};
+    for (unsigned i = 0; i < ARRAY_SIZE(items); i++) {
+        if (strcmp(name, items[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool log_item(const char *name, uint32_t *mask, struct error *err)
+{
+    for (const struct config_log_item *item = config_log_items; item->name; item++) {
+        if (strcmp(name, item->name) == 0) {
+            *mask |= item->mask;
+            return true;
+        }
+    }
+    if (is_qemu_item(name) || strncmp(name, "trace:", 6) == 0)
+        return error_set(err, "%s is not logged here yet, see -d help", name);
+    const char *near = word_nearest(name, config_log_items, sizeof *config_log_items,
+                                    6 /* all but nochain */);
+    if (near)
+        return error_set(err, "unknown log item \"%s\", did you mean \"%s\"?", name, near);
+    return error_set(err, "unknown log item \"%s\", see -d help", name);
+}
+
+bool config_log_mask(const char *items, uint32_t *mask, struct error *err)
+{
+    char name[64];
+    *mask = 0;
+    while (*items) {
+        size_t len = strcspn(items, ",");
+        if (len >= sizeof name)
+            return error_set(err, "unknown log item \"%.20s...\"", items);
+        memcpy(name, items, len);
+        name[len] = '\0';
+        if (len && !log_item(name, mask, err))
+            return false;
+        items += len + (items[len] == ',');
+    }
+    return true;
+}

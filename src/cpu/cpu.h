@@ -1,0 +1,387 @@
+/*
+ * One virtual CPU: architectural state first, then what the engine keeps beside it.
+ *
+ * RIP is exact only between instructions (cpu->rip). While a block runs it is r[REG_PC] (RIP of the
+ * block's first byte) plus the instruction's offset; cpu_cur_rip() gives it after cpu->cur was set.
+ * The arithmetic flags are lazy (flags.h); cpu->eflags holds the others.
+ */
+#ifndef VITRINE_CPU_CPU_H
+#define VITRINE_CPU_CPU_H
+
+#include "core/device.h"
+#include "core/door.h"
+#include "core/event.h"
+#include "core/log.h"
+#include "core/types.h"
+#include "cpu/features.h"
+#include "cpu/fault.h"
+#include "mmu/iomap.h"
+#include "mmu/memmap.h"
+#include "mmu/tlb.h"
+#include "mmu/walk.h"
+#include <setjmp.h>
+
+struct block;
+struct insn;
+struct code_cache;
+
+/* General registers in encoding order, then two that only address computations name. */
+enum {
+    REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+    REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+    REG_ZERO, /* always 0: the absent base or index */
+    REG_PC,   /* RIP of the running block's start: base of RIP-relative operands */
+    REG_COUNT,
+};
+
+/* Segment registers in encoding order. SEG_FLAT: base 0, for operands that need no base. */
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_FLAT, SEG_LDTR, SEG_TR, SEG_COUNT };
+
+/* Hidden part of a segment register; attr as bits 40-55 of the descriptor without the limit. */
+struct segment {
+    uint64_t base;
+    uint32_t limit; /* in bytes, granularity applied */
+    uint16_t sel;
+    uint32_t attr;
+};
+enum {
+    ATTR_TYPE = 0xf,
+    ATTR_A = BIT(0),  /* accessed */
+    ATTR_RW = BIT(1), /* data: writable; code: readable */
+    ATTR_EC = BIT(2), /* data: expand-down; code: conforming */
+    ATTR_CODE = BIT(3),
+    ATTR_S = BIT(4), /* code or data, not system */
+    ATTR_DPL_SHIFT = 5,
+    ATTR_DPL = 3 << 5,
+    ATTR_P = BIT(7),
+    ATTR_AVL = BIT(12),
+    ATTR_L = BIT(13),
+    ATTR_DB = BIT(14),
+    ATTR_G = BIT(15),
+    ATTR_NULL = BIT(16), /* loaded with a null selector, or never usable */
+};
+
+struct table_reg { /* GDTR, IDTR */
+    uint64_t base;
+    uint16_t limit;
+};
+
+#define FLAG_CF   UINT32_C(0x00000001)
+#define FLAG_1    UINT32_C(0x00000002) /* always set */
+#define FLAG_PF   UINT32_C(0x00000004)
+#define FLAG_AF   UINT32_C(0x00000010)
+#define FLAG_ZF   UINT32_C(0x00000040)
+#define FLAG_SF   UINT32_C(0x00000080)
+#define FLAG_TF   UINT32_C(0x00000100)
+#define FLAG_IF   UINT32_C(0x00000200)
+#define FLAG_DF   UINT32_C(0x00000400)
+#define FLAG_OF   UINT32_C(0x00000800)
+#define FLAG_IOPL UINT32_C(0x00003000)
+#define FLAG_NT   UINT32_C(0x00004000)
+#define FLAG_RF   UINT32_C(0x00010000)
+#define FLAG_VM   UINT32_C(0x00020000)
+#define FLAG_AC   UINT32_C(0x00040000)
+#define FLAG_VIF  UINT32_C(0x00080000)
+#define FLAG_VIP  UINT32_C(0x00100000)
+#define FLAG_ID   UINT32_C(0x00200000)
+#define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define FLAG_IOPL_SHIFT 12
+
+#define CR0_PE UINT64_C(0x00000001)
+#define CR0_MP UINT64_C(0x00000002)
+#define CR0_EM UINT64_C(0x00000004)
+#define CR0_TS UINT64_C(0x00000008)
+#define CR0_ET UINT64_C(0x00000010)
+#define CR0_NE UINT64_C(0x00000020)
+#define CR0_WP UINT64_C(0x00010000)
+#define CR0_AM UINT64_C(0x00040000)
+#define CR0_NW UINT64_C(0x20000000)
+#define CR0_CD UINT64_C(0x40000000)
+#define CR0_PG UINT64_C(0x80000000)
+
+#define CR4_VME        BIT64(0)
+#define CR4_PVI        BIT64(1)
+#define CR4_TSD        BIT64(2)
+#define CR4_DE         BIT64(3)
+#define CR4_PSE        BIT64(4)
+#define CR4_PAE        BIT64(5)
+#define CR4_MCE        BIT64(6)
+#define CR4_PGE        BIT64(7)
+#define CR4_PCE        BIT64(8)
+#define CR4_OSFXSR     BIT64(9)
+#define CR4_OSXMMEXCPT BIT64(10)
+#define CR4_UMIP       BIT64(11)
+#define CR4_LA57       BIT64(12)
+#define CR4_FSGSBASE   BIT64(16)
+#define CR4_PCIDE      BIT64(17)
+#define CR4_OSXSAVE    BIT64(18)
+#define CR4_SMEP       BIT64(20)
+#define CR4_SMAP       BIT64(21)
+#define CR4_PKE        BIT64(22)
+
+#define EFER_SCE BIT64(0)
+#define EFER_LME BIT64(8)
+#define EFER_LMA BIT64(10)
+#define EFER_NXE BIT64(11)
+
+#define XCR0_X87 BIT64(0)
+#define XCR0_SSE BIT64(1)
+#define XCR0_AVX BIT64(2)
+
+/* A vector register, wide enough for AVX-512; lanes in memory order. */
+union vec {
+    uint8_t b[64];
+    uint16_t w[32];
+    uint32_t d[16];
+    uint64_t q[8];
+    int8_t sb[64];
+    int16_t sw[32];
+    int32_t sd[16];
+    int64_t sq[8];
+    float ps[16];
+    double pd[8];
+} __attribute__((aligned(64)));
+
+/* An x87 register (80-bit), whose mantissa an MMX register is. */
+union fpreg {
+    struct {
+        uint64_t mant;
+        uint16_t sexp; /* sign and biased exponent */
+    };
+    uint64_t mmx;
+    uint8_t bytes[16];
+} __attribute__((aligned(16)));
+
+struct fpu {
+    union fpreg r[8]; /* physical R0-R7; ST(i) is r[(top + i) & 7] */
+    uint16_t cw, sw;  /* sw includes TOP (bits 11-13) */
+    uint8_t used;     /* bit n: Rn is not empty (the abridged tag word of FXSAVE) */
+    uint16_t fop;
+    uint64_t fip, fdp;
+    uint16_t fcs, fds;
+};
+
+/* How instructions are decoded and addressed: part of every block's key. */
+enum {
+    MODE_CODE16 = 0,
+    MODE_CODE32 = 1,
+    MODE_CODE64 = 2,
+    MODE_CODE_MASK = 3,
+    MODE_SS32 = BIT(2),  /* SS.B: ESP, not SP (outside 64-bit mode) */
+    MODE_FLAT = BIT(3),  /* CS, DS, ES, SS: base 0, no limit, all rights: no checks to make */
+    MODE_PROT = BIT(4),  /* CR0.PE */
+    MODE_VM86 = BIT(5),
+    MODE_USER = BIT(6),  /* CPL 3 */
+    MODE_NO_X87 = BIT(7), /* CR0.EM or CR0.TS: x87 and MMX instructions fault (op_x87_off) */
+    MODE_NO_SSE = BIT(8), /* CR0.EM, CR0.TS or no CR4.OSFXSR: SSE instructions fault (op_sse_off) */
+};
+
+/* What may need the run loop's attention between two instructions. */
+enum {
+    EV_INTR = BIT(0), /* INTR line high */
+    EV_NMI = BIT(1),
+    EV_INIT = BIT(2),
+    EV_SIPI = BIT(3),
+    EV_STOP = BIT(4), /* the machine wants the thread back */
+};
+
+struct fault {
+    uint8_t vector;
+    bool has_error;
+    uint32_t error;
+    uint64_t cr2; /* #PF */
+    uint64_t dr6; /* #DB: bits to set */
+    enum fault_reason reason;
+};
+
+/* What the board gives the CPU. All run on the machine's thread. */
+struct cpu_hooks {
+    int (*intr_ack)(void *opaque); /* INTA: vector, or -1 when nothing is pending any more */
+    uint64_t (*apic_base)(void *opaque);
+    bool (*set_apic_base)(void *opaque, uint64_t value); /* false: #GP */
+    uint8_t (*cr8)(void *opaque);
+    void (*set_cr8)(void *opaque, uint8_t value);
+    void (*shutdown)(void *opaque);      /* triple fault */
+    void (*ferr)(void *opaque, int level); /* x87 error pin (CR0.NE = 0) */
+    bool (*x2apic_msr)(void *opaque, bool write, uint32_t msr, uint64_t *value); /* may be NULL */
+    /* A breakpoint, watchpoint or finished step of a debugger: stop the machine. */
+    void (*debug_stop)(void *opaque, int why, gla_t at);
+    void *opaque;
+};
+
+/* Debugger's own breakpoints and watchpoints (gdb stub, monitor), apart from the guest's DR0-3. */
+#define CPU_MAX_BREAKPOINTS 1024
+#define CPU_MAX_WATCHPOINTS 16
+struct cpu_watch {
+    gla_t at;
+    uint64_t len;
+    uint8_t kind; /* 1 write, 2 read, 3 either */
+};
+
+struct cpu {
+    /* --- hot: what every instruction touches --- */
+    uint64_t r[REG_COUNT];
+    uint64_t flag_z;   /* ZF = (flag_z == 0) */
+    uint64_t flag_sp;  /* SF = bit 63, PF = even parity of the low byte */
+    uint64_t flag_aux; /* CF = bit 63, OF = bit 63 ^ bit 62, AF = bit 3 (flags.h) */
+    int64_t budget;    /* instructions until icount_end, the running block already taken off */
+    struct block *block;
+    struct tlb *tlb_cur; /* for accesses at the current privilege */
+    const struct insn *cur; /* set before anything that may fault or ask for the time */
+    struct segment seg[SEG_COUNT];
+    uint32_t mode; /* MODE_*, from cpu_update_mode() */
+    uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation */
+    uint32_t eflags; /* without FLAGS_ARITH */
+    uint8_t cpl;
+    bool shadow;   /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
+    bool shadow_ss;
+    bool halted;
+    bool nmi_masked;
+    bool wait_sipi;
+
+    /* --- the rest of the architecture --- */
+    uint64_t rip;
+    uint64_t cr0, cr2, cr3, cr4;
+    uint64_t efer, xcr0;
+    uint64_t dr[4], dr6, dr7;
+    struct table_reg gdtr, idtr;
+    uint64_t pdpte[4];
+    uint64_t msr_star, msr_lstar, msr_cstar, msr_fmask, msr_kernel_gs_base;
+    uint64_t msr_sysenter_cs, msr_sysenter_esp, msr_sysenter_eip;
+    uint64_t msr_pat, msr_misc_enable, msr_tsc_aux, msr_debugctl, msr_spec_ctrl;
+    uint64_t msr_mtrr_def_type, msr_mtrr_fixed[11], msr_mtrr_var[16];
+    uint64_t msr_mcg_status, msr_mc[4 * 10], msr_xss;
+    int64_t tsc_offset;
+    uint32_t pkru;
+    uint32_t mxcsr;
+    struct fpu fpu;
+    union vec zmm[32];
+    uint64_t kmask[8];
+
+    /* --- engine --- */
+    uint32_t events; /* EV_* */
+    uint8_t sipi_vector;
+    uint64_t icount_end; /* instructions retired when budget reaches 0 */
+    struct fault fault;
+    unsigned fault_depth; /* delivering: 0 none, 1 first, 2 double */
+    bool in_unwind;
+    jmp_buf unwind; /* cpu_fault() comes back here */
+    struct tlb tlb[TLB_MODES];
+    struct walk_params walk;
+    struct code_cache *code;
+    struct block *link_from; /* the block that just ended, to be linked to the next one */
+    unsigned link_slot;
+    const struct insn *broken; /* instruction temporarily replaced by a break, and what it was */
+    const void *broken_fn;
+    const struct insn *unfused;
+    const void *unfused_fn;
+    bool break_next; /* stop behind the current instruction */
+
+    struct memmap *mem;
+    struct iomap *io;
+    struct event_queue *time;
+    struct door *door;
+    struct log *log;
+    struct cpu_hooks hooks;
+    struct cpu_features feat;
+    unsigned index; /* 0 = boot CPU */
+    uint8_t apic_id;
+    uint64_t tsc_hz;
+
+    unsigned breakpoints, watchpoints;
+    gla_t breakpoint[CPU_MAX_BREAKPOINTS]; /* sorted */
+    struct cpu_watch watch[CPU_MAX_WATCHPOINTS];
+    bool resume_over; /* do not stop at a breakpoint on the first instruction after a stop */
+
+    struct cpu_stats {
+        uint64_t blocks_decoded, insns_decoded, block_lookups, jump_cache_misses;
+        uint64_t tlb_misses[3]; /* by walk_access */
+        uint64_t walks, tlb_flushes, tlb_page_flushes;
+        uint64_t smc_writes, blocks_dropped, cache_flushes;
+        uint64_t mmio, port_io, interrupts, exceptions[32], halts;
+        uint64_t code_writes; /* stores to pages that hold code */
+    } stats;
+};
+
+struct cpu_config {
+    struct memmap *mem;
+    struct iomap *io;
+    struct event_queue *time;
+    struct door *door;
+    struct log *log;
+    struct cpu_hooks hooks;
+    const char *model; /* "max,+x,-y" */
+    unsigned index;
+    uint64_t tsc_hz;
+};
+
+struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err);
+void cpu_destroy(struct cpu *cpu);
+/* Power-on or INIT values, SDM 3A §9.1.1 "Processor State After Reset". */
+void cpu_reset(struct cpu *cpu, bool init);
+void cpu_state(struct cpu *cpu, struct state *s);
+void cpu_loaded(struct cpu *cpu); /* derives mode and caches after a load or a debugger's write */
+
+/*
+ * Runs until icount reaches the end set by cpu_set_end(), HLT with nothing pending, or cpu_kick().
+ * Returns with rip exact. Not re-entrant.
+ */
+void cpu_run(struct cpu *cpu);
+/* Runs exactly one instruction (with interrupts as usual); for debuggers. */
+void cpu_step(struct cpu *cpu);
+
+/* Instructions retired so far, exact also inside a device callback. */
+uint64_t cpu_icount(const struct cpu *cpu);
+void cpu_set_end(struct cpu *cpu, uint64_t icount);
+/* Makes cpu_run() look at events and return after the current instruction. Machine thread only. */
+void cpu_kick(struct cpu *cpu);
+
+/* Lines from the interrupt controllers (irq_line.set): INTR is a level, the others pulses. */
+void cpu_set_intr(void *opaque, unsigned pin, int level);
+void cpu_set_nmi(void *opaque, unsigned pin, int level);
+void cpu_set_init(void *opaque, unsigned pin, int level);
+void cpu_set_sipi(struct cpu *cpu, uint8_t vector);
+/* Would the CPU take an interrupt, NMI... now: is it worth leaving HLT? */
+bool cpu_has_work(const struct cpu *cpu);
+
+/* Current RIP: exact between instructions, and inside one once cpu->cur is set. */
+uint64_t cpu_cur_rip(const struct cpu *cpu);
+/* RFLAGS with the lazy flags worked out, and back (all bits, no checks). */
+uint64_t cpu_get_rflags(const struct cpu *cpu);
+void cpu_set_rflags(struct cpu *cpu, uint64_t v);
+
+/* To be called after CS, SS, CR0, CR4, EFER, EFLAGS.VM/AC or CPL changed. */
+void cpu_update_mode(struct cpu *cpu);
+/* All TLB lines and cross-page links are void. */
+void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
+void cpu_flush_page(struct cpu *cpu, gla_t lin);
+/* The physical map changed (memmap.changed). */
+void cpu_map_changed(void *opaque);
+
+static inline bool cpu_long(const struct cpu *cpu)
+{
+    return cpu->efer & EFER_LMA;
+}
+static inline bool cpu_code64(const struct cpu *cpu)
+{
+    return (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+}
+static inline bool cpu_prot(const struct cpu *cpu)
+{
+    return cpu->cr0 & CR0_PE;
+}
+static inline bool cpu_vm86(const struct cpu *cpu)
+{
+    return cpu->eflags & FLAG_VM;
+}
+static inline unsigned cpu_iopl(const struct cpu *cpu)
+{
+    return (cpu->eflags & FLAG_IOPL) >> FLAG_IOPL_SHIFT;
+}
+static inline bool cpu_canonical(const struct cpu *cpu, gla_t a)
+{
+    const unsigned n = cpu->cr4 & CR4_LA57 ? 57 : 48;
+    return (gla_t)sign_extend(a, n) == a;
+}
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * How handlers are written. A handler executes one instruction and goes on with the next one.
+ *
+ *   OP(name) { ... }   an ordinary instruction: the body runs with cpu and u, may fault, and falls
+ *                      through to the next instruction.
+ *   insn_fn            hot handlers are written out as functions that end in NEXT(cpu, u).
+ *
+ * In optimised builds NEXT is a sibling call, so a block runs without returning to the loop; in
+ * builds without sibling calls (-O0, sanitizers) it returns the next instruction to the loop in
+ * interp.c. NULL returns to the run loop, cpu->rip set (exec_end.h).
+ */
+#ifndef VITRINE_CPU_EXEC_H
+#define VITRINE_CPU_EXEC_H
+
+#include "cpu/access.h"
+#include "cpu/cpu.h"
+#include "cpu/decode.h"
+#include "cpu/flags.h"
+
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define NEXT(cpu, u) return (u)[1].fn((cpu), (u) + 1)
+#else
+#define NEXT(cpu, u) return (u) + 1
+#endif
+
+#define OP(name)                                                                                   \
+    static inline __attribute__((always_inline)) void name##_body(struct cpu *cpu,                 \
+                                                                  const struct insn *u);           \
+    const struct insn *name(struct cpu *cpu, const struct insn *u)                                 \
+    {                                                                                              \
+        cpu->cur = u;                                                                              \
+        name##_body(cpu, u);                                                                       \
+        NEXT(cpu, u);                                                                              \
+    }                                                                                              \
+    static inline __attribute__((always_inline)) void name##_body(                                 \
+        struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
+
+
+/* Byte registers: without REX, encodings 4-7 are AH, CH, DH, BH. */
+static inline uint8_t *reg8(struct cpu *cpu, unsigned n, bool rex)
+{
+    return !rex && n >= 4 && n < 8 ? (uint8_t *)&cpu->r[n - 4] + 1 : (uint8_t *)&cpu->r[n];
+}
+/* Writes a general register at operand size: 32-bit writes clear the upper half. */
+static inline void reg_write(struct cpu *cpu, unsigned n, uint64_t v, unsigned size)
+{
+    switch (size) {
+    case 2:
+        memcpy(&cpu->r[n], &v, 2);
+        break;
+    case 4:
+        cpu->r[n] = (uint32_t)v;
+        break;
+    default:
+        cpu->r[n] = v;
+        break;
+    }
+}
+static inline uint64_t size_mask(unsigned size)
+{
+    return ~UINT64_C(0) >> (64 - 8 * size);
+}
+
+#endif

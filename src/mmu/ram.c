@@ -1,0 +1,189 @@
+/*
+ * See ram.h. One memfd, mapped shared and without reservation, so that a guest of any size starts at
+ * once and costs what it touches. Memory is handed out from the front and never given back: parts
+ * that own some (guest RAM, ROM images, video memory) live as long as their machine.
+ *
+ * Left out: giving pages back to the host (ballooning), NUMA placement.
+ */
+#define _GNU_SOURCE
+#include "mmu/ram.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_BYTES (2 * MiB)
+
+static uint64_t round_up(uint64_t v, uint64_t to)
+{
+    return (v + to - 1) & ~(to - 1);
+}
+
+static void size_text(char *buf, size_t len, uint64_t bytes)
+{
+    if (bytes >= GiB)
+        snprintf(buf, len, "%.1f GiB", (double)bytes / (double)GiB);
+    else
+        snprintf(buf, len, "%.1f MiB", (double)bytes / (double)MiB);
+}
+
+static bool no_memory(const struct ram *ram, const char *what, struct error *err)
+{
+    char size[32];
+    size_text(size, sizeof size, ram->size_bytes);
+    return error_set(err,
+                     "too little host memory: %s for a guest of %s: %s; give a smaller -m or raise "
+                     "the limit (ulimit -v)",
+                     what, size, strerror(errno));
+}
+
+/* Address space for bytes at a multiple of HUGE_BYTES, so that huge pages can back all of it. */
+static uint8_t *reserve_aligned(uint64_t bytes)
+{
+    uint8_t *raw = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                        -1, 0);
+    if (raw == MAP_FAILED)
+        return NULL;
+    uint8_t *at = (uint8_t *)round_up((uint64_t)(uintptr_t)raw, HUGE_BYTES);
+    if (at != raw)
+        munmap(raw, (size_t)(at - raw));
+    uint8_t *end = raw + bytes + HUGE_BYTES;
+    if (at + bytes != end)
+        munmap(at + bytes, (size_t)(end - (at + bytes)));
+    return at;
+}
+
+bool ram_create(struct ram *ram, uint64_t max_bytes, struct error *err)
+{
+    *ram = (struct ram){.memfd = -1, .size_bytes = round_up(max_bytes, PAGE_SIZE)};
+    if (max_bytes == 0 || max_bytes > BIT64(46))
+        return errno = ENOMEM, no_memory(ram, "no address space", err);
+
+    ram->memfd = memfd_create("vitrine-ram", MFD_CLOEXEC);
+    if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)ram->size_bytes) < 0) {
+        no_memory(ram, "no memory file", err);
+        goto fail;
+    }
+    ram->host = reserve_aligned(ram->size_bytes);
+    if (!ram->host) {
+        no_memory(ram, "no address space", err);
+        goto fail;
+    }
+    if (mmap(ram->host, ram->size_bytes, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_NORESERVE | MAP_FIXED, ram->memfd, 0) == MAP_FAILED) {
+        no_memory(ram, "cannot map it", err);
+        goto fail;
+    }
+    /* Advice only: hosts without huge pages for shared memory run on, a little slower. */
+    madvise(ram->host, ram->size_bytes, MADV_HUGEPAGE);
+
+    void *flags = mmap(NULL, ram->size_bytes >> PAGE_SHIFT, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (flags == MAP_FAILED) {
+        no_memory(ram, "no room for page flags", err);
+        goto fail;
+    }
+    ram->page_flags = flags;
+    return true;
+
+fail:
+    ram_destroy(ram);
+    return false;
+}
+
+void ram_destroy(struct ram *ram)
+{
+    if (ram->page_flags)
+        munmap(ram->page_flags, ram->size_bytes >> PAGE_SHIFT);
+    if (ram->host)
+        munmap(ram->host, ram->size_bytes);
+    if (ram->memfd >= 0)
+        close(ram->memfd);
+    *ram = (struct ram){.memfd = -1};
+}
+
+ram_t ram_alloc(struct ram *ram, uint64_t size_bytes)
+{
+    assert(size_bytes > 0);
+    if (size_bytes > ram->size_bytes)
+        return RAM_NONE;
+    uint64_t size = round_up(size_bytes, PAGE_SIZE);
+    uint64_t at = round_up(ram->used_bytes, size >= HUGE_BYTES ? HUGE_BYTES : PAGE_SIZE);
+    if (at > ram->size_bytes || size > ram->size_bytes - at)
+        return RAM_NONE;
+    ram->used_bytes = at + size;
+    return at;
+}
+
+void ram_set_flags(struct ram *ram, ram_t at, uint8_t flags)
+{
+    uint8_t *page = &ram->page_flags[at >> PAGE_SHIFT];
+    /* A page that was traced already has no writable TLB line: nothing to take back. */
+    bool came_up = !(*page & RAM_TRACED) && (flags & RAM_TRACED);
+    *page |= flags;
+    if (came_up && ram->flags_set)
+        ram->flags_set(ram->opaque, at & PAGE_MASK, PAGE_SIZE);
+}
+
+void ram_clear_flags(struct ram *ram, ram_t at, uint8_t flags)
+{
+    ram->page_flags[at >> PAGE_SHIFT] &= (uint8_t)~flags;
+}
+
+void ram_note_write(struct ram *ram, ram_t at, uint64_t len)
+{
+    ram_t end = at + len;
+    while (at < end) {
+        ram_t next = MIN((at & PAGE_MASK) + PAGE_SIZE, end);
+        uint8_t *page = &ram->page_flags[at >> PAGE_SHIFT];
+        if (unlikely(*page & RAM_LOG))
+            *page |= RAM_DIRTY;
+        if (unlikely(*page & (RAM_TRACED & ~RAM_LOG)) && ram->traced_write)
+            ram->traced_write(ram->opaque, at, next - at);
+        at = next;
+    }
+}
+
+/* Sets flags on all pages of [at, at+len); flags_set hears of it once, not page by page. */
+static void set_flags_range(struct ram *ram, ram_t at, uint64_t len, uint8_t clear, uint8_t set)
+{
+    bool came_up = false;
+    for (ram_t p = at >> PAGE_SHIFT; p <= (at + len - 1) >> PAGE_SHIFT; p++) {
+        came_up |= !(ram->page_flags[p] & RAM_TRACED);
+        ram->page_flags[p] = (uint8_t)((ram->page_flags[p] & ~clear) | set);
+    }
+    if (came_up && (set & RAM_TRACED) && ram->flags_set)
+        ram->flags_set(ram->opaque, at, len);
+}
+
+void ram_log_start(struct ram *ram, ram_t at, uint64_t len)
+{
+    if (len)
+        set_flags_range(ram, at, len, RAM_DIRTY, RAM_LOG);
+}
+
+void ram_log_stop(struct ram *ram, ram_t at, uint64_t len)
+{
+    if (len)
+        set_flags_range(ram, at, len, RAM_LOG | RAM_DIRTY, 0);
+}
+
+/*
+ * A store to a logged page may clear RAM_LOG as it sets RAM_DIRTY, so that only the first store
+ * after each take is slow; hence RAM_LOG is set again here.
+ */
+bool ram_log_take(struct ram *ram, ram_t at, uint64_t len)
+{
+    bool dirty = false;
+    if (!len)
+        return false;
+    for (ram_t p = at >> PAGE_SHIFT; p <= (at + len - 1) >> PAGE_SHIFT; p++) {
+        if (!(ram->page_flags[p] & RAM_DIRTY))
+            continue;
+        dirty = true;
+        ram_clear_flags(ram, p << PAGE_SHIFT, RAM_DIRTY);
+        ram_set_flags(ram, p << PAGE_SHIFT, RAM_LOG);
+    }
+    return dirty;
+}

@@ -1,0 +1,53 @@
+/* See tlb.h. Filling is the CPU's (cpu/access.c), since it needs its paging state. */
+#include "mmu/tlb.h"
+
+static void empty(struct tlb_half *h, unsigned index)
+{
+    h->tag = tlb_empty_tag(index);
+    h->addend = 0;
+}
+
+void tlb_flush(struct tlb *tlb)
+{
+    if (!tlb->used)
+        return;
+    memset(tlb->line, 0, sizeof tlb->line);
+    empty(&tlb->line[0].rd, 0);
+    empty(&tlb->line[0].wr, 0);
+    tlb->used = false;
+    tlb->large = false;
+}
+
+void tlb_flush_page(struct tlb *tlb, gla_t lin)
+{
+    const unsigned i = tlb_index(lin);
+    empty(&tlb->line[i].rd, i);
+    empty(&tlb->line[i].wr, i);
+    if (!tlb->large)
+        return;
+    /* INVLPG drops a large page whole (SDM 3A §4.10.4.1), and our lines hold 4 KiB of it each. */
+    for (unsigned n = 0; n < TLB_LINES; n++) {
+        const unsigned shift = tlb->page_shift[n];
+        if (shift <= PAGE_SHIFT)
+            continue;
+        struct tlb_line *l = &tlb->line[n];
+        if (((l->rd.tag ^ lin) >> shift) == 0)
+            empty(&l->rd, n);
+        if (((l->wr.tag ^ lin) >> shift) == 0)
+            empty(&l->wr, n);
+    }
+}
+
+void tlb_drop_writes(struct tlb *tlb, const uint8_t *host, uint64_t len)
+{
+    if (!tlb->used)
+        return;
+    for (unsigned i = 0; i < TLB_LINES; i++) {
+        struct tlb_half *wr = &tlb->line[i].wr;
+        if (wr->tag == tlb_empty_tag(i))
+            continue;
+        const uint8_t *page = (const uint8_t *)(uintptr_t)(wr->tag + wr->addend);
+        if (page + PAGE_SIZE > host && page < host + len)
+            empty(wr, i);
+    }
+}

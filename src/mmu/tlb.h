@@ -1,0 +1,63 @@
+/*
+ * The soft TLB: per CPU and privilege mode, direct-mapped lines with a read and a write half of
+ * {tag, addend}. host address = linear address + addend.
+ *
+ * One compare covers page match and page crossing: for a line that holds the page of lin,
+ * lin ^ tag is the offset in the page, otherwise it is at least PAGE_SIZE; an access of n bytes
+ * hits when (lin ^ tag) <= PAGE_SIZE - n.
+ *
+ * A line that holds nothing has a tag whose own index is another line's, so that no address that
+ * is looked up there can match: page 0 for all lines but line 0, page 1 for line 0.
+ *
+ * The write half is valid only if D is set and the page is not RAM_TRACED (ram.h); everything
+ * else takes the slow path, which is how self-modifying code, watchpoints and dirty logging work.
+ */
+#ifndef VITRINE_MMU_TLB_H
+#define VITRINE_MMU_TLB_H
+
+#include "mmu/ram.h"
+
+#define TLB_BITS  10
+#define TLB_LINES (1u << TLB_BITS)
+
+/* Privilege modes with a table of their own. */
+enum {
+    TLB_USER,       /* CPL 3 */
+    TLB_KERNEL,     /* CPL 0-2, SMAP in force; also all implicit supervisor accesses */
+    TLB_KERNEL_AC,  /* CPL 0-2 with EFLAGS.AC set or without SMAP */
+    TLB_MODES,
+};
+
+struct tlb_half {
+    uint64_t tag;
+    uint64_t addend;
+};
+struct tlb_line {
+    struct tlb_half rd, wr;
+};
+struct tlb {
+    struct tlb_line line[TLB_LINES];
+    uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
+    bool used;                     /* something was filled since the last flush */
+    bool large;                    /* ... from a page above 4 KiB */
+};
+
+static inline unsigned tlb_index(gla_t lin)
+{
+    return ((lin >> PAGE_SHIFT) ^ (lin >> (PAGE_SHIFT + TLB_BITS))) & (TLB_LINES - 1);
+}
+static inline uint64_t tlb_empty_tag(unsigned index)
+{
+    return index ? 0 : PAGE_SIZE;
+}
+static inline bool tlb_hit(const struct tlb_half *h, gla_t lin, unsigned size)
+{
+    return (lin ^ h->tag) <= PAGE_SIZE - size;
+}
+
+void tlb_flush(struct tlb *tlb);
+void tlb_flush_page(struct tlb *tlb, gla_t lin);
+/* Drops the write halves that reach host memory [host, host+len). */
+void tlb_drop_writes(struct tlb *tlb, const uint8_t *host, uint64_t len);
+
+#endif
