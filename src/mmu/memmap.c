@@ -20,7 +20,7 @@
 
 #define SPACE_END (UINT64_C(1) << 52) /* the architecture's limit: SDM 3A §4.1.4 "MAXPHYADDR" */
 
-#define A20 BIT64(20)
+#define A20       BIT64(20)
 
 enum { VIEW_READ, VIEW_WRITE };
 

@@ -1,7 +1,7 @@
 /*
- * See ram.h. One memfd, mapped shared and without reservation, so that a guest of any size starts at
- * once and costs what it touches. Memory is handed out from the front and never given back: parts
- * that own some (guest RAM, ROM images, video memory) live as long as their machine.
+ * See ram.h. One memfd, mapped shared and without reservation, so that a guest of any size starts
+ * at once and costs what it touches. Memory is handed out from the front and never given back:
+ * parts that own some (guest RAM, ROM images, video memory) live as long as their machine.
  *
  * Left out: giving pages back to the host (ballooning), NUMA placement.
  */
@@ -41,8 +41,8 @@ static bool no_memory(const struct ram *ram, const char *what, struct error *err
 /* Address space for bytes at a multiple of HUGE_BYTES, so that huge pages can back all of it. */
 static uint8_t *reserve_aligned(uint64_t bytes)
 {
-    uint8_t *raw = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0);
+    uint8_t *raw = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     uint8_t *at = (uint8_t *)round_up((uint64_t)(uintptr_t)raw, HUGE_BYTES);

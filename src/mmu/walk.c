@@ -26,7 +26,7 @@ enum {
     PTE_PS = BIT(7),
     PTE_G = BIT(8),
 };
-#define PTE_XD BIT64(63)
+#define PTE_XD      BIT64(63)
 
 #define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
 
@@ -52,10 +52,11 @@ static inline void *entry_host(struct walker *w, gpa_t gpa, unsigned size)
     const struct mem_region *region = range->region;
     if (!region || region->kind == MEM_IO || range->end - gpa < size)
         return NULL;
-    /* Whole entries only, and only where the host address is as aligned as the guest's. */
-    w->piece_host = ram_host(w->map->ram, region->ram + range->offset);
-    if (((uintptr_t)w->piece_host - range->start) & (size - 1))
+    /* Whole entries only, aligned on the host as in the guest. */
+    uint8_t *piece_host = ram_host(w->map->ram, region->ram + range->offset);
+    if (((uintptr_t)piece_host | range->start) & (size - 1))
         return NULL;
+    w->piece_host = piece_host;
     w->piece_start = range->start;
     w->piece_bytes = (range->end - range->start) & ~(uint64_t)(size - 1);
     return w->piece_host + (gpa - range->start);
@@ -75,7 +76,7 @@ static bool swap_entry(void *host, uint64_t old, uint64_t new, unsigned size)
         return __atomic_compare_exchange_n((uint64_t *)host, &old, new, false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_RELAXED);
     uint32_t old32 = (uint32_t)old;
-    return __atomic_compare_exchange_n((uint32_t *)host, &old32, (uint32_t)new, false,
+    return __atomic_compare_exchange_n((uint32_t *)host, &old32, (uint32_t) new, false,
                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
@@ -129,8 +130,7 @@ static bool key_denies(const struct walker *w)
         return false;
     uint32_t rights = (r->user ? p->pkru : p->pkrs) >> (2 * r->pkey);
     bool access_disabled = rights & 1, write_disabled = rights & 2;
-    return access_disabled ||
-           (write_disabled && w->access == WALK_WRITE && (w->user || p->wp));
+    return access_disabled || (write_disabled && w->access == WALK_WRITE && (w->user || p->wp));
 }
 
 /* SDM 3A §4.6.1; WALK_OK if the rights collected in r allow the access. */
@@ -303,13 +303,8 @@ static enum outcome walk_wide(struct walker *w, gla_t lin)
 bool walk(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
           bool user, bool ac, bool set_ad, struct walk_result *r)
 {
-    struct walker w = {.map = map,
-                       .p = p,
-                       .access = access,
-                       .user = user,
-                       .ac = ac,
-                       .set_ad = set_ad,
-                       .r = r};
+    struct walker w = {
+        .map = map, .p = p, .access = access, .user = user, .ac = ac, .set_ad = set_ad, .r = r};
     enum outcome outcome = DONE;
     if (p->mode < PAGING_4LEVEL)
         lin = (uint32_t)lin;
