@@ -24,7 +24,12 @@ bool error_prefix(struct error *err, const char *fmt, ...)
     va_start(ap, fmt);
     int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", old.msg);
+    /* Pasted by hand: a message cut at the end of the line is meant, not a mistake. */
+    size_t at = MIN(n < 0 ? 0 : (size_t)n, sizeof err->msg - 1);
+    for (const char *p = ": "; *p && at < sizeof err->msg - 1; p++)
+        err->msg[at++] = *p;
+    for (const char *p = old.msg; *p && at < sizeof err->msg - 1; p++)
+        err->msg[at++] = *p;
+    err->msg[at] = '\0';
     return false;
 }
