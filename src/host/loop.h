@@ -12,11 +12,14 @@
 
 struct host_loop {
     uv_loop_t uv;
-    uv_async_t wake;   /* host_loop_wake(), from any thread */
-    uv_timer_t sleep;
+    uv_async_t wake; /* host_loop_wake(), from any thread */
+    uv_poll_t sleep; /* on timer_fd: libuv's own timers count milliseconds only */
+    int timer_fd;
+    bool timer_armed;
 };
 
 bool host_loop_create(struct host_loop *loop, struct error *err);
+/* Every handle on it must have been given to uv_close() before; their callbacks run here. */
 void host_loop_destroy(struct host_loop *loop);
 
 /* Runs what is ready and returns at once. */
@@ -25,7 +28,7 @@ void host_loop_poll(struct host_loop *loop);
 /* Waits until something happened, was woken, or timeout_ns passed (EVENT_NEVER: no limit). */
 void host_loop_wait(struct host_loop *loop, int64_t timeout_ns);
 
-/* Makes a wait return; safe from any thread (not from a signal handler). */
+/* Makes a wait return; safe from any thread and from signal handlers (uv_async_send is). */
 void host_loop_wake(struct host_loop *loop);
 
 #endif
