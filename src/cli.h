@@ -21,6 +21,8 @@ struct cli_io {
     void (*note)(void *opaque, const char *line); /* a word on an option taken as a hint */
     void *opaque;
     const char *version;
+    /* "-cpu help" is answered by who knows the models (a floor above); may be NULL. */
+    void (*cpu_help)(void (*line)(void *, const char *), void *opaque);
 };
 
 /* argv[0] is the program's name. cfg is initialised here and to be freed by the caller always. */

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 #define RAM_MIN_BYTES (1 * MiB)
-#define RAM_MAX_BYTES (1 * TiB) /* 40 physical address bits, what the board's map is laid out for */
-#define RAM_UNIT      (8 * KiB)
+#define RAM_MAX_BYTES (1 * TiB) /* 40 physical address bits, what the board's map is laid out for \
+                                 */
+#define RAM_UNIT (8 * KiB)
 
 void vm_config_init(struct vm_config *cfg)
 {
@@ -29,10 +30,10 @@ static void free_strings(char **s, unsigned n)
 void vm_config_free(struct vm_config *cfg)
 {
     char *plain[] = {
-        cfg->name,   cfg->process_name, cfg->cpu,        cfg->machine, cfg->bios,
-        cfg->vga,    cfg->kernel,       cfg->initrd,     cfg->append,  cfg->boot_order,
-        cfg->monitor, cfg->mux_monitor,  cfg->debugcon,   cfg->gdb,     cfg->log_file,
-        cfg->pidfile,
+        cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,
+        cfg->bios,     cfg->vga,          cfg->kernel,   cfg->initrd,
+        cfg->append,   cfg->boot_order,   cfg->monitor,  cfg->mux_monitor,
+        cfg->debugcon, cfg->gdb,          cfg->log_file, cfg->pidfile,
     };
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
@@ -244,9 +245,8 @@ const struct config_log_item config_log_items[] = {
 /* QEMU's others, so that they can be refused by name rather than as misspellings. */
 static bool is_qemu_item(const char *name)
 {
-    static const char *const items[] = {"out_asm", "op",   "op_opt", "op_ind", "cpu",    "fpu",
-                                        "mmu",     "pcall", "page",   "strace", "plugin", "vpu",
-                                        "all",     "tid"};
+    static const char *const items[] = {"out_asm", "op",   "op_opt", "op_ind", "cpu", "fpu", "mmu",
+                                        "pcall",   "page", "strace", "plugin", "vpu", "all", "tid"};
     for (unsigned i = 0; i < ARRAY_SIZE(items); i++) {
         if (strcmp(name, items[i]) == 0)
             return true;
@@ -264,8 +264,8 @@ static bool log_item(const char *name, uint32_t *mask, struct error *err)
     }
     if (is_qemu_item(name) || strncmp(name, "trace:", 6) == 0)
         return error_set(err, "%s is not logged here yet, see -d help", name);
-    const char *near = word_nearest(name, config_log_items, sizeof *config_log_items,
-                                    6 /* all but nochain */);
+    const char *near =
+        word_nearest(name, config_log_items, sizeof *config_log_items, 6 /* all but nochain */);
     if (near)
         return error_set(err, "unknown log item \"%s\", did you mean \"%s\"?", name, near);
     return error_set(err, "unknown log item \"%s\", see -d help", name);

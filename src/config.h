@@ -37,15 +37,15 @@ enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 
 struct vm_config {
-    uint64_t ram_bytes; /* -m, default 128 MiB as QEMU's */
-    unsigned smp;       /* -smp, 1 for now */
-    enum accel accel;   /* -accel: tcg means the fastest engine there is */
-    char *name;         /* -name, NULL = none */
-    char *process_name; /* -name ...,process=, NULL = as started */
-    bool debug_threads; /* -name ...,debug-threads=on */
-    char *cpu;          /* -cpu, default "max" */
-    char *machine;      /* -machine/-M: "pc" */
-    char *bios;         /* -bios, NULL = the default firmware */
+    uint64_t ram_bytes;              /* -m, default 128 MiB as QEMU's */
+    unsigned smp;                    /* -smp, 1 for now */
+    enum accel accel;                /* -accel: tcg means the fastest engine there is */
+    char *name;                      /* -name, NULL = none */
+    char *process_name;              /* -name ...,process=, NULL = as started */
+    bool debug_threads;              /* -name ...,debug-threads=on */
+    char *cpu;                       /* -cpu, default "max" */
+    char *machine;                   /* -machine/-M: "pc" */
+    char *bios;                      /* -bios, NULL = the default firmware */
     char *data_dir[CONFIG_MAX_DIRS]; /* -L, where firmware files are looked for first */
     unsigned data_dirs;
     char *vga; /* -vga: "std", "none" */
@@ -61,9 +61,10 @@ struct vm_config {
     unsigned drives;
     char *serial[CONFIG_MAX_SERIAL]; /* chr specs; NULL = none */
     unsigned serials;
-    char *monitor;     /* chr spec of -monitor; NULL = none */
-    char *mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
-    char *debugcon;    /* chr spec for port E9h (and 402h), NULL = none */
+    char *monitor; /* chr spec of -monitor; NULL = none */
+    char *
+        mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
+    char *debugcon;  /* chr spec for port E9h (and 402h), NULL = none */
     uint16_t debugcon_port; /* E9h unless a command line moved it */
     char *gdb;              /* chr spec; NULL = none */
     struct config_device device[CONFIG_MAX_DEVICES];

@@ -16,6 +16,7 @@ FLOORS = {
     "mmu": 2,
     "host": 2,
     "cli": 2,
+    "cli_keys": 1.8,
     "config": 1.5,
     "core": 1,
 }

@@ -20,7 +20,8 @@ bool word_bool(const char *s, bool *value);
 /* A copy of s replaces *slot, which is freed. False: out of memory. */
 bool word_set(char **slot, const char *s, struct error *err);
 
-/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b; case is ignored. */
+/* Insertions, deletions, replacements and swaps of neighbours that lead from a to b; case is
+ * ignored. */
 unsigned word_distance(const char *a, const char *b);
 
 /*

@@ -1,0 +1,627 @@
+/* See cli.h. The options that carry keys are in cli_keys.c. */
+#include "cli.h"
+
+#include "cli_keys.h"
+#include "core/words.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum option_kind {
+    OPT_HEAD, /* a heading of -h */
+    OPT_FLAG, /* bool at offset becomes true */
+    OPT_STR,  /* char * at offset */
+    OPT_DISK, /* a disk; offset is its IDE place */
+    OPT_CALL,
+    OPT_TRUE, /* describes what holds here anyway: taken silently */
+    OPT_HINT, /* taken with the word in text */
+    OPT_ONLY, /* one of the words in text */
+    OPT_LACK, /* refused: text says what there is instead */
+};
+
+struct option {
+    const char *name; /* without its dash; first, for word_nearest */
+    enum option_kind kind;
+    const char *arg; /* what -h calls the argument; NULL = none */
+    size_t offset;
+    const char *text;
+    bool (*call)(struct cli_parse *p, const char *arg);
+};
+
+#define TO(field) offsetof(struct vm_config, field)
+
+static bool take_cpu(struct cli_parse *p, const char *arg)
+{
+    if (strncmp(arg, "host", 4) == 0 && (!arg[4] || arg[4] == ','))
+        return cli_fail(p, "host needs KVM, Vitrine has a CPU of its own; use max");
+    return word_set(&p->cfg->cpu, arg, p->err);
+}
+
+static bool take_serial(struct cli_parse *p, const char *arg)
+{
+    struct vm_config *cfg = p->cfg;
+    if (cfg->serials == CONFIG_MAX_SERIAL)
+        return cli_fail(p, "there are %d serial ports at most", CONFIG_MAX_SERIAL);
+    p->serial_given = true;
+    unsigned n = cfg->serials++;
+    if (strcmp(arg, "none") == 0)
+        return true;
+    if (strncmp(arg, "mon:", 4) == 0) {
+        p->monitor_given = true;
+        if (cfg->mux_monitor)
+            return cli_fail(p, "one mon: is enough");
+        if (!word_set(&cfg->mux_monitor, arg, p->err))
+            return false;
+    }
+    return word_set(&cfg->serial[n], arg, p->err);
+}
+
+static bool take_monitor(struct cli_parse *p, const char *arg)
+{
+    p->monitor_given = true;
+    if (strcmp(arg, "none") != 0)
+        return word_set(&p->cfg->monitor, arg, p->err);
+    free(p->cfg->monitor);
+    p->cfg->monitor = NULL;
+    return true;
+}
+
+static bool take_debugcon(struct cli_parse *p, const char *arg)
+{
+    return strcmp(arg, "none") == 0 || word_set(&p->cfg->debugcon, arg, p->err);
+}
+
+/* QEMU's -gdb waits for a connection without being told to. */
+static bool take_gdb(struct cli_parse *p, const char *arg)
+{
+    char spec[512];
+    bool socket = strncmp(arg, "tcp:", 4) == 0 || strncmp(arg, "unix:", 5) == 0;
+    if (strcmp(arg, "none") == 0)
+        return true;
+    snprintf(spec, sizeof spec, "%s%s", arg,
+             socket && !strstr(arg, ",server") ? ",server=on,wait=off" : "");
+    return word_set(&p->cfg->gdb, spec, p->err);
+}
+
+static bool take_s(struct cli_parse *p, const char *arg)
+{
+    (void)arg;
+    return take_gdb(p, "tcp::1234");
+}
+
+static bool take_nographic(struct cli_parse *p, const char *arg)
+{
+    (void)arg;
+    p->cfg->nographic = p->display_given = true;
+    return true;
+}
+
+static bool take_display(struct cli_parse *p, const char *arg)
+{
+    if (strcmp(arg, "none") != 0)
+        return cli_fail(p, "%s: there is no window yet, only none; screendump writes pictures",
+                        arg);
+    p->display_given = true;
+    return true;
+}
+
+static bool take_vga(struct cli_parse *p, const char *arg)
+{
+    if (strcmp(arg, "std") != 0 && strcmp(arg, "none") != 0)
+        return cli_fail(p, "%s: there are std and none", arg);
+    return word_set(&p->cfg->vga, arg, p->err);
+}
+
+static bool take_nodefaults(struct cli_parse *p, const char *arg)
+{
+    (void)arg;
+    p->nodefaults = true;
+    return true;
+}
+
+static bool take_kvm(struct cli_parse *p, const char *arg)
+{
+    (void)arg;
+    return cli_accel(p, "kvm");
+}
+
+static bool take_log(struct cli_parse *p, const char *arg)
+{
+    if (!config_log_mask(arg, &p->cfg->log_mask, p->err))
+        return error_prefix(p->err, "-d");
+    return true;
+}
+
+static bool take_dir(struct cli_parse *p, const char *arg)
+{
+    if (p->cfg->data_dirs == CONFIG_MAX_DIRS)
+        return cli_fail(p, "more than %d directories", CONFIG_MAX_DIRS);
+    return word_set(&p->cfg->data_dir[p->cfg->data_dirs++], arg, p->err);
+}
+
+static bool take_seed(struct cli_parse *p, const char *arg)
+{
+    return word_u64(arg, &p->cfg->seed) || cli_fail(p, "%s is not a number", arg);
+}
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c | 0x20) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+static bool take_uuid(struct cli_parse *p, const char *arg)
+{
+    const char *c = arg;
+    for (unsigned i = 0; i < 16; i++) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && *c++ != '-')
+            return cli_fail(p, "%s is not like 01234567-89ab-cdef-0123-456789abcdef", arg);
+        int high = hex_digit(*c), low = high < 0 ? -1 : hex_digit(c[1]);
+        if (low < 0)
+            return cli_fail(p, "%s is not like 01234567-89ab-cdef-0123-456789abcdef", arg);
+        p->cfg->uuid[i] = (uint8_t)(high << 4 | low);
+        c += 2;
+    }
+    p->cfg->uuid_set = true;
+    return !*c || cli_fail(p, "%s is not like 01234567-89ab-cdef-0123-456789abcdef", arg);
+}
+
+static bool take_echr(struct cli_parse *p, const char *arg)
+{
+    uint64_t v;
+    return (word_u64(arg, &v) && v == 1) || cli_fail(p, "the escape key is Ctrl-A (1)");
+}
+
+static const struct option options[] = {
+    {NULL, OPT_HEAD, NULL, 0, "Machine", NULL},
+    {"m", OPT_CALL, "SIZE", 0, "guest memory, 512M or 2G; a bare number counts MiB", cli_memory},
+    {"smp", OPT_CALL, "N", 0, "virtual CPUs: 1 for now", cli_smp},
+    {"cpu", OPT_CALL, "MODEL[,+flag][,-flag]", 0, "CPU model and its flags; -cpu help lists them",
+     take_cpu},
+    {"machine", OPT_CALL, "pc[,accel=E][,acpi=off]", 0, "the board: pc (i440FX/PIIX)", cli_machine},
+    {"M", OPT_CALL, "pc", 0, "the same", cli_machine},
+    {"accel", OPT_CALL, "interp|tcg[,stats=on]", 0,
+     "the engine; tcg is a name for the fastest; stats=on prints what was counted", cli_accel},
+    {"boot", OPT_CALL, "[order=]c[,menu=on][,strict=on]", 0,
+     "what to boot; splash-time= and reboot-timeout= in ms", cli_boot},
+    {"bios", OPT_STR, "FILE", TO(bios), "the firmware image", NULL},
+    {"L", OPT_CALL, "DIR", 0, "look for firmware files here first", take_dir},
+    {"rtc", OPT_CALL, "[base=]utc|localtime|DATE", 0, "what the clock says at power-on", cli_rtc},
+    {"icount", OPT_CALL, "[shift=]N[,sleep=on]", 0,
+     "deterministic: an instruction takes 2^N ns of guest time", cli_icount},
+    {"seed", OPT_CALL, "N", 0, "where the random numbers of a deterministic run start", take_seed},
+    {"uuid", OPT_CALL, "UUID", 0, "the machine's UUID", take_uuid},
+    {"fw_cfg", OPT_CALL, "[name=]N,file=F|string=S", 0, "a file for the firmware and the guest",
+     cli_fw_cfg},
+    {"no-acpi", OPT_FLAG, NULL, TO(no_acpi), "no ACPI tables", NULL},
+    {"name", OPT_CALL, "[guest=]N[,process=P][,debug-threads=on]", 0, "a name for the machine",
+     cli_name},
+    {"nodefaults", OPT_CALL, NULL, 0, "only the devices that are asked for", take_nodefaults},
+    {"no-reboot", OPT_FLAG, NULL, TO(no_reboot), "end where the guest reboots", NULL},
+    {"no-shutdown", OPT_FLAG, NULL, TO(no_shutdown), "stop where the guest powers off", NULL},
+    {"action", OPT_CALL, "reboot=shutdown,shutdown=pause", 0, "the same in other words",
+     cli_action},
+
+    {NULL, OPT_HEAD, NULL, 0, "Disks", NULL},
+    {"hda", OPT_DISK, "FILE", 0, "first disk; a bare FILE is the same", NULL},
+    {"hdb", OPT_DISK, "FILE", 1, "second disk", NULL},
+    {"hdc", OPT_DISK, "FILE", 2, "third disk", NULL},
+    {"hdd", OPT_DISK, "FILE", 3, "fourth disk", NULL},
+    {"drive", OPT_CALL, "file=F[,format=raw][,if=ide|none]", 0,
+     "a disk; also index=, id=, media=disk, snapshot=on, readonly=on; \",,\" is a comma",
+     cli_drive},
+    {"snapshot", OPT_FLAG, NULL, TO(snapshot), "forget at the end what guests wrote to the disks",
+     NULL},
+
+    {NULL, OPT_HEAD, NULL, 0, "Linux without a boot loader", NULL},
+    {"kernel", OPT_STR, "FILE", TO(kernel), "a bzImage", NULL},
+    {"initrd", OPT_STR, "FILE", TO(initrd), "its initial RAM disk", NULL},
+    {"append", OPT_STR, "WORDS", TO(append), "its command line", NULL},
+
+    {NULL, OPT_HEAD, NULL, 0, "Consoles and devices", NULL},
+    {"nographic", OPT_CALL, NULL, 0,
+     "serial port and monitor in this terminal: Ctrl-A c changes over, Ctrl-A x ends, Ctrl-A h "
+     "helps",
+     take_nographic},
+    {"display", OPT_CALL, "none", 0, "no window, and nothing in this terminal unless asked for",
+     take_display},
+    {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
+    {"serial", OPT_CALL, "DEV", 0,
+     "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
+     take_serial},
+    {"monitor", OPT_CALL, "DEV", 0, "where the monitor listens, as -serial", take_monitor},
+    {"debugcon", OPT_CALL, "DEV", 0, "where bytes written to ports E9h and 402h go", take_debugcon},
+    {"chardev", OPT_CALL, "BACKEND,id=ID[,...]", 0,
+     "a back-end to be named chardev:ID; stdio, null, pty, file, socket; mux=on to share it",
+     cli_chardev},
+    {"mon", OPT_CALL, "[chardev=]ID", 0, "the monitor on a -chardev", cli_mon},
+    {"device", OPT_CALL, "NAME[,key=value]", 0, "a further device; -device help lists them",
+     cli_device},
+    {"global", OPT_CALL, "isa-debugcon.iobase=PORT", 0, "moves the debug console", cli_global},
+
+    {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
+    {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec",
+     take_log},
+    {"D", OPT_STR, "FILE", TO(log_file), "log to FILE, not to the terminal", NULL},
+    {"S", OPT_FLAG, NULL, TO(start_paused), "wait for \"cont\" in the monitor or gdb", NULL},
+    {"gdb", OPT_CALL, "tcp::PORT|unix:PATH", 0, "where gdb may connect", take_gdb},
+    {"s", OPT_CALL, NULL, 0, "-gdb tcp::1234", take_s},
+    {"pidfile", OPT_STR, "FILE", TO(pidfile), "write the process number to FILE", NULL},
+
+    {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
+    {"no-hpet", OPT_TRUE, NULL, 0, NULL, NULL},
+    {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
+    {"no-fd-bootchk", OPT_TRUE, NULL, 0, NULL, NULL},
+    {"nic", OPT_ONLY, "none", 0, "none", NULL},
+    {"net", OPT_ONLY, "none", 0, "none", NULL},
+    {"parallel", OPT_ONLY, "none|null", 0, "none|null", NULL},
+    {"audio", OPT_ONLY, "none", 0, "none", NULL},
+    {"vnc", OPT_ONLY, "none", 0, "none", NULL},
+    {"qmp", OPT_ONLY, "none", 0, "none", NULL},
+    {"sandbox", OPT_ONLY, "off", 0, "off", NULL},
+    {"echr", OPT_CALL, "1", 0, NULL, take_echr},
+    {"k", OPT_HINT, "LAYOUT", 0, "keys come to the guest as the monitor's sendkey names them",
+     NULL},
+    {"msg", OPT_HINT, "WORDS", 0, "messages are one line each, without a time", NULL},
+    {"mem-prealloc", OPT_HINT, NULL, 0, "guest memory is taken as it is touched", NULL},
+    {"overcommit", OPT_HINT, "WORDS", 0, "guest memory is taken as it is touched", NULL},
+    {"singlestep", OPT_HINT, NULL, 0, "the interpreter steps as it is", NULL},
+    {"compat", OPT_HINT, "WORDS", 0, "there are no interfaces to choose from", NULL},
+    {"win2k-hack", OPT_HINT, NULL, 0, "the disks need no such delay", NULL},
+
+    {NULL, OPT_HEAD, NULL, 0, "Not there yet", NULL},
+    {"enable-kvm", OPT_CALL, NULL, 0, NULL, take_kvm},
+    {"cdrom", OPT_LACK, "FILE", 0, "there is no CD-ROM drive yet", NULL},
+    {"fda", OPT_LACK, "FILE", 0, "there is no floppy drive yet", NULL},
+    {"fdb", OPT_LACK, "FILE", 0, "there is no floppy drive yet", NULL},
+    {"sd", OPT_LACK, "FILE", 0, "there is no SD card", NULL},
+    {"mtdblock", OPT_LACK, "FILE", 0, "there is no flash", NULL},
+    {"pflash", OPT_LACK, "FILE", 0, "there is no flash yet; -bios takes a ROM image", NULL},
+    {"blockdev", OPT_LACK, "WORDS", 0, "use -drive", NULL},
+    {"netdev", OPT_LACK, "WORDS", 0, "there is no network card yet", NULL},
+    {"object", OPT_LACK, "WORDS", 0, "there are no such objects", NULL},
+    {"usb", OPT_LACK, NULL, 0, "there is no USB yet", NULL},
+    {"usbdevice", OPT_LACK, "NAME", 0, "there is no USB yet", NULL},
+    {"audiodev", OPT_LACK, "WORDS", 0, "there is no sound yet", NULL},
+    {"soundhw", OPT_LACK, "NAME", 0, "there is no sound yet", NULL},
+    {"full-screen", OPT_LACK, NULL, 0, "there is no window yet", NULL},
+    {"curses", OPT_LACK, NULL, 0, "there is no text window yet; use -nographic", NULL},
+    {"g", OPT_LACK, "SIZE", 0, "the guest chooses its resolution", NULL},
+    {"spice", OPT_LACK, "WORDS", 0, "there is no SPICE", NULL},
+    {"qmp-pretty", OPT_LACK, "DEV", 0, "there is no QMP yet; use -monitor", NULL},
+    {"smbios", OPT_LACK, "WORDS", 0, "the tables are the board's own; -uuid sets the UUID", NULL},
+    {"acpitable", OPT_LACK, "WORDS", 0, "the tables are the board's own", NULL},
+    {"option-rom", OPT_LACK, "FILE", 0, "only the video card has an option ROM", NULL},
+    {"dtb", OPT_LACK, "FILE", 0, "a PC has no device tree", NULL},
+    {"numa", OPT_LACK, "WORDS", 0, "there is one CPU and one node", NULL},
+    {"mem-path", OPT_LACK, "PATH", 0, "guest memory is Vitrine's own", NULL},
+    {"loadvm", OPT_LACK, "NAME", 0, "there are no saved states yet", NULL},
+    {"incoming", OPT_LACK, "WORDS", 0, "there is no migration", NULL},
+    {"only-migratable", OPT_LACK, NULL, 0, "there is no migration", NULL},
+    {"readconfig", OPT_LACK, "FILE", 0, "there are no configuration files yet", NULL},
+    {"writeconfig", OPT_LACK, "FILE", 0, "there are no configuration files yet", NULL},
+    {"daemonize", OPT_LACK, NULL, 0, "start it with & or setsid", NULL},
+    {"runas", OPT_LACK, "USER", 0, "start it as that user", NULL},
+    {"chroot", OPT_LACK, "DIR", 0, "start it there", NULL},
+    {"plugin", OPT_LACK, "WORDS", 0, "there are no plug-ins", NULL},
+    {"trace", OPT_LACK, "WORDS", 0, "there are no trace points yet; see -d help", NULL},
+    {"dfilter", OPT_LACK, "RANGE", 0, "what -d logs cannot be narrowed yet", NULL},
+    {"tpmdev", OPT_LACK, "WORDS", 0, "there is no TPM yet", NULL},
+    {"virtfs", OPT_LACK, "WORDS", 0, "no directories can be shared yet", NULL},
+    {"fsdev", OPT_LACK, "WORDS", 0, "no directories can be shared yet", NULL},
+    {"watchdog", OPT_LACK, "MODEL", 0, "there is no watchdog", NULL},
+    {"watchdog-action", OPT_LACK, "ACTION", 0, "there is no watchdog", NULL},
+    {"balloon", OPT_LACK, "WORDS", 0, "there is no balloon", NULL},
+    {"iscsi", OPT_LACK, "WORDS", 0, "there is no iSCSI", NULL},
+    {"preconfig", OPT_LACK, NULL, 0, "there is no QMP yet", NULL},
+    {"set", OPT_LACK, "WORDS", 0, "give the key where it belongs", NULL},
+    {"add-fd", OPT_LACK, "WORDS", 0, "files are opened by name", NULL},
+
+    {NULL, OPT_HEAD, NULL, 0, "Words", NULL},
+    {"h", OPT_TRUE, NULL, 0, "this help", NULL},
+    {"version", OPT_TRUE, NULL, 0, "which Vitrine this is", NULL},
+};
+
+static const struct option *find_option(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+        if (options[i].name && strcmp(options[i].name, name) == 0)
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* --- help --- */
+
+/* An option and what it does; its words go below it when the option is long. */
+static void help_line(const struct cli_io *io, const struct option *o)
+{
+    char head[128], line[512];
+    snprintf(head, sizeof head, "  -%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    if (strlen(head) < 28) {
+        snprintf(line, sizeof line, "%-28s%s", head, o->text);
+        io->out(io->opaque, line);
+        return;
+    }
+    io->out(io->opaque, head);
+    snprintf(line, sizeof line, "%-28s%s", "", o->text);
+    io->out(io->opaque, line);
+}
+
+/* Names only, several to a line. */
+static void help_names(const struct cli_io *io, const struct option *from)
+{
+    char line[128] = "";
+    size_t len = 0;
+    for (const struct option *o = from; o->name; o++) {
+        if (len + strlen(o->name) + 3 > 78) {
+            io->out(io->opaque, line);
+            len = 0;
+        }
+        len += (size_t)snprintf(line + len, sizeof line - len, "%s-%s", len ? " " : "  ", o->name);
+    }
+    io->out(io->opaque, line);
+}
+
+static bool names_only(const struct option *o)
+{
+    return o->kind == OPT_LACK || o->kind == OPT_HINT || o->kind == OPT_ONLY || !o->text;
+}
+
+static void help(const struct cli_io *io, const char *program)
+{
+    char line[256];
+    snprintf(line, sizeof line, "usage: %s [options] [DISK]", program);
+    io->out(io->opaque, line);
+    io->out(io->opaque, "A PC in software: boots the disk image DISK in this terminal.");
+    for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+        if (options[i].kind != OPT_HEAD) {
+            help_line(io, &options[i]);
+            continue;
+        }
+        io->out(io->opaque, "");
+        snprintf(line, sizeof line, "%s:", options[i].text);
+        io->out(io->opaque, line);
+        if (!names_only(&options[i + 1]))
+            continue;
+        help_names(io, &options[i + 1]);
+        while (options[i + 1].name)
+            i++;
+    }
+}
+
+static void log_help(const struct cli_io *io)
+{
+    char line[128];
+    for (const struct config_log_item *item = config_log_items; item->name; item++) {
+        snprintf(line, sizeof line, "%-16s %s", item->name, item->help);
+        io->out(io->opaque, line);
+    }
+}
+
+static bool is_help(const char *arg)
+{
+    return strcmp(arg, "help") == 0 || strcmp(arg, "?") == 0;
+}
+
+/* "-cpu help" and its like. False: o has no list. */
+static bool help_on(const struct cli_io *io, const struct option *o)
+{
+    if (strcmp(o->name, "cpu") == 0 && io->cpu_help)
+        io->cpu_help(io->out, io->opaque);
+    else if (strcmp(o->name, "machine") == 0 || strcmp(o->name, "M") == 0)
+        io->out(io->opaque, "pc               i440FX and PIIX (the default)");
+    else if (strcmp(o->name, "accel") == 0)
+        io->out(io->opaque, "interp, tcg (the fastest there is: today interp)");
+    else if (strcmp(o->name, "vga") == 0)
+        io->out(io->opaque, "std, none");
+    else if (strcmp(o->name, "device") == 0)
+        cli_device_help(io->out, io->opaque);
+    else if (strcmp(o->name, "d") == 0)
+        log_help(io);
+    else
+        return false;
+    return true;
+}
+
+/* --- parsing --- */
+
+static bool take(struct cli_parse *p, const struct option *o, const char *arg)
+{
+    void *slot = (char *)p->cfg + o->offset;
+    switch (o->kind) {
+    case OPT_FLAG:
+        *(bool *)slot = true;
+        return true;
+    case OPT_STR:
+        return word_set(slot, arg, p->err);
+    case OPT_DISK:
+        return cli_add_drive(p, arg, (int)o->offset);
+    case OPT_CALL:
+        return o->call(p, arg);
+    case OPT_TRUE:
+        return true;
+    case OPT_HINT:
+        cli_note(p, "taken as a hint: %s", o->text);
+        return true;
+    case OPT_ONLY:
+        for (const char *w = o->text; *w; w += strcspn(w, "|"), w += *w == '|') {
+            if (strlen(arg) == strcspn(w, "|") && strncmp(arg, w, strlen(arg)) == 0)
+                return true;
+        }
+        return cli_fail(p, "%s: not there yet, only %s", arg, o->text);
+    case OPT_LACK:
+        return cli_fail(p, "%s", o->text);
+    case OPT_HEAD:
+        break;
+    }
+    return false;
+}
+
+/* Only rows with names are candidates, so that headings need no special case in word_nearest. */
+static const char *nearest_option(const char *name)
+{
+    const char *names[ARRAY_SIZE(options)];
+    size_t n = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+        if (options[i].name && options[i].kind != OPT_LACK && strlen(options[i].name) > 1)
+            names[n++] = options[i].name;
+    }
+    return word_nearest(name, names, sizeof *names, n);
+}
+
+static bool unknown_option(struct error *err, const char *name)
+{
+    const char *near = nearest_option(name);
+    if (near)
+        return error_set(err, "unknown option \"-%s\", did you mean \"-%s\"?", name, near);
+    return error_set(err, "unknown option \"-%s\"; -h lists them", name);
+}
+
+static bool resolve_chardevs(struct cli_parse *p)
+{
+    struct vm_config *cfg = p->cfg;
+    bool mux;
+    if (!cli_resolve_chardev(p, &cfg->debugcon, &mux) || !cli_resolve_chardev(p, &cfg->gdb, &mux) ||
+        !cli_resolve_chardev(p, &cfg->monitor, &mux))
+        return false;
+    bool shared = cfg->monitor && mux;
+    for (unsigned i = 0; i < cfg->serials; i++) {
+        if (!cli_resolve_chardev(p, &cfg->serial[i], &mux))
+            return false;
+        if (shared && mux && strcmp(cfg->serial[i], cfg->monitor) == 0 && !cfg->mux_monitor) {
+            cfg->mux_monitor = cfg->monitor;
+            cfg->monitor = NULL;
+            shared = false;
+        }
+    }
+    return true;
+}
+
+static bool share_terminal(struct cli_parse *p)
+{
+    struct vm_config *cfg = p->cfg;
+    cfg->serials = 1;
+    return word_set(&cfg->serial[0], "mon:stdio", p->err) &&
+           word_set(&cfg->mux_monitor, "mon:stdio", p->err);
+}
+
+static bool is_stdio(const char *spec)
+{
+    return spec && (strcmp(spec, "stdio") == 0 || strcmp(spec, "mon:stdio") == 0);
+}
+
+static bool stdio_taken(const struct vm_config *cfg)
+{
+    for (unsigned i = 0; i < cfg->serials; i++) {
+        if (is_stdio(cfg->serial[i]))
+            return true;
+    }
+    return is_stdio(cfg->monitor) || is_stdio(cfg->debugcon) || is_stdio(cfg->gdb);
+}
+
+/*
+ * Where the first serial port and the monitor go when nobody said. -nographic is QEMU's: both in
+ * this terminal. Without a word about display or consoles we do the same, since there is no
+ * window; with -display none the port is there and talks to nobody, as QEMU's.
+ */
+static bool set_defaults(struct cli_parse *p)
+{
+    struct vm_config *cfg = p->cfg;
+    bool terminal = cfg->nographic || !p->display_given;
+    if (!cfg->cpu && !word_set(&cfg->cpu, "max", p->err))
+        return false;
+    if (!cfg->machine && !word_set(&cfg->machine, "pc", p->err))
+        return false;
+    if (!cfg->vga && !word_set(&cfg->vga, p->nodefaults ? "none" : "std", p->err))
+        return false;
+    if (p->nodefaults)
+        return true;
+    terminal = terminal && !stdio_taken(cfg);
+    if (terminal && !p->serial_given && !p->monitor_given)
+        return share_terminal(p);
+    if (!p->serial_given) {
+        cfg->serials = 1;
+        return word_set(&cfg->serial[0], terminal ? "stdio" : "null", p->err);
+    }
+    if (terminal && !p->monitor_given && cfg->nographic)
+        return word_set(&cfg->monitor, "stdio", p->err);
+    return true;
+}
+
+static bool take_argument(struct cli_parse *p, const struct cli_io *io, const char *word,
+                          const char *next, bool *used_next, bool *done)
+{
+    *used_next = *done = false;
+    if (*word != '-') {
+        snprintf(p->option, sizeof p->option, "disk");
+        return cli_add_drive(p, word, 0);
+    }
+    const char *name = word + (word[1] == '-' ? 2 : 1);
+    const struct option *o = find_option(name);
+    if (!o)
+        return unknown_option(p->err, name);
+    snprintf(p->option, sizeof p->option, "-%s", o->name);
+    if (o->arg && !next)
+        return cli_fail(p, "an argument is missing: -%s %s", o->name, o->arg);
+    *used_next = o->arg;
+    if (o->arg && is_help(next) && help_on(io, o)) {
+        *done = true;
+        return true;
+    }
+    return take(p, o, next);
+}
+
+static bool finish(struct cli_parse *p)
+{
+    return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p) &&
+           vm_config_check(p->cfg, p->err);
+}
+
+static void free_chardevs(struct cli_parse *p)
+{
+    for (unsigned i = 0; i < p->chardevs; i++) {
+        free(p->chardev[i].id);
+        free(p->chardev[i].spec);
+    }
+}
+
+static bool is_word(const char *arg, const char *a, const char *b)
+{
+    const char *name = arg + (arg[0] == '-' && arg[1] == '-' ? 2 : 1);
+    return arg[0] == '-' && (strcmp(name, a) == 0 || strcmp(name, b) == 0);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+enum cli_outcome cli_parse(struct vm_config *cfg, int argc, char *const *argv,
+                           const struct cli_io *io, struct error *err)
+{
+    struct cli_parse p = {.cfg = cfg, .err = err, .note = io->note, .note_opaque = io->opaque};
+    bool ok = true, done = false;
+    vm_config_init(cfg);
+    for (int i = 1; ok && !done && i < argc; i++) {
+        if (is_word(argv[i], "h", "help")) {
+            help(io, argc ? base_name(argv[0]) : "vitrine");
+            done = true;
+        } else if (is_word(argv[i], "version", "v")) {
+            char line[64];
+            snprintf(line, sizeof line, "Vitrine %s", io->version ? io->version : "");
+            io->out(io->opaque, line);
+            done = true;
+        } else {
+            bool used_next;
+            ok = take_argument(&p, io, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used_next,
+                               &done);
+            i += used_next;
+        }
+    }
+    if (ok && !done)
+        ok = finish(&p);
+    free_chardevs(&p);
+    return !ok ? CLI_ERROR : done ? CLI_DONE : CLI_RUN;
+}

@@ -1,0 +1,952 @@
+/*
+ * Options with keys of their own. Each has a table of rows: key, kind, where its value goes. A key
+ * no row knows is an error with the nearest known spelling.
+ */
+#define _GNU_SOURCE /* strptime */
+#include "cli_keys.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum key_kind {
+    KEY_STR,  /* char * at offset */
+    KEY_BOOL, /* bool at offset */
+    KEY_INT,  /* int at offset, not negative */
+    KEY_ONLY, /* one of the words in text, "a|b"; the value is kept nowhere */
+    KEY_HINT, /* taken with a word */
+    KEY_LACK, /* refused: text says why */
+    KEY_CALL,
+};
+
+struct key_row {
+    const char *name; /* first, for word_nearest */
+    enum key_kind kind;
+    size_t offset;
+    const char *text;
+    bool (*call)(struct cli_parse *p, void *target, const char *value);
+};
+
+void cli_note(struct cli_parse *p, const char *fmt, ...)
+{
+    char text[400], line[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    snprintf(line, sizeof line, "%s: %s", p->option, text);
+    if (p->note)
+        p->note(p->note_opaque, line);
+}
+
+bool cli_fail(struct cli_parse *p, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return error_set(p->err, "%s: %s", p->option, text);
+}
+
+/* Is value one of the words of "a|b|c"? */
+static bool one_of(const char *words, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *w = words; *w; w += strcspn(w, "|"), w += *w == '|') {
+        if (strcspn(w, "|") == len && strncmp(w, value, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool apply_int(struct cli_parse *p, const char *key, const char *value, int *slot)
+{
+    uint64_t v;
+    if (!word_u64(value, &v) || v > INT32_MAX)
+        return cli_fail(p, "%s=%s is not a number from 0 to %d", key, value, INT32_MAX);
+    *slot = (int)v;
+    return true;
+}
+
+static bool apply_row(struct cli_parse *p, const struct key_row *row, const char *value,
+                      void *target)
+{
+    void *slot = (char *)target + row->offset;
+    switch (row->kind) {
+    case KEY_STR:
+        return word_set(slot, value, p->err);
+    case KEY_BOOL:
+        return word_bool(value, slot) ||
+               cli_fail(p, "%s=%s is neither on nor off", row->name, value);
+    case KEY_INT:
+        return apply_int(p, row->name, value, slot);
+    case KEY_ONLY:
+        return one_of(row->text, value) ||
+               cli_fail(p, "%s=%s is not to be had, only %s", row->name, value, row->text);
+    case KEY_HINT:
+        cli_note(p, "%s=%s taken as a hint: %s", row->name, value, row->text);
+        return true;
+    case KEY_LACK:
+        return cli_fail(p, "%s=%s: %s", row->name, value, row->text);
+    case KEY_CALL:
+        return row->call(p, target, value);
+    }
+    return false;
+}
+
+static bool apply_key(struct cli_parse *p, const struct key_row *rows, size_t n, const char *key,
+                      const char *value, void *target)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].name, key) == 0)
+            return apply_row(p, &rows[i], value, target);
+    }
+    const char *near = word_nearest(key, rows, sizeof *rows, n);
+    if (near)
+        return cli_fail(p, "unknown key \"%s\", did you mean \"%s\"?", key, near);
+    return cli_fail(p, "unknown key \"%s\"", key);
+}
+
+static bool apply_pairs(struct cli_parse *p, const struct key_row *rows, size_t n,
+                        const struct word_pairs *pairs, void *target)
+{
+    for (unsigned i = 0; i < pairs->count; i++) {
+        if (!apply_key(p, rows, n, pairs->key[i], pairs->value[i], target))
+            return false;
+    }
+    return true;
+}
+
+/* Splits arg, applies its keys to target. */
+static bool apply(struct cli_parse *p, const struct key_row *rows, size_t n, const char *arg,
+                  const char *implied, void *target)
+{
+    struct word_pairs pairs;
+    if (!word_pairs_split(&pairs, arg, implied, p->err))
+        return error_prefix(p->err, "%s", p->option);
+    bool ok = apply_pairs(p, rows, n, &pairs, target);
+    word_pairs_free(&pairs);
+    return ok;
+}
+
+/* --- -accel, -machine --- */
+
+#define KVM_WORDS \
+    "needs a host CPU's virtualisation, Vitrine computes everything itself; use -accel tcg"
+
+static bool choose_accel(struct cli_parse *p, const char *name)
+{
+    static const char *const foreign[] = {"kvm", "xen", "hax", "hvf", "whpx", "nvmm", "qtest"};
+    if (p->accel_found)
+        return true; /* as in QEMU, the first that works is taken */
+    p->accel_given = true;
+    if (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0) {
+        p->accel_found = true;
+        p->cfg->accel = strcmp(name, "tcg") == 0 ? ACCEL_FASTEST : ACCEL_INTERP;
+        return true;
+    }
+    if (strcmp(name, "jit") == 0)
+        return cli_fail(p, "there is no translator yet; tcg is the fastest engine there is");
+    for (unsigned i = 0; i < ARRAY_SIZE(foreign); i++) {
+        if (strcmp(name, foreign[i]) == 0) {
+            snprintf(p->accel_refused, sizeof p->accel_refused, "%s", name);
+            return true;
+        }
+    }
+    return cli_fail(p, "unknown engine \"%s\"; there are interp and tcg (the fastest there is)",
+                    name);
+}
+
+bool cli_accel_done(struct cli_parse *p)
+{
+    if (!p->accel_given)
+        return true;
+    if (!p->accel_found)
+        return error_set(p->err, "no %s%s: it " KVM_WORDS,
+                         strcmp(p->accel_refused, "kvm") == 0 ? "KVM" : "accelerator ",
+                         strcmp(p->accel_refused, "kvm") == 0 ? "" : p->accel_refused);
+    if (*p->accel_refused) {
+        snprintf(p->option, sizeof p->option, "-accel");
+        cli_note(p, "no %s here, the next choice is taken", p->accel_refused);
+    }
+    return true;
+}
+
+static const struct key_row accel_keys[] = {
+    {"accel", KEY_HINT, 0, "", NULL},
+    {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
+    {"thread", KEY_HINT, 0, "one virtual CPU runs on one thread", NULL},
+    {"tb-size", KEY_HINT, 0, "there is no translator's cache", NULL},
+    {"split-wx", KEY_HINT, 0, "there is no translator's cache", NULL},
+    {"one-insn-per-tb", KEY_HINT, 0, "there is no translator", NULL},
+};
+
+static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(accel_keys); i++) {
+        if (strcmp(key, accel_keys[i].name) == 0)
+            return apply_row(p, &accel_keys[i], value, p->cfg);
+    }
+    if (p->cfg->accel == ACCEL_FASTEST && p->accel_found &&
+        !word_nearest(key, accel_keys, sizeof *accel_keys, ARRAY_SIZE(accel_keys))) {
+        cli_note(p, "%s=%s is not known here and changes nothing", key, value);
+        return true;
+    }
+    return apply_key(p, accel_keys, ARRAY_SIZE(accel_keys), key, value, p->cfg);
+}
+
+bool cli_accel(struct cli_parse *p, const char *arg)
+{
+    struct word_pairs pairs;
+    if (!word_pairs_split(&pairs, arg, "accel", p->err))
+        return error_prefix(p->err, "%s", p->option);
+    const char *name = word_pairs_get(&pairs, "accel");
+    bool ok = name ? choose_accel(p, name) : cli_fail(p, "which engine? interp or tcg");
+    bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0);
+    for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
+        if (strcmp(pairs.key[i], "accel") != 0)
+            ok = accel_pair(p, pairs.key[i], pairs.value[i]);
+    }
+    word_pairs_free(&pairs);
+    return ok;
+}
+
+static bool machine_type(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    if (strcmp(value, "pc") == 0 || strncmp(value, "pc-i440fx", 9) == 0)
+        return word_set(&cfg->machine, "pc", p->err);
+    if (strncmp(value, "q35", 3) == 0 || strncmp(value, "pc-q35", 6) == 0 ||
+        strcmp(value, "microvm") == 0 || strcmp(value, "isapc") == 0)
+        return cli_fail(p, "there is no %s board yet, use pc (i440FX)", value);
+    return cli_fail(p, "unknown board \"%s\"; there is pc (i440FX)", value);
+}
+
+/* accel=kvm:tcg, tried from left to right */
+static bool machine_accel(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    char name[32];
+    while (*value) {
+        size_t len = strcspn(value, ":");
+        snprintf(name, sizeof name, "%.*s", (int)len, value);
+        if (!choose_accel(p, name))
+            return false;
+        value += len + (value[len] == ':');
+    }
+    return true;
+}
+
+static bool machine_acpi(struct cli_parse *p, void *target, const char *value)
+{
+    bool on;
+    if (strcmp(value, "auto") == 0)
+        return true;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "acpi=%s is neither on nor off", value);
+    ((struct vm_config *)target)->no_acpi = !on;
+    return true;
+}
+
+static const struct key_row machine_keys[] = {
+    {"type", KEY_CALL, 0, NULL, machine_type},
+    {"accel", KEY_CALL, 0, NULL, machine_accel},
+    {"acpi", KEY_CALL, 0, NULL, machine_acpi},
+    {"usb", KEY_ONLY, 0, "off", NULL},
+    {"hpet", KEY_ONLY, 0, "off", NULL},
+    {"vmport", KEY_ONLY, 0, "off|auto", NULL},
+    {"smm", KEY_ONLY, 0, "off|auto", NULL},
+    {"nvdimm", KEY_ONLY, 0, "off", NULL},
+    {"graphics", KEY_ONLY, 0, "on|off", NULL},
+    {"pit", KEY_ONLY, 0, "on", NULL},
+    {"i8042", KEY_ONLY, 0, "on", NULL},
+    {"sata", KEY_ONLY, 0, "off", NULL},
+    {"kernel_irqchip", KEY_HINT, 0, "all devices are software", NULL},
+    {"kernel-irqchip", KEY_HINT, 0, "all devices are software", NULL},
+    {"dump-guest-core", KEY_HINT, 0, "guest memory is not in core files", NULL},
+    {"mem-merge", KEY_HINT, 0, "the host decides", NULL},
+    {"suppress-vmdesc", KEY_HINT, 0, "there is no migration", NULL},
+    {"max-ram-below-4g", KEY_LACK, 0, "the PCI hole lies where the board's memory map puts it",
+     NULL},
+    {"memory-backend", KEY_LACK, 0, "guest memory is Vitrine's own", NULL},
+};
+
+bool cli_machine(struct cli_parse *p, const char *arg)
+{
+    return apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
+}
+
+/* --- -m, -smp --- */
+
+static bool memory_size(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    if (!word_size(value, MiB, &cfg->ram_bytes))
+        return cli_fail(p, "\"%s\" is not a size; write for example 512M or 2G", value);
+    return true;
+}
+
+static const struct key_row memory_keys[] = {
+    {"size", KEY_CALL, 0, NULL, memory_size},
+    {"slots", KEY_LACK, 0, "there is no memory hot-plug", NULL},
+    {"maxmem", KEY_LACK, 0, "there is no memory hot-plug", NULL},
+};
+
+bool cli_memory(struct cli_parse *p, const char *arg)
+{
+    return apply(p, memory_keys, ARRAY_SIZE(memory_keys), arg, "size", p->cfg);
+}
+
+struct smp {
+    int cpus, maxcpus, sockets, dies, clusters, cores, threads;
+};
+
+static const struct key_row smp_keys[] = {
+    {"cpus", KEY_INT, offsetof(struct smp, cpus), NULL, NULL},
+    {"maxcpus", KEY_INT, offsetof(struct smp, maxcpus), NULL, NULL},
+    {"sockets", KEY_INT, offsetof(struct smp, sockets), NULL, NULL},
+    {"dies", KEY_INT, offsetof(struct smp, dies), NULL, NULL},
+    {"clusters", KEY_INT, offsetof(struct smp, clusters), NULL, NULL},
+    {"cores", KEY_INT, offsetof(struct smp, cores), NULL, NULL},
+    {"threads", KEY_INT, offsetof(struct smp, threads), NULL, NULL},
+};
+
+bool cli_smp(struct cli_parse *p, const char *arg)
+{
+    struct smp s = {-1, -1, 1, 1, 1, 1, 1};
+    if (!apply(p, smp_keys, ARRAY_SIZE(smp_keys), arg, "cpus", &s))
+        return false;
+    int parts[] = {s.sockets, s.dies, s.clusters, s.cores, s.threads};
+    bool single = s.cpus <= 1 && s.maxcpus <= 1;
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        if (parts[i] == 0)
+            return cli_fail(p, "%s: nothing can be 0 of", arg);
+        single = single && parts[i] == 1;
+    }
+    if (s.cpus == 0 || s.maxcpus == 0)
+        return cli_fail(p, "a machine without a CPU does nothing");
+    if (!single)
+        return cli_fail(p, "%s: there is one virtual CPU for now, use -smp 1", arg);
+    p->cfg->smp = 1;
+    return true;
+}
+
+/* --- -drive --- */
+
+static bool drive_if(struct cli_parse *p, void *target, const char *value)
+{
+    struct config_drive *d = target;
+    if (strcmp(value, "ide") == 0)
+        d->bus = DRIVE_IDE;
+    else if (strcmp(value, "none") == 0)
+        d->bus = DRIVE_NONE;
+    else if (one_of("virtio|scsi|floppy|sd|mtd|pflash|xen|sata", value))
+        return cli_fail(p, "if=%s: not there yet, only ide and none", value);
+    else
+        return cli_fail(p, "if=%s: unknown interface, there are ide and none", value);
+    return true;
+}
+
+static bool drive_media(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    if (strcmp(value, "disk") == 0)
+        return true;
+    if (strcmp(value, "cdrom") == 0)
+        return cli_fail(p, "media=cdrom: there is no CD-ROM drive yet");
+    return cli_fail(p, "media=%s: there is only disk", value);
+}
+
+static bool drive_format(struct cli_parse *p, void *target, const char *value)
+{
+    if (strcmp(value, "raw") != 0)
+        return cli_fail(p, "format=%s: only raw images can be read yet (qemu-img convert -O raw)",
+                        value);
+    return word_set(&((struct config_drive *)target)->format, value, p->err);
+}
+
+static const struct key_row drive_keys[] = {
+    {"file", KEY_STR, offsetof(struct config_drive, file), NULL, NULL},
+    {"format", KEY_CALL, 0, NULL, drive_format},
+    {"if", KEY_CALL, 0, NULL, drive_if},
+    {"index", KEY_INT, offsetof(struct config_drive, index), NULL, NULL},
+    {"media", KEY_CALL, 0, NULL, drive_media},
+    {"snapshot", KEY_BOOL, offsetof(struct config_drive, snapshot), NULL, NULL},
+    {"readonly", KEY_BOOL, offsetof(struct config_drive, readonly), NULL, NULL},
+    {"read-only", KEY_BOOL, offsetof(struct config_drive, readonly), NULL, NULL},
+    {"id", KEY_STR, offsetof(struct config_drive, id), NULL, NULL},
+    {"cache", KEY_HINT, 0, "writes go through the host's page cache, a guest's flush to the disk",
+     NULL},
+    {"aio", KEY_HINT, 0, "requests run on worker threads", NULL},
+    {"discard", KEY_HINT, 0, "the drives have no TRIM", NULL},
+    {"detect-zeroes", KEY_HINT, 0, "zeros are written as they are", NULL},
+    {"werror", KEY_ONLY, 0, "report|enospc", NULL},
+    {"rerror", KEY_ONLY, 0, "report", NULL},
+};
+
+static struct config_drive *new_drive(struct cli_parse *p)
+{
+    if (p->cfg->drives == CONFIG_MAX_DRIVES) {
+        cli_fail(p, "more than %d drives", CONFIG_MAX_DRIVES);
+        return NULL;
+    }
+    struct config_drive *d = &p->cfg->drive[p->cfg->drives++];
+    *d = (struct config_drive){.bus = DRIVE_IDE, .index = -1, .bootindex = -1};
+    return d;
+}
+
+/* bus= and unit= are how QEMU also spells a place; they come to an index. */
+static bool drive_place(struct cli_parse *p, struct config_drive *d, const struct word_pairs *in,
+                        struct word_pairs *rest)
+{
+    int bus = 0, unit = 0;
+    bool given = false;
+    rest->count = 0;
+    for (unsigned i = 0; i < in->count; i++) {
+        bool is_bus = strcmp(in->key[i], "bus") == 0;
+        if (!is_bus && strcmp(in->key[i], "unit") != 0) {
+            rest->key[rest->count] = in->key[i];
+            rest->value[rest->count++] = in->value[i];
+            continue;
+        }
+        if (!apply_int(p, in->key[i], in->value[i], is_bus ? &bus : &unit))
+            return false;
+        given = true;
+    }
+    if (given && (bus > 1 || unit > 1))
+        return cli_fail(p, "there are IDE buses 0 and 1 with units 0 and 1");
+    if (given)
+        d->index = bus * 2 + unit;
+    return true;
+}
+
+bool cli_drive(struct cli_parse *p, const char *arg)
+{
+    struct word_pairs pairs, rest = {0};
+    struct config_drive *d = new_drive(p);
+    if (!d)
+        return false;
+    if (!word_pairs_split(&pairs, arg, NULL, p->err))
+        return error_prefix(p->err, "%s", p->option);
+    bool ok = drive_place(p, d, &pairs, &rest) &&
+              apply_pairs(p, drive_keys, ARRAY_SIZE(drive_keys), &rest, d);
+    word_pairs_free(&pairs);
+    return ok;
+}
+
+bool cli_add_drive(struct cli_parse *p, const char *file, int index)
+{
+    struct config_drive *d = new_drive(p);
+    if (!d || !word_set(&d->file, file, p->err))
+        return false;
+    d->index = index;
+    return true;
+}
+
+/* --- -boot, -name, -rtc, -icount, -action, -fw_cfg, -global --- */
+
+static bool boot_order(struct cli_parse *p, void *target, const char *value)
+{
+    for (const char *c = value; *c; c++) {
+        if (*c < 'a' || *c > 'p')
+            return cli_fail(
+                p, "order=%s: drives are letters, a floppy, c disk, d CD-ROM, n network", value);
+        if (strchr(c + 1, *c))
+            return cli_fail(p, "order=%s: %c is named twice", value, *c);
+    }
+    return word_set(&((struct vm_config *)target)->boot_order, value, p->err);
+}
+
+static const struct key_row boot_keys[] = {
+    {"order", KEY_CALL, 0, NULL, boot_order},
+    {"menu", KEY_BOOL, offsetof(struct vm_config, boot_menu), NULL, NULL},
+    {"strict", KEY_BOOL, offsetof(struct vm_config, boot_strict), NULL, NULL},
+    {"splash-time", KEY_INT, offsetof(struct vm_config, boot_menu_ms), NULL, NULL},
+    {"reboot-timeout", KEY_INT, offsetof(struct vm_config, boot_fail_ms), NULL, NULL},
+    {"once", KEY_LACK, 0, "one order holds for every boot, use order=", NULL},
+    {"splash", KEY_LACK, 0, "there is no boot picture", NULL},
+};
+
+bool cli_boot(struct cli_parse *p, const char *arg)
+{
+    return apply(p, boot_keys, ARRAY_SIZE(boot_keys), arg, "order", p->cfg);
+}
+
+static const struct key_row name_keys[] = {
+    {"guest", KEY_STR, offsetof(struct vm_config, name), NULL, NULL},
+    {"process", KEY_STR, offsetof(struct vm_config, process_name), NULL, NULL},
+    {"debug-threads", KEY_BOOL, offsetof(struct vm_config, debug_threads), NULL, NULL},
+};
+
+bool cli_name(struct cli_parse *p, const char *arg)
+{
+    return apply(p, name_keys, ARRAY_SIZE(name_keys), arg, "guest", p->cfg);
+}
+
+static bool parse_date(const char *s, int64_t *seconds)
+{
+    struct tm tm = {0};
+    const char *end = strptime(s, "%Y-%m-%d", &tm);
+    if (end && *end)
+        end = strptime(s, strchr(s, 'T') ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
+    if (!end || *end || tm.tm_year < 70)
+        return false;
+    *seconds = timegm(&tm);
+    return true;
+}
+
+static bool rtc_base(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    if (strcmp(value, "utc") == 0)
+        cfg->rtc_base = RTC_UTC;
+    else if (strcmp(value, "localtime") == 0)
+        cfg->rtc_base = RTC_LOCALTIME;
+    else if (parse_date(value, &cfg->rtc_date))
+        cfg->rtc_base = RTC_DATE;
+    else
+        return cli_fail(p,
+                        "base=%s: neither utc nor localtime nor a date like "
+                        "2006-06-17T16:01:21",
+                        value);
+    return true;
+}
+
+static const struct key_row rtc_keys[] = {
+    {"base", KEY_CALL, 0, NULL, rtc_base},
+    {"clock", KEY_ONLY, 0, "host|rt|vm", NULL},
+    {"driftfix", KEY_ONLY, 0, "none|slew", NULL},
+};
+
+bool cli_rtc(struct cli_parse *p, const char *arg)
+{
+    p->cfg->rtc_set = true;
+    return apply(p, rtc_keys, ARRAY_SIZE(rtc_keys), arg, "base", p->cfg);
+}
+
+#define ICOUNT_MAX_SHIFT 10 /* as QEMU's: 1024 ns an instruction */
+
+static bool icount_shift(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    uint64_t v;
+    if (strcmp(value, "auto") == 0) {
+        cli_note(p, "shift=auto taken as a hint: guest time follows the host's without -icount");
+        return true;
+    }
+    if (!word_u64(value, &v) || v > ICOUNT_MAX_SHIFT)
+        return cli_fail(p, "shift=%s is not a number from 0 to %d", value, ICOUNT_MAX_SHIFT);
+    cfg->icount = true;
+    cfg->icount_shift = (unsigned)v;
+    return true;
+}
+
+static const struct key_row icount_keys[] = {
+    {"shift", KEY_CALL, 0, NULL, icount_shift},
+    {"sleep", KEY_BOOL, offsetof(struct vm_config, icount_sleep), NULL, NULL},
+    {"align", KEY_ONLY, 0, "off", NULL},
+    {"rr", KEY_LACK, 0, "there is no record and replay yet", NULL},
+    {"rrfile", KEY_LACK, 0, "there is no record and replay yet", NULL},
+    {"rrsnapshot", KEY_LACK, 0, "there is no record and replay yet", NULL},
+};
+
+bool cli_icount(struct cli_parse *p, const char *arg)
+{
+    return apply(p, icount_keys, ARRAY_SIZE(icount_keys), arg, "shift", p->cfg);
+}
+
+static bool action_reboot(struct cli_parse *p, void *target, const char *value)
+{
+    if (!one_of("reset|shutdown", value))
+        return cli_fail(p, "reboot=%s: there are reset and shutdown", value);
+    ((struct vm_config *)target)->no_reboot = strcmp(value, "shutdown") == 0;
+    return true;
+}
+
+static bool action_shutdown(struct cli_parse *p, void *target, const char *value)
+{
+    if (!one_of("poweroff|pause", value))
+        return cli_fail(p, "shutdown=%s: there are poweroff and pause", value);
+    ((struct vm_config *)target)->no_shutdown = strcmp(value, "pause") == 0;
+    return true;
+}
+
+static const struct key_row action_keys[] = {
+    {"reboot", KEY_CALL, 0, NULL, action_reboot},
+    {"shutdown", KEY_CALL, 0, NULL, action_shutdown},
+    {"panic", KEY_HINT, 0, "no device reports a guest's panic", NULL},
+    {"watchdog", KEY_HINT, 0, "there is no watchdog", NULL},
+};
+
+bool cli_action(struct cli_parse *p, const char *arg)
+{
+    return apply(p, action_keys, ARRAY_SIZE(action_keys), arg, NULL, p->cfg);
+}
+
+#define FW_CFG_NAME_MAX 55 /* a file's name in the directory is 56 bytes with its end */
+
+struct fw_cfg_item {
+    char *name, *file, *string;
+};
+
+static const struct key_row fw_cfg_keys[] = {
+    {"name", KEY_STR, offsetof(struct fw_cfg_item, name), NULL, NULL},
+    {"file", KEY_STR, offsetof(struct fw_cfg_item, file), NULL, NULL},
+    {"string", KEY_STR, offsetof(struct fw_cfg_item, string), NULL, NULL},
+    {"gen_id", KEY_LACK, 0, "there are no generated items, use file= or string=", NULL},
+};
+
+bool cli_fw_cfg(struct cli_parse *p, const char *arg)
+{
+    struct vm_config *cfg = p->cfg;
+    if (cfg->fw_cfgs == CONFIG_MAX_FWCFG)
+        return cli_fail(p, "more than %d items", CONFIG_MAX_FWCFG);
+    struct fw_cfg_item item = {0};
+    bool ok = apply(p, fw_cfg_keys, ARRAY_SIZE(fw_cfg_keys), arg, "name", &item);
+    unsigned n = cfg->fw_cfgs++;
+    cfg->fw_cfg[n].name = item.name;
+    cfg->fw_cfg[n].file = item.file;
+    cfg->fw_cfg[n].string = item.string;
+    if (!ok)
+        return false;
+    if (!item.name || !*item.name)
+        return cli_fail(p, "name= is missing");
+    if (strlen(item.name) > FW_CFG_NAME_MAX)
+        return cli_fail(p, "%s: a name has at most %d letters", item.name, FW_CFG_NAME_MAX);
+    if (!item.file == !item.string)
+        return cli_fail(p, "%s: needs one of file= and string=", item.name);
+    return true;
+}
+
+static bool parse_port(struct cli_parse *p, const char *key, const char *value, uint16_t *port)
+{
+    uint64_t v;
+    if (!word_u64(value, &v) || v > UINT16_MAX)
+        return cli_fail(p, "%s=%s is not a port number", key, value);
+    *port = (uint16_t)v;
+    return true;
+}
+
+/* A few defaults that people set globally; all others name devices that are not there. */
+bool cli_global(struct cli_parse *p, const char *arg)
+{
+    if (strncmp(arg, "isa-debugcon.iobase=", 20) == 0)
+        return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
+    if (strncmp(arg, "kvm-", 4) == 0) {
+        cli_note(p, "%s changes nothing, there is no KVM", arg);
+        return true;
+    }
+    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT can be set this way", arg);
+}
+
+/* --- -device --- */
+
+/* How many keys a -device may carry through to the board, checked as numbers or kept as words. */
+static const struct key_row exit_keys[] = {
+    {"iobase", KEY_INT, 0, NULL, NULL},
+    {"iosize", KEY_INT, 0, NULL, NULL},
+    {"id", KEY_STR, 0, NULL, NULL},
+};
+static const struct key_row ide_keys[] = {
+    {"drive", KEY_STR, 0, NULL, NULL}, {"bus", KEY_STR, 0, NULL, NULL},
+    {"unit", KEY_INT, 0, NULL, NULL},  {"bootindex", KEY_INT, 0, NULL, NULL},
+    {"id", KEY_STR, 0, NULL, NULL},
+};
+static const struct key_row con_keys[] = {
+    {"chardev", KEY_STR, 0, NULL, NULL},
+    {"iobase", KEY_INT, 0, NULL, NULL},
+    {"id", KEY_STR, 0, NULL, NULL},
+};
+static const struct key_row serial_keys[] = {
+    {"chardev", KEY_STR, 0, NULL, NULL},
+    {"id", KEY_STR, 0, NULL, NULL},
+};
+static const struct key_row vga_keys[] = {
+    {"vgamem_mb", KEY_ONLY, 0, "16", NULL},
+    {"id", KEY_STR, 0, NULL, NULL},
+};
+
+static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs);
+static bool device_debugcon(struct cli_parse *p, const struct word_pairs *pairs);
+static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs);
+static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs);
+
+static const struct device_row {
+    const char *name; /* first, for word_nearest */
+    const struct key_row *keys;
+    size_t count;
+    bool (*take)(struct cli_parse *p, const struct word_pairs *pairs);
+    const char *help;
+} device_rows[] = {
+    {"isa-debug-exit", exit_keys, ARRAY_SIZE(exit_keys), keep_device,
+     "iobase=0x501,iosize=2: writing V there ends Vitrine with status (V<<1)|1"},
+    {"ide-hd", ide_keys, ARRAY_SIZE(ide_keys), keep_device,
+     "drive=ID,bus=ide.N,unit=N,bootindex=N: a disk, of -drive if=none,id=ID"},
+    {"isa-debugcon", con_keys, ARRAY_SIZE(con_keys), device_debugcon,
+     "chardev=ID,iobase=0xe9: bytes written there go to -chardev id=ID"},
+    {"isa-serial", serial_keys, ARRAY_SIZE(serial_keys), device_serial,
+     "chardev=ID: a further serial port"},
+    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga, "as -vga std"},
+};
+
+static bool check_device_key(struct cli_parse *p, const struct device_row *row, const char *key,
+                             const char *value)
+{
+    for (size_t i = 0; i < row->count; i++) {
+        int number;
+        if (strcmp(row->keys[i].name, key) != 0)
+            continue;
+        if (row->keys[i].kind == KEY_INT)
+            return apply_int(p, key, value, &number);
+        return row->keys[i].kind == KEY_STR || apply_row(p, &row->keys[i], value, NULL);
+    }
+    const char *near = word_nearest(key, row->keys, sizeof *row->keys, row->count);
+    if (near)
+        return cli_fail(p, "%s: unknown key \"%s\", did you mean \"%s\"?", row->name, key, near);
+    return cli_fail(p, "%s: unknown key \"%s\"", row->name, key);
+}
+
+static bool check_device_keys(struct cli_parse *p, const struct device_row *row,
+                              const struct word_pairs *pairs)
+{
+    for (unsigned i = 0; i < pairs->count; i++) {
+        if (strcmp(pairs->key[i], "driver") != 0 &&
+            !check_device_key(p, row, pairs->key[i], pairs->value[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs)
+{
+    struct vm_config *cfg = p->cfg;
+    if (cfg->devices == CONFIG_MAX_DEVICES)
+        return cli_fail(p, "more than %d", CONFIG_MAX_DEVICES);
+    struct config_device *d = &cfg->device[cfg->devices++];
+    *d = (struct config_device){0};
+    for (unsigned i = 0; i < pairs->count; i++) {
+        if (strcmp(pairs->key[i], "driver") == 0) {
+            if (!word_set(&d->name, pairs->value[i], p->err))
+                return false;
+            continue;
+        }
+        if (d->count == CONFIG_MAX_KEYS)
+            return cli_fail(p, "more than %d keys", CONFIG_MAX_KEYS);
+        unsigned n = d->count++;
+        if (!word_set(&d->key[n], pairs->key[i], p->err) ||
+            !word_set(&d->value[n], pairs->value[i], p->err))
+            return false;
+    }
+    return true;
+}
+
+/* "chardev:ID" as -serial and -debugcon also take it. */
+static bool set_chardev(struct cli_parse *p, char **slot, const struct word_pairs *pairs)
+{
+    char spec[128];
+    const char *id = word_pairs_get(pairs, "chardev");
+    if (!id)
+        return cli_fail(p, "%s: chardev= is missing", word_pairs_get(pairs, "driver"));
+    snprintf(spec, sizeof spec, "chardev:%s", id);
+    return word_set(slot, spec, p->err);
+}
+
+static bool device_debugcon(struct cli_parse *p, const struct word_pairs *pairs)
+{
+    const char *iobase = word_pairs_get(pairs, "iobase");
+    if (p->cfg->debugcon)
+        return cli_fail(p, "there is one debug console, and it is given already");
+    if (iobase && !parse_port(p, "iobase", iobase, &p->cfg->debugcon_port))
+        return false;
+    return set_chardev(p, &p->cfg->debugcon, pairs);
+}
+
+static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs)
+{
+    if (p->cfg->serials == CONFIG_MAX_SERIAL)
+        return cli_fail(p, "there are %d serial ports at most", CONFIG_MAX_SERIAL);
+    p->serial_given = true;
+    return set_chardev(p, &p->cfg->serial[p->cfg->serials++], pairs);
+}
+
+static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs)
+{
+    (void)pairs;
+    return word_set(&p->cfg->vga, "std", p->err);
+}
+
+void cli_device_help(void (*line)(void *, const char *), void *opaque)
+{
+    char text[256];
+    for (unsigned i = 0; i < ARRAY_SIZE(device_rows); i++) {
+        snprintf(text, sizeof text, "%-16s %s", device_rows[i].name, device_rows[i].help);
+        line(opaque, text);
+    }
+}
+
+/* Well-known models of other emulators: refused as missing, not as misspelt. */
+static bool is_foreign_device(const char *name)
+{
+    static const char *const prefixes[] = {
+        "virtio",  "usb-",       "e1000",  "rtl8139", "ne2k",   "pcnet",  "vmxnet",    "i825",
+        "nvme",    "scsi-",      "lsi",    "ahci",    "ich9",   "ide-cd", "ide-drive", "isa-fdc",
+        "floppy",  "qxl",        "cirrus", "vmware",  "bochs-", "AC97",   "intel-hda", "hda-",
+        "sb16",    "pci-bridge", "pcie-",  "piix",    "nec-",   "qemu-",  "vhost",     "ivshmem",
+        "pvpanic", "edu",        "tpm",    "amd-",    "vfio",   "ES1370", "isa-cirrus"};
+    for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool take_device(struct cli_parse *p, const char *name, const struct word_pairs *pairs)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(device_rows); i++) {
+        if (strcmp(name, device_rows[i].name) == 0)
+            return check_device_keys(p, &device_rows[i], pairs) && device_rows[i].take(p, pairs);
+    }
+    if (is_foreign_device(name))
+        return cli_fail(p, "there is no %s here yet, see -device help", name);
+    const char *near =
+        word_nearest(name, device_rows, sizeof *device_rows, ARRAY_SIZE(device_rows));
+    if (near)
+        return cli_fail(p, "unknown device \"%s\", did you mean \"%s\"?", name, near);
+    return cli_fail(p, "unknown device \"%s\", see -device help", name);
+}
+
+bool cli_device(struct cli_parse *p, const char *arg)
+{
+    struct word_pairs pairs;
+    if (!word_pairs_split(&pairs, arg, "driver", p->err))
+        return error_prefix(p->err, "%s", p->option);
+    const char *name = word_pairs_get(&pairs, "driver");
+    bool ok = name ? take_device(p, name, &pairs) : cli_fail(p, "which? see -device help");
+    word_pairs_free(&pairs);
+    return ok;
+}
+
+/* --- -chardev, -mon --- */
+
+struct chardev {
+    char *backend, *id, *path, *host;
+    int port;
+    bool server, wait, nodelay, mux;
+};
+
+static const struct key_row chardev_keys[] = {
+    {"backend", KEY_STR, offsetof(struct chardev, backend), NULL, NULL},
+    {"id", KEY_STR, offsetof(struct chardev, id), NULL, NULL},
+    {"path", KEY_STR, offsetof(struct chardev, path), NULL, NULL},
+    {"host", KEY_STR, offsetof(struct chardev, host), NULL, NULL},
+    {"port", KEY_INT, offsetof(struct chardev, port), NULL, NULL},
+    {"server", KEY_BOOL, offsetof(struct chardev, server), NULL, NULL},
+    {"wait", KEY_BOOL, offsetof(struct chardev, wait), NULL, NULL},
+    {"nodelay", KEY_BOOL, offsetof(struct chardev, nodelay), NULL, NULL},
+    {"mux", KEY_BOOL, offsetof(struct chardev, mux), NULL, NULL},
+    {"signal", KEY_HINT, 0, "Ctrl-C goes to the guest under mon:stdio, to Vitrine under stdio",
+     NULL},
+    {"logfile", KEY_LACK, 0, "a back-end keeps no second log", NULL},
+    {"telnet", KEY_ONLY, 0, "off", NULL},
+    {"reconnect", KEY_ONLY, 0, "0", NULL},
+};
+
+/* The same in -serial's words. */
+static bool chardev_spec(struct cli_parse *p, const struct chardev *c, char *spec, size_t size)
+{
+    const char *mon = c->mux ? "mon:" : "";
+    int n = -1;
+    if (one_of("stdio|null|pty|vc", c->backend))
+        n = snprintf(spec, size, "%s%s", mon, c->backend);
+    else if (strcmp(c->backend, "file") == 0 && c->path)
+        n = snprintf(spec, size, "%sfile:%s", mon, c->path);
+    else if (strcmp(c->backend, "socket") == 0 && c->path)
+        n = snprintf(spec, size, "%sunix:%s,server=%s,wait=%s", mon, c->path,
+                     c->server ? "on" : "off", c->wait ? "on" : "off");
+    else if (strcmp(c->backend, "socket") == 0 && c->port >= 0)
+        n = snprintf(spec, size, "%stcp:%s:%d,server=%s,wait=%s%s", mon, c->host ? c->host : "",
+                     c->port, c->server ? "on" : "off", c->wait ? "on" : "off",
+                     c->nodelay ? ",nodelay" : "");
+    else if (one_of("file|socket", c->backend))
+        return cli_fail(p, "%s: path=%s is missing", c->backend,
+                        strcmp(c->backend, "socket") == 0 ? " or port=" : "");
+    else
+        return cli_fail(p, "no back-end \"%s\"; there are stdio, null, pty, file, socket, vc",
+                        c->backend);
+    return (n > 0 && (size_t)n < size) || cli_fail(p, "the path is too long");
+}
+
+static bool add_chardev(struct cli_parse *p, const struct chardev *c)
+{
+    char spec[512];
+    if (!c->backend)
+        return cli_fail(p, "which back-end? for example -chardev stdio,id=c0");
+    if (!c->id || !*c->id)
+        return cli_fail(p, "id= is missing");
+    for (unsigned i = 0; i < p->chardevs; i++) {
+        if (strcmp(p->chardev[i].id, c->id) == 0)
+            return cli_fail(p, "id=%s is used twice", c->id);
+    }
+    if (p->chardevs == CLI_MAX_CHARDEVS)
+        return cli_fail(p, "more than %d", CLI_MAX_CHARDEVS);
+    if (!chardev_spec(p, c, spec, sizeof spec))
+        return false;
+    unsigned n = p->chardevs++;
+    p->chardev[n].mux = c->mux;
+    return word_set(&p->chardev[n].id, c->id, p->err) &&
+           word_set(&p->chardev[n].spec, spec, p->err);
+}
+
+bool cli_chardev(struct cli_parse *p, const char *arg)
+{
+    struct chardev c = {.port = -1, .wait = true};
+    bool ok =
+        apply(p, chardev_keys, ARRAY_SIZE(chardev_keys), arg, "backend", &c) && add_chardev(p, &c);
+    free(c.backend);
+    free(c.id);
+    free(c.path);
+    free(c.host);
+    return ok;
+}
+
+bool cli_resolve_chardev(struct cli_parse *p, char **spec, bool *mux)
+{
+    *mux = false;
+    if (!*spec || strncmp(*spec, "chardev:", 8) != 0)
+        return true;
+    for (unsigned i = 0; i < p->chardevs; i++) {
+        if (strcmp(p->chardev[i].id, *spec + 8) == 0) {
+            *mux = p->chardev[i].mux;
+            return word_set(spec, p->chardev[i].spec, p->err);
+        }
+    }
+    return error_set(p->err, "there is no -chardev with id=%s", *spec + 8);
+}
+
+struct mon {
+    char *chardev;
+};
+
+static const struct key_row mon_keys[] = {
+    {"chardev", KEY_STR, offsetof(struct mon, chardev), NULL, NULL},
+    {"mode", KEY_ONLY, 0, "readline", NULL},
+    {"pretty", KEY_ONLY, 0, "off", NULL},
+};
+
+bool cli_mon(struct cli_parse *p, const char *arg)
+{
+    struct mon mon = {0};
+    char spec[128];
+    bool ok = apply(p, mon_keys, ARRAY_SIZE(mon_keys), arg, "chardev", &mon);
+    if (ok && !mon.chardev)
+        ok = cli_fail(p, "chardev= is missing");
+    if (ok) {
+        snprintf(spec, sizeof spec, "chardev:%s", mon.chardev);
+        p->monitor_given = true;
+        ok = word_set(&p->cfg->monitor, spec, p->err);
+    }
+    free(mon.chardev);
+    return ok;
+}

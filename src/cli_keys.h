@@ -1,0 +1,59 @@
+/* The options that carry keys of their own ("-drive file=a,if=ide"): a part of cli.c. */
+#ifndef VITRINE_CLI_KEYS_H
+#define VITRINE_CLI_KEYS_H
+
+#include "config.h"
+#include "core/words.h"
+
+#define CLI_MAX_CHARDEVS 16
+
+/* One run over a command line. */
+struct cli_parse {
+    struct vm_config *cfg;
+    struct error *err;
+    char option[32]; /* as in the table: "-drive" */
+    void (*note)(void *opaque, const char *line);
+    void *note_opaque;
+
+    bool serial_given, monitor_given, display_given, nodefaults;
+    bool accel_given, accel_found;
+    char accel_refused[32];
+    struct {
+        char *id, *spec;
+        bool mux;
+    } chardev[CLI_MAX_CHARDEVS];
+    unsigned chardevs;
+};
+
+/* One line to the user: "-option: ..." */
+void cli_note(struct cli_parse *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Sets the error "-option: ...". Always false. */
+bool cli_fail(struct cli_parse *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+bool cli_accel(struct cli_parse *p, const char *arg);
+bool cli_action(struct cli_parse *p, const char *arg);
+bool cli_boot(struct cli_parse *p, const char *arg);
+bool cli_chardev(struct cli_parse *p, const char *arg);
+bool cli_device(struct cli_parse *p, const char *arg);
+bool cli_drive(struct cli_parse *p, const char *arg);
+bool cli_fw_cfg(struct cli_parse *p, const char *arg);
+bool cli_global(struct cli_parse *p, const char *arg);
+bool cli_icount(struct cli_parse *p, const char *arg);
+bool cli_machine(struct cli_parse *p, const char *arg);
+bool cli_memory(struct cli_parse *p, const char *arg);
+bool cli_mon(struct cli_parse *p, const char *arg);
+bool cli_name(struct cli_parse *p, const char *arg);
+bool cli_rtc(struct cli_parse *p, const char *arg);
+bool cli_smp(struct cli_parse *p, const char *arg);
+
+/* A further drive, IDE at index (-1: next free). */
+bool cli_add_drive(struct cli_parse *p, const char *file, int index);
+/* -device help */
+void cli_device_help(void (*line)(void *, const char *), void *opaque);
+
+/* "chardev:ID" in *spec becomes what that -chardev says. mux: set when it may be shared. */
+bool cli_resolve_chardev(struct cli_parse *p, char **spec, bool *mux);
+/* Says what -accel came to, once all are read. */
+bool cli_accel_done(struct cli_parse *p);
+
+#endif

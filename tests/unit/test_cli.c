@@ -1,0 +1,425 @@
+/* The command line: each row is what is typed and what must come of it. */
+#include "cli.h"
+#include "core/log.h"
+#include "core/words.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+/* Splits at blanks; '' is an empty word, and '_' in a word stands for a blank. */
+static int split(char *text, char **argv, int max)
+{
+    int argc = 0;
+    argv[argc++] = "vitrine";
+    for (char *w = strtok(text, " "); w && argc < max; w = strtok(NULL, " "))
+        argv[argc++] = strcmp(w, "''") == 0 ? w + 2 : w;
+    return argc;
+}
+
+struct said {
+    char out[16384], note[2048];
+};
+
+static void add_out(void *opaque, const char *line)
+{
+    struct said *s = opaque;
+    size_t n = strlen(s->out);
+    snprintf(s->out + n, sizeof s->out - n, "%s\n", line);
+}
+
+static void add_note(void *opaque, const char *line)
+{
+    struct said *s = opaque;
+    size_t n = strlen(s->note);
+    snprintf(s->note + n, sizeof s->note - n, "%s\n", line);
+}
+
+static void list_cpus(void (*line)(void *, const char *), void *opaque)
+{
+    line(opaque, "max a CPU");
+}
+
+static enum cli_outcome parse(const char *text, struct vm_config *cfg, struct said *said,
+                              struct error *err)
+{
+    char copy[1024];
+    char *argv[64];
+    struct cli_io io = {add_out, add_note, said, "1.2.3", list_cpus};
+    *said = (struct said){0};
+    *err = (struct error){0};
+    snprintf(copy, sizeof copy, "%s", text);
+    int argc = split(copy, argv, 64);
+    return cli_parse(cfg, argc, argv, &io, err);
+}
+
+/* Refused, in one line that holds these words. */
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *line, *words;
+    } rows[] = {
+        {"-snpshot", "unknown option \"-snpshot\", did you mean \"-snapshot\"?"},
+        {"-nographics", "did you mean \"-nographic\"?"},
+        {"-drvie file=a", "did you mean \"-drive\"?"},
+        {"-xyzzyplugh", "unknown option \"-xyzzyplugh\"; -h lists them"},
+        {"-", "unknown option \"-\""},
+        {"-m", "-m: an argument is missing: -m SIZE"},
+        {"-m abc", "-m: \"abc\" is not a size"},
+        {"-m 12Q", "-m: \"12Q\" is not a size"},
+        {"-m 99999999999999999999", "not a size"},
+        {"-m 16777216T", "not a size"},
+        {"-m 0", "too little"},
+        {"-m 2T", "40 address bits"},
+        {"-m 1G,maxmem=4G", "hot-plug"},
+        {"-smp 2", "one virtual CPU"},
+        {"-smp 0", "without a CPU"},
+        {"-smp cores=4", "one virtual CPU"},
+        {"-smp x", "cpus=x is not a number"},
+        {"-cpu host", "needs KVM"},
+        {"-machine q35", "no q35 board yet"},
+        {"-M pc,hpet=on", "hpet=on is not to be had, only off"},
+        {"-machine px", "unknown board \"px\""},
+        {"-machine accel=kvm", "no KVM: it needs"},
+        {"-accel kvm", "no KVM: it needs"},
+        {"-enable-kvm", "no KVM: it needs"},
+        {"-accel hvf", "no accelerator hvf"},
+        {"-accel jit", "no translator yet"},
+        {"-accel turbo", "unknown engine \"turbo\""},
+        {"-accel interp,stat=on", "unknown key \"stat\", did you mean \"stats\"?"},
+        {"-accel interp,stats=maybe", "stats=maybe is neither on nor off"},
+        {"-drive file=a,format=qcow2", "format=qcow2: only raw"},
+        {"-drive file=a,fromat=raw", "unknown key \"fromat\", did you mean \"format\"?"},
+        {"-drive file=a,if=virtio", "if=virtio: not there yet"},
+        {"-drive file=a,if=ids", "if=ids: unknown interface"},
+        {"-drive file=a,media=cdrom", "no CD-ROM drive yet"},
+        {"-drive format=raw", "file= is missing"},
+        {"-drive file=a,index=4", "index=4, but IDE has places 0 to 3"},
+        {"-drive file=a,index=x", "index=x is not a number"},
+        {"-drive file=a,index=1 -hdb b", "a and b are both to be hdb"},
+        {"a b", "a and b are both to be hda"},
+        {"-drive file=1 -drive file=2 -drive file=3 -drive file=4 -drive file=5",
+         "5: no place left"},
+        {"-drive file=a,id=x -drive file=b,id=x", "id=x is used twice"},
+        {"-drive file=a,if=none,id=x -device ide-hd,drive=y", "no -drive with id=y"},
+        {"-drive file=a,id=x -device ide-hd,drive=x", "in use already"},
+        {"-drive file=a,if=none,id=x -device ide-hd,drive=x,bus=ide.2", "no bus ide.2"},
+        {"-drive file=a,if=none,id=x -device ide-hd,drive=x,bus=ide.0,unit=2", "unit=2"},
+        {"-device ide-hd", "drive= is missing"},
+        {"-device virtio-blk-pci,drive=x", "there is no virtio-blk-pci here yet"},
+        {"-device isa-debug-exti", "did you mean \"isa-debug-exit\"?"},
+        {"-device isa-debug-exit,iobsae=1", "unknown key \"iobsae\", did you mean \"iobase\"?"},
+        {"-device isa-debug-exit,iobase=zz", "iobase=zz is not a number"},
+        {"-cdrom x.iso", "-cdrom: there is no CD-ROM drive yet"},
+        {"-fda x", "-fda: there is no floppy"},
+        {"-nic user", "-nic: user: not there yet, only none"},
+        {"-net nic", "-net: nic: not there yet"},
+        {"-netdev user,id=n", "no network card yet"},
+        {"-vga qxl", "-vga: qxl: there are std and none"},
+        {"-display gtk", "no window yet"},
+        {"-vnc :0", "only none"},
+        {"-usb", "no USB yet"},
+        {"-d foo", "-d: unknown log item \"foo\""},
+        {"-d itn", "did you mean \"int\"?"},
+        {"-d out_asm", "-d: out_asm is not logged here yet"},
+        {"-rtc base=yesterday", "base=yesterday: neither utc"},
+        {"-rtc base=2006-13-40", "neither utc"},
+        {"-icount shift=11", "shift=11 is not a number from 0 to 10"},
+        {"-icount shift=1,rr=record", "no record and replay yet"},
+        {"-boot order=cc", "c is named twice"},
+        {"-boot order=C", "drives are letters"},
+        {"-boot menu=perhaps", "menu=perhaps is neither on nor off"},
+        {"-uuid 1234", "is not like"},
+        {"-seed x", "-seed: x is not a number"},
+        {"-append x", "-append does nothing without -kernel"},
+        {"-initrd x", "-initrd does nothing without -kernel"},
+        {"-fw_cfg opt/x", "needs one of file= and string="},
+        {"-fw_cfg opt/x,file=a,string=b", "needs one of file= and string="},
+        {"-fw_cfg name=0123456789012345678901234567890123456789012345678901234567,string=x",
+         "at most 55 letters"},
+        {"-serial stdio -monitor stdio", "-serial mon:stdio lets them share it"},
+        {"-serial stdio -serial mon:stdio", "two serial ports cannot both use stdio"},
+        {"-serial null -serial null -serial null -serial null -serial null", "at most"},
+        {"-serial chardev:c", "no -chardev with id=c"},
+        {"-chardev stdio", "id= is missing"},
+        {"-chardev udp,id=c", "no back-end \"udp\""},
+        {"-chardev file,id=c", "path= is missing"},
+        {"-chardev null,id=c -chardev null,id=c", "id=c is used twice"},
+        {"-mon mode=readline", "chardev= is missing"},
+        {"-global virtio-blk.x=1", "only isa-debugcon.iobase"},
+        {"-daemonize", "-daemonize: start it with"},
+        {"-qmp stdio", "only none"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg;
+        struct said said;
+        struct error err;
+        enum cli_outcome got = parse(rows[i].line, &cfg, &said, &err);
+        if (got != CLI_ERROR || !strstr(err.msg, rows[i].words) || strchr(err.msg, '\n'))
+            fail_msg("%s: outcome %d, \"%s\"", rows[i].line, got, err.msg);
+        vm_config_free(&cfg);
+    }
+}
+
+/* Taken, with these words to the user (NULL: with none). */
+static void test_notes(void **state)
+{
+    static const struct {
+        const char *line, *words;
+    } rows[] = {
+        {"disk.img", NULL},
+        {"-no-hpet -no-user-config -nic none -net none", NULL},
+        {"-accel tcg,thread=multi", "-accel: thread=multi taken as a hint"},
+        {"-accel tcg,tb-size=256", "-accel: tb-size=256 taken as a hint"},
+        {"-accel tcg,whatever=1", "-accel: whatever=1 is not known here and changes nothing"},
+        {"-accel kvm -accel tcg", "-accel: no kvm here, the next choice is taken"},
+        {"-machine pc,accel=kvm:tcg", "-accel: no kvm here"},
+        {"-M pc,kernel_irqchip=off", "-M: kernel_irqchip=off taken as a hint"},
+        {"-drive file=a,cache=none", "-drive: cache=none taken as a hint"},
+        {"-icount auto", "guest time follows the host's"},
+        {"-k de", "-k: taken as a hint"},
+        {"-global kvm-pit.lost_tick_policy=delay", "there is no KVM"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg;
+        struct said said;
+        struct error err;
+        enum cli_outcome got = parse(rows[i].line, &cfg, &said, &err);
+        bool ok = rows[i].words ? strstr(said.note, rows[i].words) != NULL : !*said.note;
+        if (got != CLI_RUN || !ok)
+            fail_msg("%s: outcome %d, \"%s\", said \"%s\"", rows[i].line, got, err.msg, said.note);
+        vm_config_free(&cfg);
+    }
+}
+
+/* Where the consoles go; "-" means nowhere. */
+static void test_consoles(void **state)
+{
+    static const struct {
+        const char *line, *serial0, *monitor, *mux;
+    } rows[] = {
+        {"", "mon:stdio", "-", "mon:stdio"},
+        {"-nographic", "mon:stdio", "-", "mon:stdio"},
+        {"-display none", "null", "-", "-"},
+        {"-nodefaults", "-", "-", "-"},
+        {"-nodefaults -serial stdio", "stdio", "-", "-"},
+        {"-serial stdio", "stdio", "-", "-"},
+        {"-serial none", "-", "-", "-"},
+        {"-serial mon:stdio", "mon:stdio", "-", "mon:stdio"},
+        {"-nographic -serial mon:stdio", "mon:stdio", "-", "mon:stdio"},
+        {"-nographic -serial stdio", "stdio", "-", "-"},
+        {"-nographic -serial file:x", "file:x", "stdio", "-"},
+        {"-nographic -monitor none", "stdio", "-", "-"},
+        {"-monitor stdio", "null", "stdio", "-"},
+        {"-serial mon:stdio -monitor unix:/tmp/m,server=on,wait=off", "mon:stdio",
+         "unix:/tmp/m,server=on,wait=off", "mon:stdio"},
+        {"-display none -serial pty", "pty", "-", "-"},
+        {"-chardev stdio,id=c,mux=on -serial chardev:c -mon chardev=c", "mon:stdio", "-",
+         "mon:stdio"},
+        {"-chardev socket,id=c,path=/x,server=on,wait=off -serial chardev:c",
+         "unix:/x,server=on,wait=off", "-", "-"},
+        {"-device isa-serial,chardev=c -chardev file,id=c,path=/x -display none", "file:/x", "-",
+         "-"},
+        {"-display none -chardev socket,host=h,port=4,id=c -mon c", "null",
+         "tcp:h:4,server=off,wait=on", "-"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg;
+        struct said said;
+        struct error err;
+        enum cli_outcome got = parse(rows[i].line, &cfg, &said, &err);
+        const char *serial0 = cfg.serials && cfg.serial[0] ? cfg.serial[0] : "-";
+        const char *monitor = cfg.monitor ? cfg.monitor : "-";
+        const char *mux = cfg.mux_monitor ? cfg.mux_monitor : "-";
+        if (got != CLI_RUN || strcmp(serial0, rows[i].serial0) || strcmp(mux, rows[i].mux) ||
+            strcmp(monitor, rows[i].monitor))
+            fail_msg("%s: outcome %d \"%s\", serial %s, monitor %s, mux %s", rows[i].line, got,
+                     err.msg, serial0, monitor, mux);
+        vm_config_free(&cfg);
+    }
+}
+
+static struct vm_config taken(const char *line)
+{
+    struct vm_config cfg;
+    struct said said;
+    struct error err;
+    if (parse(line, &cfg, &said, &err) != CLI_RUN)
+        fail_msg("%s: %s", line, err.msg);
+    return cfg;
+}
+
+static void test_harness_line(void **state)
+{
+    (void)state;
+    struct vm_config cfg = taken("-accel tcg -cpu max -m 512 -smp 1 -name g,debug-threads=on "
+                                 "-nographic -no-reboot -drive file=IMG,format=raw");
+    assert_int_equal(cfg.accel, ACCEL_FASTEST);
+    assert_string_equal(cfg.cpu, "max");
+    assert_int_equal(cfg.ram_bytes, 512 * MiB);
+    assert_string_equal(cfg.name, "g");
+    assert_true(cfg.debug_threads && cfg.nographic && cfg.no_reboot);
+    assert_int_equal(cfg.drives, 1);
+    assert_string_equal(cfg.drive[0].file, "IMG");
+    assert_int_equal(cfg.drive[0].index, 0);
+    assert_int_equal(cfg.smp, 1);
+    vm_config_free(&cfg);
+}
+
+static void test_sizes(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t bytes;
+    } rows[] = {
+        {"-m 64", 64 * MiB},
+        {"-m 512M", 512 * MiB},
+        {"-m 2G", 2 * GiB},
+        {"-m size=1g", 1 * GiB},
+        {"-m 1.5G", 1536 * MiB},
+        {"-m 2048K", 2 * MiB},
+        {"-m 2097153B", 2 * MiB + 8 * KiB},
+        {"-m 6G", 6 * GiB},
+        {"", 128 * MiB},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg = taken(rows[i].line);
+        assert_int_equal(cfg.ram_bytes, rows[i].bytes);
+        vm_config_free(&cfg);
+    }
+}
+
+static void test_drives(void **state)
+{
+    (void)state;
+    struct vm_config cfg = taken("-drive file=a,,b=c,snapshot=on -hda h -drive "
+                                 "if=none,id=d0,file=x,readonly=on -device "
+                                 "ide-hd,drive=d0,bus=ide.1,unit=1,bootindex=2 -hdc z");
+    assert_int_equal(cfg.drives, 4);
+    assert_string_equal(cfg.drive[0].file, "a,b=c");
+    assert_true(cfg.drive[0].snapshot);
+    assert_int_equal(cfg.drive[0].index, 1);
+    assert_int_equal(cfg.drive[1].index, 0);
+    assert_int_equal(cfg.drive[2].index, 3);
+    assert_int_equal(cfg.drive[2].bus, DRIVE_IDE);
+    assert_int_equal(cfg.drive[2].bootindex, 2);
+    assert_true(cfg.drive[2].readonly && !cfg.drive[2].snapshot);
+    assert_int_equal(cfg.drive[3].index, 2);
+    assert_int_equal(cfg.devices, 0);
+    vm_config_free(&cfg);
+
+    cfg = taken("-snapshot --hdb b,c=d -drive file=e,bus=1,unit=0");
+    assert_string_equal(cfg.drive[0].file, "b,c=d");
+    assert_int_equal(cfg.drive[0].index, 1);
+    assert_int_equal(cfg.drive[1].index, 2);
+    assert_true(cfg.drive[0].snapshot && cfg.drive[1].snapshot);
+    vm_config_free(&cfg);
+}
+
+static void test_others(void **state)
+{
+    (void)state;
+    struct vm_config cfg = taken("-device isa-debug-exit,iobase=0xf4,iosize=0x04 -s -S "
+                                 "-d int,cpu_reset,nochain -D log -icount 3,sleep=on -seed 0x10 "
+                                 "-rtc base=2006-06-17T16:01:21,clock=vm -boot c,menu=on,strict=on "
+                                 "-fw_cfg name=opt/a,string=b,,c -no-acpi -L dir -pidfile p "
+                                 "-uuid 01234567-89ab-cdef-0123-456789ABCDEF -debugcon file:x "
+                                 "-global isa-debugcon.iobase=0x402 -accel interp,stats=on");
+    assert_string_equal(cfg.device[0].name, "isa-debug-exit");
+    assert_string_equal(cfg.device[0].key[0], "iobase");
+    assert_string_equal(cfg.device[0].value[1], "0x04");
+    assert_string_equal(cfg.gdb, "tcp::1234,server=on,wait=off");
+    assert_true(cfg.start_paused && cfg.stats && cfg.no_acpi);
+    assert_int_equal(cfg.log_mask, LOG_INT | LOG_RESET);
+    assert_string_equal(cfg.log_file, "log");
+    assert_true(cfg.icount && cfg.icount_sleep);
+    assert_int_equal(cfg.icount_shift, 3);
+    assert_int_equal(cfg.seed, 16);
+    assert_true(cfg.rtc_set && cfg.rtc_base == RTC_DATE);
+    assert_int_equal(cfg.rtc_date, 1150560081);
+    assert_string_equal(cfg.boot_order, "c");
+    assert_true(cfg.boot_menu && cfg.boot_strict);
+    assert_string_equal(cfg.fw_cfg[0].name, "opt/a");
+    assert_string_equal(cfg.fw_cfg[0].string, "b,c");
+    assert_string_equal(cfg.data_dir[0], "dir");
+    assert_string_equal(cfg.pidfile, "p");
+    assert_int_equal(cfg.uuid[0], 1);
+    assert_int_equal(cfg.uuid[15], 0xef);
+    assert_int_equal(cfg.debugcon_port, 0x402);
+    assert_int_equal(cfg.accel, ACCEL_INTERP);
+    vm_config_free(&cfg);
+
+    cfg = taken("-action reboot=shutdown,shutdown=pause -gdb unix:/g,server=off -monitor none");
+    assert_true(cfg.no_reboot && cfg.no_shutdown && !cfg.monitor);
+    assert_string_equal(cfg.gdb, "unix:/g,server=off");
+    vm_config_free(&cfg);
+}
+
+static void test_help(void **state)
+{
+    static const struct {
+        const char *line, *words;
+    } rows[] = {
+        {"-h", "-drive file=F"},
+        {"--help", "usage: vitrine [options] [DISK]"},
+        {"-version", "Vitrine 1.2.3"},
+        {"-cpu help", "max a CPU"},
+        {"-device help", "isa-debug-exit"},
+        {"-machine help", "pc"},
+        {"-d help", "guest_errors"},
+        {"-accel ?", "interp"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg;
+        struct said said;
+        struct error err;
+        assert_int_equal(parse(rows[i].line, &cfg, &said, &err), CLI_DONE);
+        if (!strstr(said.out, rows[i].words))
+            fail_msg("%s: %s", rows[i].line, said.out);
+        vm_config_free(&cfg);
+    }
+}
+
+static void test_words(void **state)
+{
+    static const char *const names[] = {"snapshot", "serial", "drive"};
+    (void)state;
+    assert_int_equal(word_distance("abc", "abc"), 0);
+    assert_int_equal(word_distance("abc", "acb"), 1);
+    assert_int_equal(word_distance("abc", "abxc"), 1);
+    assert_int_equal(word_distance("", "abc"), 3);
+    assert_int_equal(word_distance("ABC", "abc"), 0);
+    assert_string_equal(word_nearest("seriel", names, sizeof *names, 3), "serial");
+    assert_null(word_nearest("network", names, sizeof *names, 3));
+    assert_null(word_nearest("", names, sizeof *names, 3));
+
+    struct word_pairs pairs;
+    struct error err = {0};
+    assert_true(word_pairs_split(&pairs, "pc,a=b,,c,server,nowait,d=", "type", &err));
+    assert_string_equal(word_pairs_get(&pairs, "type"), "pc");
+    assert_string_equal(word_pairs_get(&pairs, "a"), "b,c");
+    assert_string_equal(word_pairs_get(&pairs, "server"), "on");
+    assert_string_equal(word_pairs_get(&pairs, "wait"), "off");
+    assert_string_equal(word_pairs_get(&pairs, "d"), "");
+    assert_null(word_pairs_get(&pairs, "e"));
+    word_pairs_free(&pairs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_consoles), cmocka_unit_test(test_harness_line),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_drives),
+        cmocka_unit_test(test_others),   cmocka_unit_test(test_help),
+        cmocka_unit_test(test_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
