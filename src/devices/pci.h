@@ -18,8 +18,8 @@ struct pci_device;
 struct pci_bar {
     uint64_t size; /* power of two; 0 = not there */
     bool is_io, is_64bit, prefetchable;
-    struct io_region io;    /* is_io: name, ops and opaque set by the owner */
-    struct mem_region mem;  /* otherwise: initialised by the owner */
+    struct io_region io;   /* is_io: name, ops and opaque set by the owner */
+    struct mem_region mem; /* otherwise: initialised by the owner */
     bool mapped;
     uint64_t at;
 };
@@ -67,7 +67,11 @@ void pci_add_mem_bar(struct pci_device *pci, unsigned n, bool is_64bit, bool pre
 /* pci->rom has been initialised by the caller as MEM_ROM, power-of-two size. */
 void pci_add_rom(struct pci_device *pci);
 
-/* Drives the function's INTx# pin; routing is ((slot + pin - 1) & 3) as on the PIIX boards. */
+/*
+ * Drives the function's INTx# pin (1 = INTA#), which the slots' wiring turns: it reaches PIRQ
+ * ((slot - 1) + (pin - 1)) & 3, so that slot 1 has INTA# on PIRQA#. The firmware's tables ($PIR,
+ * MP, _PRT) say the same.
+ */
 void pci_set_irq(struct pci_device *pci, int level);
 
 bool pci_bus_master_enabled(const struct pci_device *pci);
