@@ -401,6 +401,9 @@ static void vga_destroy(struct device *dev)
 {
     struct vga *v = from_device(dev);
     vga_mem_unmap(v);
+    memmap_del(v->mem, &v->pci.bar[0].mem);
+    memmap_del(v->mem, &v->pci.bar[2].mem);
+    memmap_del(v->mem, &v->pci.rom);
     for (unsigned i = 0; i < VGA_PORT_GROUPS; i++)
         iomap_del(v->io, &v->ports[i].region);
     iomap_del(v->io, &v->vbe_ports);

@@ -16,10 +16,7 @@
  */
 #include "devices/vga_core.h"
 
-/*
- * Below the 2 of SMRAM, which hides this window while it is open, whichever was mapped first.
- */
-#define WINDOW_PRIORITY     1
+#define WINDOW_PRIORITY     2 /* below SMRAM, which hides this window while it is open: memmap.h */
 #define WINDOW_BASE         UINT64_C(0xa0000)
 #define HALF_BYTES          (64 * KiB)
 
