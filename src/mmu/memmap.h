@@ -3,10 +3,11 @@
  * over one another by priority; only the flattened result is used at access time, one for reads
  * and one for writes, because PAM may send them to different places (82441FX §3.2.18).
  *
- *      priority 3   local APIC page (per machine: one CPU reads its own)
- *               2   SMRAM / VGA window, PAM holes, IOAPIC, HPET
- *               1   PCI BARs, BIOS ROM below 4 GiB
+ *      priority 3   local APIC page (one address, each CPU sees its own), opened SMRAM
+ *               2   VGA window, RAM shadowed by PAM, IOAPIC, HPET
+ *               1   BIOS ROM below 4 GiB and below 1 MiB
  *               0   RAM below the hole, RAM above 4 GiB
+ *              -1   PCI BARs: the host bridge answers for all of the above before PCI is asked
  *
  * Unclaimed reads return ones, unclaimed writes are dropped. Everything runs on the machine's thread.
  */
