@@ -14,13 +14,9 @@ bool iomap_create(struct iomap *map, struct log *log)
     return map->port != NULL;
 }
 
+/* Regions are left alone: their devices may be gone already. */
 void iomap_destroy(struct iomap *map)
 {
-    for (struct io_region *r = map->top, *below; r; r = below) {
-        below = r->below;
-        r->mapped = false;
-        r->below = NULL;
-    }
     free(map->port);
     *map = (struct iomap){0};
 }

@@ -132,13 +132,9 @@ void memmap_create(struct memmap *map, struct ram *ram, struct log *log)
     changed(map);
 }
 
+/* Regions are left alone: their devices may be gone already. */
 void memmap_destroy(struct memmap *map)
 {
-    for (struct mem_region *r = map->regions, *next; r; r = next) {
-        next = r->next;
-        r->mapped = false;
-        r->next = NULL;
-    }
     free(map->view[VIEW_READ]);
     free(map->view[VIEW_WRITE]);
     *map = (struct memmap){0};
@@ -278,12 +274,18 @@ ram_t memmap_ram(const struct memmap *map, gpa_t gpa, bool write)
     return range_ram(memmap_find(map, gpa, write), gpa, write);
 }
 
+/* Bytes of this piece from gpa on; behind the space's end there is no end to nothing. */
+static inline uint64_t range_left(const struct mem_range *range, gpa_t gpa)
+{
+    return range->end == UINT64_MAX ? UINT64_MAX : range->end - gpa;
+}
+
 /* One piece of an access, within one range; sets *n to the bytes it took. */
 static uint64_t read_piece(struct memmap *map, gpa_t gpa, unsigned size, unsigned *n, bool *missed)
 {
     const struct mem_range *range = memmap_find(map, gpa, false);
     const struct mem_region *r = range->region;
-    *n = (unsigned)MIN(size, range->end - gpa);
+    *n = (unsigned)MIN(size, range_left(range, gpa));
     ram_t at = range_ram(range, gpa, false);
     if (likely(at != RAM_NONE))
         return ld_le(ram_host(map->ram, at), *n);
@@ -301,7 +303,7 @@ static void write_piece(struct memmap *map, gpa_t gpa, uint64_t value, unsigned 
 {
     const struct mem_range *range = memmap_find(map, gpa, true);
     const struct mem_region *r = range->region;
-    *n = (unsigned)MIN(size, range->end - gpa);
+    *n = (unsigned)MIN(size, range_left(range, gpa));
     ram_t at = range_ram(range, gpa, true);
     if (likely(at != RAM_NONE)) {
         st_le(ram_host(map->ram, at), value, *n);
@@ -365,7 +367,7 @@ bool memmap_dma_read(struct memmap *map, gpa_t gpa, void *buf, size_t len)
     for (size_t done = 0; done < len;) {
         gpa_t at = gpa + done;
         const struct mem_range *range = memmap_find(map, at, false);
-        size_t n = MIN(len - done, range->end - at);
+        size_t n = MIN(len - done, range_left(range, at));
         ram_t ram = range_ram(range, at, false);
         if (ram != RAM_NONE) {
             memcpy(out + done, ram_host(map->ram, ram), n);
@@ -391,7 +393,7 @@ bool memmap_dma_write(struct memmap *map, gpa_t gpa, const void *buf, size_t len
     for (size_t done = 0; done < len;) {
         gpa_t at = gpa + done;
         const struct mem_range *range = memmap_find(map, at, true);
-        size_t n = MIN(len - done, range->end - at);
+        size_t n = MIN(len - done, range_left(range, at));
         ram_t ram = range_ram(range, at, true);
         if (ram != RAM_NONE) {
             memcpy(ram_host(map->ram, ram), in + done, n);
