@@ -152,8 +152,7 @@ static void dispi_write(struct vga *v, unsigned index, uint16_t value)
     vga_timing_update(v);
 }
 
-/* --- Ports 1CEh (index) and 1CFh or 1D0h (data), words -----------------------------------------
- */
+/* --- Ports 1CEh (index) and 1CFh or 1D0h (data), words ------------------------------------ */
 
 enum { PORT_INDEX = 0, PORT_DATA = 1, PORT_DATA_EVEN = 2, PORT_BYTES = 4 };
 
@@ -181,8 +180,7 @@ static void ports_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 
 static const struct io_ops ports_ops = {.read = ports_read, .write = ports_write, .max_size = 2};
 
-/* --- BAR 2 --------------------------------------------------------------------------------------
- */
+/* --- BAR 2 --------------------------------------------------------------------------- */
 
 static uint8_t mmio_read_byte(struct vga *v, uint32_t at)
 {
@@ -226,143 +224,31 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
 static const struct io_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .max_size = 4};
 
-/* --- EDID: VESA E-EDID A2 "Extended Display Identification Data" -------------------------------
- */
+/* --- EDID: VESA E-EDID A2 "Extended Display Identification Data" ------------------------ */
 
-/* A monitor that likes 1280x800 at 60 Hz (CVT timing, 83.5 MHz) and takes the usual lesser modes.
- */
+/* A monitor that likes 1280x800 at 60 Hz (CVT timing, 83.5 MHz) and takes usual lesser modes. */
+/* clang-format off */
 static const uint8_t edid_head[126] = {
-    0x00,
-    0xff,
-    0xff,
-    0xff,
-    0xff,
-    0xff,
-    0xff,
-    0x00, /* header */
-    0x5a,
-    0x54,
-    0x01,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00, /* "VRT", product 1, no serial number */
-    0x00,
-    0x1e,
-    0x01,
-    0x04, /* made in 2020, EDID 1.4 */
-    0xa5,
-    0x20,
-    0x14,
-    0x78,
-    0x06, /* digital, 32x20 cm, gamma 2.2, sRGB */
-    0xee,
-    0x91,
-    0xa3,
-    0x54,
-    0x4c,
-    0x99,
-    0x26,
-    0x0f,
-    0x50,
-    0x54, /* sRGB primaries */
-    0x21,
-    0x08,
-    0x00, /* 640x480, 800x600, 1024x768 at 60 Hz */
-    0x81,
-    0x00,
-    0x81,
-    0x80,
-    0xd1,
-    0xc0,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
-    0x01,
+    0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, /* header */
+    0x5a, 0x54, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, /* "VRT", product 1, no serial number */
+    0x00, 0x1e, 0x01, 0x04,                         /* made in 2020, EDID 1.4 */
+    0xa5, 0x20, 0x14, 0x78, 0x06,                   /* digital, 32x20 cm, gamma 2.2, sRGB */
+    0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54, /* sRGB primaries */
+    0x21, 0x08, 0x00,                               /* 640x480, 800x600, 1024x768 at 60 Hz */
+    /* standard timings: 1280x800, 1280x1024, 1920x1080, then none */
+    0x81, 0x00, 0x81, 0x80, 0xd1, 0xc0, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01,
     /* 1280x800: 1280 + 400 dots, 800 + 31 lines; hsync 72/128, vsync 3/6 */
-    0x9e,
-    0x20,
-    0x00,
-    0x90,
-    0x51,
-    0x20,
-    0x1f,
-    0x30,
-    0x48,
-    0x80,
-    0x36,
-    0x00,
-    0x40,
-    0xc8,
-    0x10,
-    0x00,
-    0x00,
-    0x1c,
+    0x9e, 0x20, 0x00, 0x90, 0x51, 0x20, 0x1f, 0x30, 0x48, 0x80, 0x36, 0x00, 0x40, 0xc8, 0x10,
+    0x00, 0x00, 0x1c,
     /* name */
-    0x00,
-    0x00,
-    0x00,
-    0xfc,
-    0x00,
-    'V',
-    'i',
-    't',
-    'r',
-    'i',
-    'n',
-    'e',
-    '\n',
-    ' ',
-    ' ',
-    ' ',
-    ' ',
-    ' ',
+    0x00, 0x00, 0x00, 0xfc, 0x00, 'V', 'i', 't', 'r', 'i', 'n', 'e', '\n', ' ', ' ', ' ', ' ', ' ',
     /* range limits: 50 to 75 Hz, 30 to 85 kHz, 160 MHz */
-    0x00,
-    0x00,
-    0x00,
-    0xfd,
-    0x00,
-    50,
-    75,
-    30,
-    85,
-    16,
-    0x00,
-    '\n',
-    ' ',
-    ' ',
-    ' ',
-    ' ',
-    ' ',
-    ' ',
+    0x00, 0x00, 0x00, 0xfd, 0x00, 50, 75, 30, 85, 16, 0x00, '\n', ' ', ' ', ' ', ' ', ' ', ' ',
     /* unused descriptor */
-    0x00,
-    0x00,
-    0x00,
-    0x10,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
-    0x00,
+    0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00,
 };
+/* clang-format on */
 
 static void make_edid(struct vga *v)
 {
@@ -373,8 +259,7 @@ static void make_edid(struct vga *v)
     v->edid[127] = (uint8_t)-sum;
 }
 
-/* --- Life ----------------------------------------------------------------------------------------
- */
+/* --- Life ---------------------------------------------------------------------------- */
 
 void vbe_reset(struct vga *v)
 {

@@ -27,7 +27,7 @@ static const uint8_t ar_mask[AR_COUNT] = {
 
 enum { DAC_STATE_WRITE = 0, DAC_STATE_READ = 3 };
 
-/* --- Timing: what the beam does now, from the CRTC and the guest's clock --------------------- */
+/* --- Timing: what the beam does now, from the CRTC and the guest's clock ----------------- */
 
 static const uint32_t dot_clock_khz[4] = {25175, 28322, 25175, 25175};
 
@@ -78,7 +78,7 @@ static uint8_t status1(const struct vga *v)
     return status;
 }
 
-/* --- Sequencer, graphics controller, CRTC ----------------------------------------------------- */
+/* --- Sequencer, graphics controller, CRTC ------------------------------------------------- */
 
 static void sr_write(struct vga *v, uint8_t value)
 {
@@ -122,7 +122,7 @@ static void cr_write(struct vga *v, uint8_t value)
         vga_timing_update(v);
 }
 
-/* --- Attribute controller --------------------------------------------------------------------- */
+/* --- Attribute controller ----------------------------------------------------------------- */
 
 /* Index and data share one port; a flip-flop that reading the status resets tells them apart. */
 static void ar_write(struct vga *v, uint8_t value)
@@ -140,7 +140,7 @@ static uint8_t ar_read(const struct vga *v)
     return i < AR_COUNT ? v->ar[i] : 0;
 }
 
-/* --- DAC -------------------------------------------------------------------------------------- */
+/* --- DAC ---------------------------------------------------------------------------------- */
 
 /*
  * Entries are kept eight bits wide. In six-bit mode a value goes to the upper six and is repeated
@@ -174,7 +174,7 @@ static uint8_t dac_data_read(struct vga *v)
     return v->vbe[VBE_ENABLE] & VBE_8BIT_DAC ? value : value >> 2;
 }
 
-/* --- Ports ------------------------------------------------------------------------------------ */
+/* --- Ports -------------------------------------------------------------------------------- */
 
 /* CRTC, status and feature ports are at 3Dxh in colour and at 3Bxh in monochrome. */
 static bool decoded(const struct vga *v, uint16_t port)
@@ -319,7 +319,7 @@ static const struct {
     {"vga.crtc", 0x3d4, 2},      {"vga.status", 0x3da, 1},
 };
 
-/* --- Reset, state, life ----------------------------------------------------------------------- */
+/* --- Reset, state, life ------------------------------------------------------------------- */
 
 static struct vga *from_device(struct device *dev)
 {
@@ -392,6 +392,7 @@ static void vga_loaded(struct device *dev)
         v->gr[i] &= gr_mask[i];
     for (unsigned i = 0; i < AR_COUNT; i++)
         v->ar[i] &= ar_mask[i];
+    v->dac_component %= 3;
     vbe_loaded(v);
     vga_mem_update(v);
     vga_timing_update(v);

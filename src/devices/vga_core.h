@@ -1,7 +1,7 @@
 /*
  * What the files of the VGA share: its registers and what is worked out from them. Private to
- * vga.c (ports, life cycle), vga_mem.c (the window at A0000h), vga_render.c and vga_text.c (the
- * picture) and vbe.c (Bochs VBE, registers in BAR 2).
+ * vga.c (ports, life cycle), vga_mem.c (the window at A0000h), vga_render.c (the picture)
+ * and vbe.c (Bochs VBE, registers in BAR 2).
  *
  * Video memory is kept as the four planes interleaved, so that one 32-bit load gets what a memory
  * cycle of the VGA gets, and chain-4 and linear modes are plain memory:
@@ -187,7 +187,6 @@ struct vga {
 /* The window's mode, and its place in the map, from the registers. vga_mem.c */
 void vga_mem_init(struct vga *v);
 void vga_mem_update(struct vga *v);
-void vga_mem_map(struct vga *v);
 void vga_mem_unmap(struct vga *v);
 
 /* Length of lines and frames from the registers. vga.c */
@@ -205,10 +204,6 @@ static inline bool vbe_on(const struct vga *v)
 {
     return v->vbe[VBE_ENABLE] & VBE_ENABLED;
 }
-
-/* Whether there is a picture at all, and whether its pixels are characters. vga_render.c */
-bool vga_blank(const struct vga *v);
-bool vga_is_text(const struct vga *v);
 
 /* struct display_source. vga_render.c */
 bool vga_render(void *opaque, struct surface *s);

@@ -267,6 +267,28 @@ static enum vga_access access_mode(const struct vga *v, const struct vga_window 
     return VGA_ACCESS_PLANAR;
 }
 
+/* Takes the memory mapping away when it is wrong now, and moves it when only the bank changed. */
+static void follow_in_map(struct vga *v)
+{
+    const struct vga_window *w = &v->window;
+    if (!v->linear.mapped) {
+        v->linear_uses = 0;
+        return;
+    }
+    bool fits = w->access == VGA_ACCESS_LINEAR && w->base == 0 && w->size == HALF_BYTES;
+    ram_t want = v->vram_at + (w->bank & w->linear_mask);
+    if (fits && v->linear.ram == want)
+        return;
+    memmap_begin(v->mem);
+    memmap_del(v->mem, &v->linear);
+    v->linear_uses = 0;
+    if (fits) {
+        v->linear.ram = want;
+        memmap_add(v->mem, &v->linear, WINDOW_BASE, WINDOW_PRIORITY);
+    }
+    memmap_end(v->mem);
+}
+
 /* GR6 bits 3 and 2, "Memory Map". */
 static const struct {
     uint32_t base, size;
@@ -294,29 +316,7 @@ void vga_mem_update(struct vga *v)
     w->care = spread4(v->gr[GR_COLOUR_DONT_CARE]);
     w->bit_mask = v->gr[GR_BIT_MASK] * 0x01010101u;
     w->access = access_mode(v, w);
-    vga_mem_map(v);
-}
-
-/* Takes the memory mapping away when it is wrong now, and moves it when only the bank changed. */
-void vga_mem_map(struct vga *v)
-{
-    const struct vga_window *w = &v->window;
-    if (!v->linear.mapped) {
-        v->linear_uses = 0;
-        return;
-    }
-    bool fits = w->access == VGA_ACCESS_LINEAR && w->base == 0 && w->size == HALF_BYTES;
-    ram_t want = v->vram_at + (w->bank & w->linear_mask);
-    if (fits && v->linear.ram == want)
-        return;
-    memmap_begin(v->mem);
-    memmap_del(v->mem, &v->linear);
-    v->linear_uses = 0;
-    if (fits) {
-        v->linear.ram = want;
-        memmap_add(v->mem, &v->linear, WINDOW_BASE, WINDOW_PRIORITY);
-    }
-    memmap_end(v->mem);
+    follow_in_map(v);
 }
 
 void vga_mem_init(struct vga *v)

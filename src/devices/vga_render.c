@@ -46,6 +46,21 @@ struct beam {
     unsigned pan;
 };
 
+/* Nothing is shown: by the CPU's wish, or because the monitor gets no syncs. */
+static bool blank(const struct vga *v)
+{
+    if (!(v->ar_index & AR_INDEX_PAS))
+        return true;
+    if (vbe_on(v))
+        return false;
+    return (v->sr[SR_CLOCKING] & SR1_SCREEN_OFF) || !(v->cr[CR_MODE] & CR17_SYNC_ENABLE);
+}
+
+static bool is_text(const struct vga *v)
+{
+    return !vbe_on(v) && !(v->gr[GR_MISC] & GR6_GRAPHICS);
+}
+
 static unsigned line_count(const struct vga *v)
 {
     const unsigned overflow = v->cr[CR_OVERFLOW];
@@ -125,7 +140,7 @@ static void unpack_text(const struct vga *v, struct crt *c)
 static void unpack(const struct vga *v, struct crt *c)
 {
     *c = (struct crt){.vram = v->vram};
-    c->char_dots = vga_is_text(v) && !(v->sr[SR_CLOCKING] & SR1_DOTS_8) ? 9 : 8;
+    c->char_dots = is_text(v) && !(v->sr[SR_CLOCKING] & SR1_DOTS_8) ? 9 : 8;
     c->doubled = v->sr[SR_CLOCKING] & SR1_HALF_CLOCK;
     const unsigned widest = VGA_MAX_WIDTH / (c->char_dots << c->doubled);
     c->columns = MIN(v->cr[CR_H_DISPLAY_END] + 1u, widest);
@@ -133,7 +148,7 @@ static void unpack(const struct vga *v, struct crt *c)
     unpack_addressing(v, c);
     for (unsigned i = 0; i < 16; i++)
         c->palette[i] = palette_entry(v, i);
-    if (vga_is_text(v))
+    if (is_text(v))
         unpack_text(v, c);
 }
 
@@ -183,8 +198,7 @@ static bool beam_next(const struct crt *c, struct beam *b, unsigned line)
     return true;
 }
 
-/* --- Serializers: columns characters from b into out, a DAC entry a dot -------------------------
- */
+/* --- Serializers: columns characters from b into out, a DAC entry a dot -------------------- */
 
 struct cell {
     uint8_t dots, fg, bg;
@@ -281,8 +295,7 @@ static void graphics_line(const struct vga *v, const struct crt *c, const struct
     }
 }
 
-/* --- Pictures ------------------------------------------------------------------------------------
- */
+/* --- Pictures ------------------------------------------------------------------------------- */
 
 static uint32_t dac_colour(const struct vga *v, unsigned index)
 {
@@ -300,7 +313,7 @@ static void render_vga(const struct vga *v, const struct crt *c, const uint32_t 
     beam_start(c, &b);
     for (unsigned line = 0; line < c->lines; line++) {
         const unsigned columns = c->columns + (b.pan ? 1 : 0);
-        if (vga_is_text(v))
+        if (is_text(v))
             text_line(c, &b, columns, dots);
         else
             graphics_line(v, c, &b, columns, dots);
@@ -383,20 +396,6 @@ static void render_vbe(const struct vga *v, const uint32_t colours[256], struct 
         vbe_line(v, at, colours, s->width, s->pixels + (size_t)y * s->width);
 }
 
-bool vga_blank(const struct vga *v)
-{
-    if (!(v->ar_index & AR_INDEX_PAS))
-        return true;
-    if (vbe_on(v))
-        return false;
-    return (v->sr[SR_CLOCKING] & SR1_SCREEN_OFF) || !(v->cr[CR_MODE] & CR17_SYNC_ENABLE);
-}
-
-bool vga_is_text(const struct vga *v)
-{
-    return !vbe_on(v) && !(v->gr[GR_MISC] & GR6_GRAPHICS);
-}
-
 static bool resize(struct surface *s, uint32_t width, uint32_t height)
 {
     if (s->pixels && s->width == width && s->height == height)
@@ -420,7 +419,7 @@ bool vga_render(void *opaque, struct surface *s)
 {
     const struct vga *v = opaque;
     uint32_t colours[256];
-    if (vga_blank(v))
+    if (blank(v))
         return render_blank(s);
     for (unsigned i = 0; i < 256; i++)
         colours[i] = dac_colour(v, i);
@@ -438,8 +437,7 @@ bool vga_render(void *opaque, struct surface *s)
     return true;
 }
 
-/* --- The text screen as text ---------------------------------------------------------------------
- */
+/* --- The text screen as text ---------------------------------------------------------------- */
 
 /* Code page 437, the character set of the VGA's own fonts, where it is not ASCII. */
 static const uint16_t cp437_low[32] = {
@@ -517,7 +515,7 @@ size_t vga_text(void *opaque, char *buf, size_t size)
     if (!size)
         return 0;
     buf[0] = '\0';
-    if (vga_blank(v) || !vga_is_text(v))
+    if (blank(v) || !is_text(v))
         return 0;
     struct text_out t = {.buf = buf, .size = size - 1};
     struct crt c;

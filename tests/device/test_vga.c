@@ -178,8 +178,7 @@ static void test_retrace(void **state)
     assert_in_range(frames, 59, 60);
 }
 
-/* --- The data path against a model that works bit by bit on four separate planes ----------------
- */
+/* --- The data path against a model that works bit by bit on four separate planes ----------- */
 
 struct model {
     uint8_t plane[4][65536];
@@ -435,8 +434,7 @@ static void test_dirty_log(void **state)
     ram_log_stop(&r->ram, vram, VGA_VRAM_BYTES);
 }
 
-/* --- VBE registers ------------------------------------------------------------------------------
- */
+/* --- VBE registers ------------------------------------------------------------------------- */
 
 static void vbe_mode(struct rig *r, uint16_t xres, uint16_t yres, uint16_t bpp)
 {
@@ -549,8 +547,7 @@ static void test_mmio(void **state)
     assert_int_equal(memmap_read(&r->mem, MMIO + 0x604, 4), 0x1e1e1e1e);
 }
 
-/* --- State and abuse ----------------------------------------------------------------------------
- */
+/* --- State and abuse ----------------------------------------------------------------------- */
 
 static void random_step(struct rig *r, uint32_t *seed)
 {

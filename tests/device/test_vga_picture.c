@@ -50,8 +50,7 @@ static void check_hash(const struct rig *r, const char *name, uint64_t want)
              name, hash, want, path);
 }
 
-/* --- Text ----------------------------------------------------------------------------------------
- */
+/* --- Text ----------------------------------------------------------------------------------- */
 
 /* A made-up font: no two glyphs alike, all dots used. */
 static uint8_t glyph(unsigned font, unsigned code, unsigned row)
@@ -340,8 +339,7 @@ static void test_blank(void **state)
     assert_false(r->display->render(r->display->opaque, &r->screen));
 }
 
-/* --- Graphics ------------------------------------------------------------------------------------
- */
+/* --- Graphics ------------------------------------------------------------------------------- */
 
 static unsigned wanted(unsigned x, unsigned y)
 {
@@ -464,8 +462,7 @@ static void test_mode_6(void **state)
             check_pixel(r, x, y, test_colour(mode_6.ar[wanted(x, y / 2) & 1]));
 }
 
-/* --- VBE -----------------------------------------------------------------------------------------
- */
+/* --- VBE ------------------------------------------------------------------------------------ */
 
 static void set_vbe(struct rig *r, unsigned xres, unsigned yres, unsigned bpp)
 {
