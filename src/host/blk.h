@@ -1,11 +1,18 @@
 /*
  * A block back-end: requests with scatter lists against an image. Formats stack: raw on a file,
- * copy-on-write overlay (-snapshot) on raw. Requests are served by worker threads and complete on
- * the machine's thread through the door (DOOR_BLK); in a deterministic machine they complete at a
- * fixed guest time instead (the machine waits for the host then), so that runs repeat exactly.
+ * copy-on-write overlay (-snapshot) on raw.
  *
- * Order: a request that overlaps an earlier one in flight is started after it; BLK_FLUSH starts
- * after all earlier writes and ends when they are on the disk (fdatasync).
+ * What needs no waiting (reads that the host has in memory, flushes with nothing to flush) is done
+ * within blk_submit() and completes a fixed guest time later; in a deterministic machine that is
+ * so for everything (the machine waits for the host then), so that runs repeat exactly. The rest is
+ * served by worker threads and completes from the host loop. Either way done() runs on the
+ * machine's thread, after passing the door (DOOR_BLK).
+ *
+ * Order: a request that overlaps an earlier one in flight is started after it (reads pass reads);
+ * BLK_FLUSH starts after all earlier writes and ends when they are on the disk (fdatasync).
+ *
+ * A failed request tells its errno to the guest's device through status; the host gets one line
+ * each time an errno appears that this image did not show before.
  */
 #ifndef VITRINE_HOST_BLK_H
 #define VITRINE_HOST_BLK_H
@@ -41,7 +48,7 @@ struct blk {
 
 struct blk_options {
     const char *path;
-    const char *format; /* "raw" or NULL (raw, said once as QEMU does if probing would be needed) */
+    const char *format; /* "raw" or NULL: raw, but refused if it starts like another format */
     bool readonly;
     bool snapshot; /* writes go to a temporary overlay and are forgotten */
 };
@@ -55,14 +62,19 @@ struct blk_host {
 };
 
 struct blk *blk_open(const struct blk_options *opt, const struct blk_host *host, struct error *err);
-struct blk *blk_mem_create(uint64_t size_bytes, const struct blk_host *host); /* for tests */
+/*
+ * For tests: a disk in memory whose requests never need waiting for. host->loop, door and log may
+ * be NULL. size_bytes is a multiple of 512; NULL when out of memory.
+ */
+struct blk *blk_mem_create(uint64_t size_bytes, const struct blk_host *host);
+uint8_t *blk_mem_data(struct blk *blk);
 
 /* Takes req until done() is called; done() is never called from within blk_submit(). */
 void blk_submit(struct blk *blk, struct blk_request *req);
 
 /* Waits for all requests in flight (their done() runs). For reset, stop and exit. */
 void blk_drain(struct blk *blk);
-/* Drains, flushes and closes. False: the last flush failed (err says so). */
+/* Drains, flushes and closes. False: that flush failed (err says so). blk may be NULL. */
 bool blk_close(struct blk *blk, struct error *err);
 
 #endif
