@@ -604,6 +604,7 @@ enum cli_outcome cli_parse(struct vm_config *cfg, int argc, char *const *argv,
     struct cli_parse p = {.cfg = cfg, .err = err, .note = io->note, .note_opaque = io->opaque};
     bool ok = true, done = false;
     vm_config_init(cfg);
+    cfg->version = io->version;
     for (int i = 1; ok && !done && i < argc; i++) {
         if (is_word(argv[i], "h", "help")) {
             help(io, argc ? base_name(argv[0]) : "vitrine");

@@ -37,6 +37,7 @@ enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 
 struct vm_config {
+    const char *version; /* of this program, for those who ask; not owned */
     uint64_t ram_bytes;              /* -m, default 128 MiB as QEMU's */
     unsigned smp;                    /* -smp, 1 for now */
     enum accel accel;                /* -accel: tcg means the fastest engine there is */

@@ -61,6 +61,8 @@ struct display_source *machine_display(struct machine *m); /* NULL: -vga none */
 /* The back-end opened for a config spec; the mux lets serial and monitor share mon:stdio. */
 struct chr *machine_chr_open(struct machine *m, const char *label, const char *spec,
                              struct error *err);
+/* Closes what machine_chr_open() gave before machine_destroy() does it for all of them. */
+void machine_chr_close(struct machine *m, struct chr *chr);
 int64_t machine_time_ns(struct machine *m);
 
 /* Asked for by people or by devices; take effect between instructions. */
@@ -83,9 +85,12 @@ struct machine_listener {
     struct machine_listener *next;
 };
 void machine_listen(struct machine *m, struct machine_listener *l);
+void machine_unlisten(struct machine *m, struct machine_listener *l);
 
 /* Input, entering through the door. qcode names as QEMU's ("a", "ret", "ctrl"). False: unknown. */
 bool machine_send_key(struct machine *m, const char *qcode, bool down);
+/* qcode itself if there is such a key, else the known name nearest to it (core/words.h), or NULL. */
+const char *machine_key_nearest(struct machine *m, const char *qcode);
 
 /*
  * Guest memory as a debugger sees it: linear through the current paging of that CPU without

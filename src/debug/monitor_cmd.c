@@ -1,0 +1,352 @@
+/* See monitor_cmd.h: the table, and the commands that steer the machine. */
+#include "debug/monitor_cmd.h"
+#include "core/words.h"
+#include "cpu/cpu.h"
+#include "debug/gdbstub.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- for commands --- */
+
+void mon_printf(struct mon *mon, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        mon->write(mon->opaque, text, MIN((size_t)n, sizeof text - 1));
+}
+
+void mon_line(void *mon, const char *line)
+{
+    mon_printf(mon, "%s\n", line);
+}
+
+struct cpu *mon_cpu(struct mon *mon)
+{
+    return machine_cpu(mon->machine, mon->cpu);
+}
+
+char *mon_word(char **args)
+{
+    char *s = *args;
+    while (isspace((unsigned char)*s))
+        s++;
+    if (!*s) {
+        *args = s;
+        return NULL;
+    }
+    char *word = s, *out = s;
+    bool quoted = false;
+    for (; *s && (quoted || !isspace((unsigned char)*s)); s++) {
+        if (*s == '"')
+            quoted = !quoted;
+        else
+            *out++ = *s;
+    }
+    *args = *s ? s + 1 : s;
+    *out = '\0';
+    return word;
+}
+
+bool mon_no_more(struct mon *mon, char *args)
+{
+    const char *word = mon_word(&args);
+    if (word)
+        mon_printf(mon, "extraneous characters at the end of line: '%s'\n", word);
+    return !word;
+}
+
+bool mon_rest(struct mon *mon, char *args, const char *what, uint64_t *value)
+{
+    while (isspace((unsigned char)*args))
+        args++;
+    if (!*args) {
+        mon_printf(mon, "which %s?\n", what);
+        return false;
+    }
+    const char *at = args;
+    return mon_expression(mon, &at, value) && mon_no_more(mon, args + (at - args));
+}
+
+bool mon_number(struct mon *mon, char **args, const char *what, uint64_t *value)
+{
+    int depth = 0;
+    while (isspace((unsigned char)**args))
+        (*args)++;
+    char *end = *args;
+    for (; *end && (depth > 0 || !isspace((unsigned char)*end)); end++)
+        depth += *end == '(' ? 1 : *end == ')' ? -1 : 0;
+    const char behind = *end;
+    *end = '\0';
+    const bool ok = mon_rest(mon, *args, what, value);
+    *args = end + (behind != '\0');
+    return ok;
+}
+
+/* --- commands --- */
+
+static void cmd_help(struct mon *mon, char *args);
+
+static void cmd_stop(struct mon *mon, char *args)
+{
+    if (mon_no_more(mon, args))
+        machine_stop(mon->machine, STOP_USER);
+}
+
+static void cmd_cont(struct mon *mon, char *args)
+{
+    if (mon_no_more(mon, args))
+        machine_cont(mon->machine);
+}
+
+static void cmd_reset(struct mon *mon, char *args)
+{
+    if (mon_no_more(mon, args))
+        machine_request_reset(mon->machine);
+}
+
+static void cmd_powerdown(struct mon *mon, char *args)
+{
+    if (mon_no_more(mon, args))
+        machine_power_button(mon->machine);
+}
+
+static void cmd_quit(struct mon *mon, char *args)
+{
+    if (mon_no_more(mon, args))
+        machine_quit(mon->machine, MACHINE_POWERED_OFF, 0);
+}
+
+static void cmd_nmi(struct mon *mon, char *args)
+{
+    if (!mon_no_more(mon, args))
+        return;
+    door_enter(machine_door(mon->machine), DOOR_CONTROL, "nmi", 3);
+    cpu_set_nmi(mon_cpu(mon), 0, 1);
+    cpu_set_nmi(mon_cpu(mon), 0, 0);
+}
+
+static void cmd_cpu(struct mon *mon, char *args)
+{
+    uint64_t n;
+    if (!mon_number(mon, &args, "CPU", &n) || !mon_no_more(mon, args))
+        return;
+    if (n >= machine_cpus(mon->machine))
+        mon_printf(mon, "there are CPUs 0 to %u\n", machine_cpus(mon->machine) - 1);
+    else
+        mon->cpu = (unsigned)n;
+}
+
+static void cmd_screendump(struct mon *mon, char *args)
+{
+    struct display_source *display = machine_display(mon->machine);
+    struct surface s = {0};
+    struct error err = {0};
+    const char *path = mon_word(&args);
+    if (!path)
+        mon_printf(mon, "which file? NAME.png or NAME.ppm\n");
+    else if (!mon_no_more(mon, args))
+        return;
+    else if (!display)
+        mon_printf(mon, "there is no display (-vga none)\n");
+    else if (!display->render(display->opaque, &s))
+        mon_printf(mon, "the screen is blank\n");
+    else if (!surface_write(&s, path, &err))
+        mon_printf(mon, "%s\n", err.msg);
+    surface_free(&s);
+}
+
+static void cmd_log(struct mon *mon, char *args)
+{
+    struct log *log = machine_log(mon->machine);
+    struct error err = {0};
+    uint32_t mask = 0;
+    const char *items = mon_word(&args);
+    if (!items) {
+        for (const struct config_log_item *i = config_log_items; i->name; i++)
+            mon_printf(mon, "%c %-14s %s\n", log->mask & i->mask ? '*' : ' ', i->name, i->help);
+        return;
+    }
+    if (!mon_no_more(mon, args))
+        return;
+    if (strcmp(items, "none") != 0 && !config_log_mask(items, &mask, &err))
+        mon_printf(mon, "%s\n", err.msg);
+    else
+        log->mask = LOG_HOST | mask;
+}
+
+static void stop_gdb(struct mon *mon)
+{
+    if (!mon->gdb)
+        return;
+    gdbstub_destroy(mon->gdb);
+    machine_chr_close(mon->machine, mon->gdb_chr);
+    mon->gdb = NULL;
+}
+
+static void cmd_gdbserver(struct mon *mon, char *args)
+{
+    char spec[256];
+    struct error err = {0};
+    const char *device = mon_word(&args);
+    device = device ? device : "tcp::1234";
+    if (!mon_no_more(mon, args))
+        return;
+    stop_gdb(mon);
+    if (strcmp(device, "none") == 0) {
+        mon_printf(mon, "Disabled gdbserver\n");
+        return;
+    }
+    const bool socket = strncmp(device, "tcp:", 4) == 0 || strncmp(device, "unix:", 5) == 0;
+    snprintf(spec, sizeof spec, "%s%s", device,
+             socket && !strstr(device, ",server") ? ",server=on,wait=off" : "");
+    mon->gdb_chr = machine_chr_open(mon->machine, "gdb", spec, &err);
+    mon->gdb = mon->gdb_chr ? gdbstub_create(mon->machine, mon->gdb_chr) : NULL;
+    if (mon->gdb)
+        mon_printf(mon, "Waiting for gdb connection on device '%s'\n", device);
+    else
+        mon_printf(mon, "%s\n", mon->gdb_chr ? "out of memory" : err.msg);
+}
+
+static void cmd_syntax(struct mon *mon, char *args)
+{
+    const char *word = mon_word(&args);
+    const bool intel = word && strcmp(word, "intel") == 0;
+    if (!word || (!intel && strcmp(word, "att") != 0)) {
+        mon_printf(mon, "att or intel\n");
+        return;
+    }
+    disas_destroy(mon->disas);
+    mon->disas = NULL;
+    mon->syntax = intel ? DISAS_INTEL : DISAS_ATT;
+}
+
+static const struct mon_command commands[] = {
+    {"cont", "c", "", "go on", cmd_cont},
+    {"cpu", NULL, "N", "the CPU that info, x and p speak of", cmd_cpu},
+    {"gdbserver", NULL, "[DEVICE|none]", "let gdb connect, on tcp::1234 if not told otherwise",
+     cmd_gdbserver},
+    {"help", "?", "[COMMAND]", "what there is", cmd_help},
+    {"i", NULL, "/FMT PORT", "read a port", mon_cmd_in},
+    {"info", NULL, "[WORD]", "show what the word names; without it, the words", mon_cmd_info},
+    {"log", NULL, "[ITEM,...|none]", "what is logged, as -d", cmd_log},
+    {"memsave", NULL, "ADDRESS SIZE FILE", "linear memory to a file", mon_cmd_memsave},
+    {"nmi", NULL, "", "a non-maskable interrupt", cmd_nmi},
+    {"o", NULL, "/FMT PORT VALUE", "write a port", mon_cmd_out},
+    {"pmemsave", NULL, "ADDRESS SIZE FILE", "physical memory to a file", mon_cmd_pmemsave},
+    {"print", "p", "/FMT EXPRESSION", "the value of an expression, $rip and such included",
+     mon_cmd_print},
+    {"quit", "q", "", "end Vitrine", cmd_quit},
+    {"screendump", NULL, "FILE", "the screen to FILE.png or FILE.ppm", cmd_screendump},
+    {"sendkey", NULL, "KEY-KEY-... [MS]", "press the keys together, for 100 ms", mon_cmd_sendkey},
+    {"stop", "s", "", "hold the machine", cmd_stop},
+    {"sum", NULL, "ADDRESS SIZE", "checksum of physical memory", mon_cmd_sum},
+    {"syntax", NULL, "att|intel", "how x/i writes instructions", cmd_syntax},
+    {"system_powerdown", NULL, "", "press the power button", cmd_powerdown},
+    {"system_reset", NULL, "", "press the reset button", cmd_reset},
+    {"x", NULL, "/FMT ADDRESS", "linear memory; FMT is a count, one of xduoci, one of bhwg",
+     mon_cmd_x},
+    {"xp", NULL, "/FMT ADDRESS", "physical memory", mon_cmd_xp},
+};
+
+const struct mon_command *mon_commands(size_t *count)
+{
+    *count = ARRAY_SIZE(commands);
+    return commands;
+}
+
+static void help_row(struct mon *mon, const char *before, const struct mon_command *c)
+{
+    mon_printf(mon, "%s%s%s%s%s%s -- %s\n", before, c->name, c->alias ? "|" : "",
+               c->alias ? c->alias : "", *c->args ? " " : "", c->args, c->help);
+}
+
+static bool is_named(const struct mon_command *c, const char *name)
+{
+    return strcmp(c->name, name) == 0 || (c->alias && strcmp(c->alias, name) == 0);
+}
+
+static void cmd_help(struct mon *mon, char *args)
+{
+    const char *name = mon_word(&args);
+    const bool info = name && strcmp(name, "info") == 0;
+    size_t count = ARRAY_SIZE(commands);
+    const struct mon_command *table = info ? mon_info_commands(&count) : commands;
+    bool found = info || !name;
+    for (size_t i = 0; i < count; i++) {
+        if (info || !name || is_named(&table[i], name)) {
+            help_row(mon, info ? "info " : "", &table[i]);
+            found = true;
+        }
+    }
+    if (!found)
+        mon_printf(mon, "unknown command: '%s'\n", name);
+}
+
+/* --- running them --- */
+
+void mon_init(struct mon *mon, struct machine *m, void (*write)(void *, const char *, size_t),
+              void *opaque)
+{
+    *mon = (struct mon){
+        .machine = m,
+        .write = write,
+        .opaque = opaque,
+        .format = 'x',
+        .unit = 4,
+    };
+}
+
+void mon_release(struct mon *mon)
+{
+    stop_gdb(mon);
+    mon_keys_release(mon);
+    disas_destroy(mon->disas);
+    mon->disas = NULL;
+}
+
+static void unknown(struct mon *mon, const char *name)
+{
+    const char *near = word_nearest(name, commands, sizeof *commands, ARRAY_SIZE(commands));
+    if (near && strlen(name) > 2)
+        mon_printf(mon, "unknown command: '%s', did you mean '%s'?\n", name, near);
+    else
+        mon_printf(mon, "unknown command: '%s'\n", name);
+}
+
+/* "x/4i" is "x /4i". */
+static size_t name_length(const char *s)
+{
+    return strcspn(s, " \t/");
+}
+
+void mon_execute(struct mon *mon, const char *line)
+{
+    while (isspace((unsigned char)*line))
+        line++;
+    if (!*line || *line == '#')
+        return;
+    char *copy = strdup(line);
+    if (!copy) {
+        mon_printf(mon, "out of memory\n");
+        return;
+    }
+    char name[64];
+    size_t n = name_length(copy);
+    snprintf(name, sizeof name, "%.*s", (int)n, copy);
+    for (size_t i = 0; i <= ARRAY_SIZE(commands); i++) {
+        if (i == ARRAY_SIZE(commands)) {
+            unknown(mon, name);
+        } else if (is_named(&commands[i], name)) {
+            commands[i].run(mon, copy + n);
+            break;
+        }
+    }
+    free(copy);
+}

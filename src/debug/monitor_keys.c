@@ -1,0 +1,140 @@
+/*
+ * sendkey: presses keys, holds them for a while of host time, lets go in reverse order. A queue of
+ * such steps and one timer, so that a script may send many lines at once.
+ */
+#include "debug/monitor_cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOLD_MS    100
+#define MAX_HOLD   10000
+#define MAX_CHORD  16
+#define QUEUE_SIZE 4096 /* steps */
+#define KEY_CHARS  24
+
+struct key_step {
+    char key[KEY_CHARS]; /* "" = a pause */
+    bool down;
+    unsigned wait_ms; /* before the next step */
+};
+
+struct key_queue {
+    uv_timer_t timer;
+    struct machine *machine;
+    unsigned head, count;
+    struct key_step step[QUEUE_SIZE];
+};
+
+/* Takes steps until one asks to wait. */
+static void run_steps(uv_timer_t *timer)
+{
+    struct key_queue *q = timer->data;
+    while (q->count) {
+        const struct key_step *s = &q->step[q->head];
+        machine_send_key(q->machine, s->key, s->down);
+        q->head = (q->head + 1) % QUEUE_SIZE;
+        q->count--;
+        if (s->wait_ms) {
+            uv_update_time(timer->loop);
+            uv_timer_start(timer, run_steps, s->wait_ms, 0);
+            return;
+        }
+    }
+}
+
+static void add_step(struct key_queue *q, const char *key, bool down, unsigned wait_ms)
+{
+    struct key_step *s = &q->step[(q->head + q->count++) % QUEUE_SIZE];
+    snprintf(s->key, sizeof s->key, "%s", key);
+    s->down = down;
+    s->wait_ms = wait_ms;
+}
+
+static struct key_queue *queue_of(struct mon *mon)
+{
+    if (mon->keys)
+        return mon->keys;
+    struct key_queue *q = calloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->machine = mon->machine;
+    uv_timer_init(&machine_loop(mon->machine)->uv, &q->timer);
+    q->timer.data = q;
+    return mon->keys = q;
+}
+
+static void queue_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void mon_keys_release(struct mon *mon)
+{
+    struct key_queue *q = mon->keys;
+    if (!q)
+        return;
+    uv_close((uv_handle_t *)&q->timer, queue_closed);
+    mon->keys = NULL;
+}
+
+/* "ctrl-alt-delete" in place to its keys. "-" alone and "a--" name the minus key. */
+static unsigned split_chord(char *chord, const char **key)
+{
+    unsigned n = 0;
+    while (*chord && n < MAX_CHORD) {
+        char *end = *chord == '-' ? chord + 1 : chord + strcspn(chord, "-");
+        key[n++] = *chord == '-' ? "minus" : chord;
+        if (!*end)
+            break;
+        *end = '\0';
+        chord = end + 1;
+    }
+    return n;
+}
+
+/* Names are checked by pressing nothing: an unknown one must not leave half a chord down. */
+static bool known_keys(struct mon *mon, const char *const *key, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const char *near = machine_key_nearest(mon->machine, key[i]);
+        if (near && strcmp(near, key[i]) == 0)
+            continue;
+        if (near)
+            mon_printf(mon, "unknown key: '%s', did you mean '%s'?\n", key[i], near);
+        else
+            mon_printf(mon, "unknown key: '%s'\n", key[i]);
+        return false;
+    }
+    return true;
+}
+
+void mon_cmd_sendkey(struct mon *mon, char *args)
+{
+    const char *key[MAX_CHORD];
+    uint64_t hold = HOLD_MS;
+    char *chord = mon_word(&args);
+    if (!chord) {
+        mon_printf(mon, "which keys? for example ctrl-alt-delete\n");
+        return;
+    }
+    while (*args == ' ')
+        args++;
+    if (*args && (!mon_number(mon, &args, "time", &hold) || !mon_no_more(mon, args)))
+        return;
+    const unsigned n = split_chord(chord, key);
+    struct key_queue *q = queue_of(mon);
+    if (!n || !known_keys(mon, key, n))
+        return;
+    if (!q || q->count + 2 * n > QUEUE_SIZE) {
+        mon_printf(mon, "too many keys are waiting\n");
+        return;
+    }
+    const bool idle = !q->count && !uv_is_active((uv_handle_t *)&q->timer);
+    for (unsigned i = 0; i < n; i++)
+        add_step(q, key[i], true, i == n - 1 ? (unsigned)MIN(hold, (uint64_t)MAX_HOLD) : 0);
+    for (unsigned i = n; i-- > 0;)
+        add_step(q, key[i], false, i == 0 ? HOLD_MS / 10 : 0);
+    if (idle)
+        run_steps(&q->timer);
+}

@@ -1,0 +1,76 @@
+/* See trace.h. */
+#include "debug/trace.h"
+
+#include "cpu/cpu.h"
+#include "debug/disas.h"
+#include "debug/regs.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct trace {
+    struct machine *machine;
+    struct log *log;
+    struct disas *disas; /* made at first use: most runs never trace */
+};
+
+static void trace_code(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
+                       unsigned len)
+{
+    struct trace *t = opaque;
+    if (!t->disas)
+        t->disas = disas_create(DISAS_ATT);
+    if (!t->disas)
+        return;
+    const unsigned bits = regs_code_bits(cpu);
+    const unsigned cs = cpu->seg[SEG_CS].sel;
+    log_line(t->log, LOG_ASM, "IN: cs=%04x bits=%u", cs, bits);
+    while (len) {
+        char text[160], hex[2 * DISAS_MAX_BYTES + 1];
+        unsigned n = disas_one(t->disas, bytes, len, lin, bits, text, sizeof text);
+        n = n ? n : 1;
+        for (unsigned i = 0; i < n; i++)
+            snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+        log_line(t->log, LOG_ASM, "0x%08" PRIx64 ":  %-20s  %s", lin, hex, text);
+        bytes += n;
+        lin += n;
+        len -= n;
+    }
+}
+
+static void trace_line(void *opaque, const char *line)
+{
+    struct trace *t = opaque;
+    log_line(t->log, LOG_RESET, "%s", line);
+}
+
+static void trace_registers(void *opaque, const struct cpu *cpu)
+{
+    regs_print(cpu, trace_line, opaque);
+}
+
+static void attach(struct machine *m, const struct cpu_trace *trace)
+{
+    for (unsigned i = 0; i < machine_cpus(m); i++)
+        machine_cpu(m, i)->trace = *trace;
+}
+
+struct trace *trace_create(struct machine *m)
+{
+    struct trace *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->machine = m;
+    t->log = machine_log(m);
+    attach(m, &(struct cpu_trace){trace_code, trace_registers, t});
+    return t;
+}
+
+void trace_destroy(struct trace *t)
+{
+    if (!t)
+        return;
+    attach(t->machine, &(struct cpu_trace){0});
+    disas_destroy(t->disas);
+    free(t);
+}

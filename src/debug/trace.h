@@ -1,0 +1,13 @@
+/* What -d in_asm and cpu_reset put in the log: code and registers as text. */
+#ifndef VITRINE_DEBUG_TRACE_H
+#define VITRINE_DEBUG_TRACE_H
+
+#include "machine.h"
+
+struct trace;
+
+/* Hangs the writers on the CPUs of m. NULL: out of memory. To be destroyed before m. */
+struct trace *trace_create(struct machine *m);
+void trace_destroy(struct trace *t);
+
+#endif
