@@ -66,11 +66,13 @@ static void print_stats_line(void *opaque, const char *line)
     fprintf(stderr, "stats: %s\n", line);
 }
 
-/* LOG_HOST lines are for the person at the terminal, the others for the log. */
+/* LOG_HOST lines are for the person at the terminal, the others go to -D's file if there is one. */
 static void log_sink(void *opaque, const char *line)
 {
     struct process *p = opaque;
-    if (p->log_file)
+    if (p->log.category == LOG_HOST)
+        complain(line);
+    else if (p->log_file)
         fprintf(p->log_file, "%s\n", line);
     else
         fprintf(stderr, "%s\n", line);

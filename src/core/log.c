@@ -12,7 +12,8 @@ void log_init(struct log *log, void (*sink)(void *, const char *), void *opaque)
     *log = (struct log){.mask = LOG_HOST, .sink = sink, .opaque = opaque};
 }
 
-static void emit(struct log *log, const char *prefix, bool where, const char *fmt, va_list ap)
+static void emit(struct log *log, uint32_t category, const char *prefix, bool where,
+                 const char *fmt, va_list ap)
 {
     char line[1024];
     int n = 0;
@@ -22,6 +23,7 @@ static void emit(struct log *log, const char *prefix, bool where, const char *fm
     else
         n = snprintf(line, sizeof line, "%s", prefix);
     vsnprintf(line + n, sizeof line - (size_t)n, fmt, ap);
+    log->category = category;
     log->sink(log->opaque, line);
 }
 
@@ -31,7 +33,7 @@ void log_line(struct log *log, uint32_t category, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    emit(log, "", false, fmt, ap);
+    emit(log, category, "", false, fmt, ap);
     va_end(ap);
 }
 
@@ -45,7 +47,7 @@ void log_guest_at(struct log *log, uint32_t *site, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    emit(log, "guest: ", true, fmt, ap);
+    emit(log, LOG_GUEST, "guest: ", true, fmt, ap);
     va_end(ap);
 }
 
@@ -59,6 +61,6 @@ void log_unimp_at(struct log *log, uint32_t *site, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    emit(log, "not implemented: ", true, fmt, ap);
+    emit(log, LOG_UNIMP, "not implemented: ", true, fmt, ap);
     va_end(ap);
 }

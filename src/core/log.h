@@ -32,6 +32,7 @@ struct log {
     uint32_t mask;                               /* categories that reach the sink */
     void (*sink)(void *opaque, const char *line); /* one line, no newline */
     void *opaque;
+    uint32_t category; /* of the line that the sink is given now */
     uint64_t (*where)(void *opaque); /* guest RIP, put before LOG_GUEST/LOG_UNIMP lines; may be NULL */
     void *where_opaque;
     uint64_t guest_errors; /* counted whether shown or not */

@@ -1,0 +1,88 @@
+/* Machine code as text, and what -d in_asm and cpu_reset write. */
+#include "debug/disas.h"
+#include "debug/trace.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "fake_machine.h"
+
+static void test_disas(void **state)
+{
+    static const struct {
+        uint8_t code[16];
+        unsigned len, bits;
+        const char *att, *intel;
+        unsigned bytes;
+    } rows[] = {
+        {{0x90}, 1, 64, "nop", "nop", 1},
+        {{0x48, 0x89, 0xe5}, 3, 64, "movq     %rsp, %rbp", "mov      rbp, rsp", 3},
+        {{0xb8, 1, 0, 0, 0}, 5, 32, "movl     $1, %eax", "mov      eax, 1", 5},
+        {{0xb8, 1, 0, 0, 0}, 5, 16, "movw     $1, %ax", "mov      ax, 1", 3},
+        {{0xea, 0x5b, 0xe0, 0x00, 0xf0}, 5, 16, "ljmpw    $0xf000:$0xe05b", NULL, 5},
+        {{0xeb, 0xfe}, 2, 64, "jmp      0x1000", "jmp      0x1000", 2},
+        {{0x06, 0x90}, 2, 64, ".byte    0x06", ".byte    0x06", 0},
+        {{0x48}, 1, 64, ".byte    0x48", ".byte    0x48", 0}, /* cut off */
+        {{0}, 0, 64, "", "", 0},
+    };
+    (void)state;
+    struct disas *att = disas_create(DISAS_ATT), *intel = disas_create(DISAS_INTEL);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        char text[160];
+        assert_int_equal(
+            disas_one(att, rows[i].code, rows[i].len, 0x1000, rows[i].bits, text, sizeof text),
+            rows[i].bytes);
+        assert_string_equal(text, rows[i].att);
+        assert_int_equal(
+            disas_one(intel, rows[i].code, rows[i].len, 0x1000, rows[i].bits, text, sizeof text),
+            rows[i].bytes);
+        if (rows[i].intel)
+            assert_string_equal(text, rows[i].intel);
+    }
+    disas_destroy(att);
+    disas_destroy(intel);
+}
+
+static char logged[16384];
+
+static void sink(void *opaque, const char *line)
+{
+    (void)opaque;
+    const size_t n = strlen(logged);
+    snprintf(logged + n, sizeof logged - n, "%s\n", line);
+}
+
+static void test_trace(void **state)
+{
+    static const uint8_t code[] = {0x31, 0xc0, 0x06, 0xf4};
+    (void)state;
+    fake_init();
+    log_init(&fake.log, sink, NULL);
+    fake.log.mask |= LOG_ASM | LOG_RESET;
+    fake.cpu.seg[SEG_CS].sel = 8;
+    struct trace *t = trace_create(&fake);
+    const struct cpu_trace *hooks = &fake.cpu.trace;
+    logged[0] = '\0';
+    hooks->code(hooks->opaque, &fake.cpu, 0x7c00, code, sizeof code);
+    assert_string_equal(logged, "IN: cs=0008 bits=64\n"
+                                "0x00007c00:  31c0                  xorl     %eax, %eax\n"
+                                "0x00007c02:  06                    .byte    0x06\n"
+                                "0x00007c03:  f4                    hlt\n");
+    logged[0] = '\0';
+    hooks->registers(hooks->opaque, &fake.cpu);
+    assert_non_null(strstr(logged, "RAX=0000000000000000 RBX="));
+    assert_int_equal(fake.log.category, LOG_RESET);
+    trace_destroy(t);
+    assert_null(fake.cpu.trace.code);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_disas),
+        cmocka_unit_test(test_trace),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
