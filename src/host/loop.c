@@ -1,6 +1,8 @@
 /* See loop.h. */
 #include "host/loop.h"
 
+#include "core/event.h"
+
 #include <errno.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -73,7 +75,7 @@ void host_loop_wait(struct host_loop *loop, int64_t timeout_ns)
         host_loop_poll(loop);
         return;
     }
-    const bool limited = timeout_ns != INT64_MAX; /* EVENT_NEVER */
+    const bool limited = timeout_ns != EVENT_NEVER;
     if (limited || loop->timer_armed) {
         struct itimerspec at = {0};
         if (limited) {

@@ -1,0 +1,109 @@
+/* The host loop: waits end when they should, to well below a millisecond, and when woken. */
+#include "core/event.h"
+#include "host/clock.h"
+#include "host/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static struct host_loop loop;
+
+static int setup(void **unused)
+{
+    (void)unused;
+    struct error err = {0};
+    return host_loop_create(&loop, &err) ? 0 : -1;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    host_loop_destroy(&loop);
+    return 0;
+}
+
+static int64_t wait_ns(int64_t timeout_ns)
+{
+    const int64_t start = host_clock_ns();
+    host_loop_wait(&loop, timeout_ns);
+    return host_clock_ns() - start;
+}
+
+static void test_timeouts(void **unused)
+{
+    (void)unused;
+    assert_true(wait_ns(0) < 5 * NS_PER_MS);
+    assert_true(wait_ns(-5) < 5 * NS_PER_MS);
+    int64_t least = INT64_MAX;
+    for (unsigned i = 0; i < 20; i++) {
+        const int64_t took = wait_ns(300 * NS_PER_US);
+        assert_true(took >= 300 * NS_PER_US);
+        least = MIN(least, took);
+    }
+    assert_true(least < NS_PER_MS); /* on a busy host not every one, but some */
+    assert_true(wait_ns(20 * NS_PER_MS) >= 20 * NS_PER_MS);
+}
+
+static void *wake_soon(void *opaque)
+{
+    usleep(20000);
+    host_loop_wake(opaque);
+    return NULL;
+}
+
+static void test_wake(void **unused)
+{
+    (void)unused;
+    wait_ns(NS_PER_US); /* a timer was armed before: it must not end the next wait */
+    pthread_t thread;
+    pthread_create(&thread, NULL, wake_soon, &loop);
+    assert_true(wait_ns(EVENT_NEVER) >= 15 * NS_PER_MS);
+    pthread_join(thread, NULL);
+    host_loop_wake(&loop); /* beforehand counts as well */
+    assert_true(wait_ns(10 * NS_PER_SEC) < NS_PER_SEC);
+}
+
+static void count(uv_timer_t *timer)
+{
+    ++*(unsigned *)timer->data;
+}
+
+static void test_handles(void **unused)
+{
+    (void)unused;
+    unsigned n = 0;
+    uv_timer_t timer = {.data = &n};
+    uv_timer_init(&loop.uv, &timer);
+    timer.data = &n;
+    uv_timer_start(&timer, count, 5, 0);
+    host_loop_poll(&loop);
+    assert_int_equal(n, 0);
+    for (unsigned i = 0; i < 100 && !n; i++)
+        host_loop_wait(&loop, NS_PER_SEC); /* ends early, by the handle */
+    assert_int_equal(n, 1);
+    uv_close((uv_handle_t *)&timer, NULL);
+    host_loop_poll(&loop);
+}
+
+static void test_clocks(void **unused)
+{
+    (void)unused;
+    const int64_t wall = host_clock_ns(), cpu = host_cpu_time_ns();
+    usleep(20000);
+    assert_true(host_clock_ns() - wall >= 20 * NS_PER_MS);
+    assert_true(host_cpu_time_ns() - cpu < 20 * NS_PER_MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_timeouts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wake, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clocks, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
