@@ -26,14 +26,12 @@ gla_t seg_linear(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum 
 /* The offset of u's memory operand in its segment (what LEA gives), wrapped to the address size. */
 static inline uint64_t ea_offset(const struct cpu *cpu, const struct insn *u)
 {
-    const uint64_t ea =
-        cpu->r[u->base] + (cpu->r[u->xindex] << u->scale) + (uint64_t)u->disp;
+    const uint64_t ea = cpu->r[u->base] + (cpu->r[u->xindex] << u->scale) + (uint64_t)u->disp;
     return u->asize == 8 ? ea : u->asize == 4 ? (uint32_t)ea : (uint16_t)ea;
 }
 
 /* Linear address of u's memory operand of size bytes. */
-static inline gla_t ea_linear(struct cpu *cpu, const struct insn *u, unsigned size,
-                              enum access acc)
+static inline gla_t ea_linear(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc)
 {
     return seg_linear(cpu, u->seg, ea_offset(cpu, u), size, acc);
 }
@@ -52,24 +50,24 @@ static inline unsigned tlb_mode_of(const struct cpu *cpu)
     return (unsigned)(cpu->tlb_cur - cpu->tlb);
 }
 
-#define DEFINE_ACCESS(bits)                                                                        \
-    static inline uint##bits##_t load##bits(struct cpu *cpu, gla_t lin)                            \
-    {                                                                                              \
-        const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].rd;                         \
-        if (likely(tlb_hit(h, lin, bits / 8))) {                                                   \
-            uint##bits##_t v;                                                                      \
-            memcpy(&v, (const void *)(uintptr_t)(lin + h->addend), sizeof v);                      \
-            return v;                                                                              \
-        }                                                                                          \
-        return (uint##bits##_t)load_slow(cpu, lin, bits / 8, tlb_mode_of(cpu));                    \
-    }                                                                                              \
-    static inline void store##bits(struct cpu *cpu, gla_t lin, uint##bits##_t v)                   \
-    {                                                                                              \
-        const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].wr;                         \
-        if (likely(tlb_hit(h, lin, bits / 8)))                                                     \
-            memcpy((void *)(uintptr_t)(lin + h->addend), &v, sizeof v);                            \
-        else                                                                                       \
-            store_slow(cpu, lin, v, bits / 8, tlb_mode_of(cpu));                                   \
+#define DEFINE_ACCESS(bits)                                                      \
+    static inline uint##bits##_t load##bits(struct cpu *cpu, gla_t lin)          \
+    {                                                                            \
+        const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].rd;       \
+        if (likely(tlb_hit(h, lin, bits / 8))) {                                 \
+            uint##bits##_t v;                                                    \
+            memcpy(&v, (const void *)(uintptr_t)(lin + h->addend), sizeof v);    \
+            return v;                                                            \
+        }                                                                        \
+        return (uint##bits##_t)load_slow(cpu, lin, bits / 8, tlb_mode_of(cpu));  \
+    }                                                                            \
+    static inline void store##bits(struct cpu *cpu, gla_t lin, uint##bits##_t v) \
+    {                                                                            \
+        const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].wr;       \
+        if (likely(tlb_hit(h, lin, bits / 8)))                                   \
+            memcpy((void *)(uintptr_t)(lin + h->addend), &v, sizeof v);          \
+        else                                                                     \
+            store_slow(cpu, lin, v, bits / 8, tlb_mode_of(cpu));                 \
     }
 DEFINE_ACCESS(8)
 DEFINE_ACCESS(16)

@@ -27,8 +27,22 @@ struct code_cache;
 
 /* General registers in encoding order, then two that only address computations name. */
 enum {
-    REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-    REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+    REG_RAX,
+    REG_RCX,
+    REG_RDX,
+    REG_RBX,
+    REG_RSP,
+    REG_RBP,
+    REG_RSI,
+    REG_RDI,
+    REG_R8,
+    REG_R9,
+    REG_R10,
+    REG_R11,
+    REG_R12,
+    REG_R13,
+    REG_R14,
+    REG_R15,
     REG_ZERO, /* always 0: the absent base or index */
     REG_PC,   /* RIP of the running block's start: base of RIP-relative operands */
     REG_COUNT,
@@ -66,67 +80,67 @@ struct table_reg { /* GDTR, IDTR */
     uint16_t limit;
 };
 
-#define FLAG_CF   UINT32_C(0x00000001)
-#define FLAG_1    UINT32_C(0x00000002) /* always set */
-#define FLAG_PF   UINT32_C(0x00000004)
-#define FLAG_AF   UINT32_C(0x00000010)
-#define FLAG_ZF   UINT32_C(0x00000040)
-#define FLAG_SF   UINT32_C(0x00000080)
-#define FLAG_TF   UINT32_C(0x00000100)
-#define FLAG_IF   UINT32_C(0x00000200)
-#define FLAG_DF   UINT32_C(0x00000400)
-#define FLAG_OF   UINT32_C(0x00000800)
-#define FLAG_IOPL UINT32_C(0x00003000)
-#define FLAG_NT   UINT32_C(0x00004000)
-#define FLAG_RF   UINT32_C(0x00010000)
-#define FLAG_VM   UINT32_C(0x00020000)
-#define FLAG_AC   UINT32_C(0x00040000)
-#define FLAG_VIF  UINT32_C(0x00080000)
-#define FLAG_VIP  UINT32_C(0x00100000)
-#define FLAG_ID   UINT32_C(0x00200000)
-#define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define FLAG_CF         UINT32_C(0x00000001)
+#define FLAG_1          UINT32_C(0x00000002) /* always set */
+#define FLAG_PF         UINT32_C(0x00000004)
+#define FLAG_AF         UINT32_C(0x00000010)
+#define FLAG_ZF         UINT32_C(0x00000040)
+#define FLAG_SF         UINT32_C(0x00000080)
+#define FLAG_TF         UINT32_C(0x00000100)
+#define FLAG_IF         UINT32_C(0x00000200)
+#define FLAG_DF         UINT32_C(0x00000400)
+#define FLAG_OF         UINT32_C(0x00000800)
+#define FLAG_IOPL       UINT32_C(0x00003000)
+#define FLAG_NT         UINT32_C(0x00004000)
+#define FLAG_RF         UINT32_C(0x00010000)
+#define FLAG_VM         UINT32_C(0x00020000)
+#define FLAG_AC         UINT32_C(0x00040000)
+#define FLAG_VIF        UINT32_C(0x00080000)
+#define FLAG_VIP        UINT32_C(0x00100000)
+#define FLAG_ID         UINT32_C(0x00200000)
+#define FLAGS_ARITH     (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 #define FLAG_IOPL_SHIFT 12
 
-#define CR0_PE UINT64_C(0x00000001)
-#define CR0_MP UINT64_C(0x00000002)
-#define CR0_EM UINT64_C(0x00000004)
-#define CR0_TS UINT64_C(0x00000008)
-#define CR0_ET UINT64_C(0x00000010)
-#define CR0_NE UINT64_C(0x00000020)
-#define CR0_WP UINT64_C(0x00010000)
-#define CR0_AM UINT64_C(0x00040000)
-#define CR0_NW UINT64_C(0x20000000)
-#define CR0_CD UINT64_C(0x40000000)
-#define CR0_PG UINT64_C(0x80000000)
+#define CR0_PE          UINT64_C(0x00000001)
+#define CR0_MP          UINT64_C(0x00000002)
+#define CR0_EM          UINT64_C(0x00000004)
+#define CR0_TS          UINT64_C(0x00000008)
+#define CR0_ET          UINT64_C(0x00000010)
+#define CR0_NE          UINT64_C(0x00000020)
+#define CR0_WP          UINT64_C(0x00010000)
+#define CR0_AM          UINT64_C(0x00040000)
+#define CR0_NW          UINT64_C(0x20000000)
+#define CR0_CD          UINT64_C(0x40000000)
+#define CR0_PG          UINT64_C(0x80000000)
 
-#define CR4_VME        BIT64(0)
-#define CR4_PVI        BIT64(1)
-#define CR4_TSD        BIT64(2)
-#define CR4_DE         BIT64(3)
-#define CR4_PSE        BIT64(4)
-#define CR4_PAE        BIT64(5)
-#define CR4_MCE        BIT64(6)
-#define CR4_PGE        BIT64(7)
-#define CR4_PCE        BIT64(8)
-#define CR4_OSFXSR     BIT64(9)
-#define CR4_OSXMMEXCPT BIT64(10)
-#define CR4_UMIP       BIT64(11)
-#define CR4_LA57       BIT64(12)
-#define CR4_FSGSBASE   BIT64(16)
-#define CR4_PCIDE      BIT64(17)
-#define CR4_OSXSAVE    BIT64(18)
-#define CR4_SMEP       BIT64(20)
-#define CR4_SMAP       BIT64(21)
-#define CR4_PKE        BIT64(22)
+#define CR4_VME         BIT64(0)
+#define CR4_PVI         BIT64(1)
+#define CR4_TSD         BIT64(2)
+#define CR4_DE          BIT64(3)
+#define CR4_PSE         BIT64(4)
+#define CR4_PAE         BIT64(5)
+#define CR4_MCE         BIT64(6)
+#define CR4_PGE         BIT64(7)
+#define CR4_PCE         BIT64(8)
+#define CR4_OSFXSR      BIT64(9)
+#define CR4_OSXMMEXCPT  BIT64(10)
+#define CR4_UMIP        BIT64(11)
+#define CR4_LA57        BIT64(12)
+#define CR4_FSGSBASE    BIT64(16)
+#define CR4_PCIDE       BIT64(17)
+#define CR4_OSXSAVE     BIT64(18)
+#define CR4_SMEP        BIT64(20)
+#define CR4_SMAP        BIT64(21)
+#define CR4_PKE         BIT64(22)
 
-#define EFER_SCE BIT64(0)
-#define EFER_LME BIT64(8)
-#define EFER_LMA BIT64(10)
-#define EFER_NXE BIT64(11)
+#define EFER_SCE        BIT64(0)
+#define EFER_LME        BIT64(8)
+#define EFER_LMA        BIT64(10)
+#define EFER_NXE        BIT64(11)
 
-#define XCR0_X87 BIT64(0)
-#define XCR0_SSE BIT64(1)
-#define XCR0_AVX BIT64(2)
+#define XCR0_X87        BIT64(0)
+#define XCR0_SSE        BIT64(1)
+#define XCR0_AVX        BIT64(2)
 
 /* A vector register, wide enough for AVX-512; lanes in memory order. */
 union vec {
@@ -167,13 +181,15 @@ enum {
     MODE_CODE32 = 1,
     MODE_CODE64 = 2,
     MODE_CODE_MASK = 3,
-    MODE_SS32 = BIT(2),  /* SS.B: ESP, not SP (outside 64-bit mode) */
-    MODE_FLAT = BIT(3),  /* CS, DS, ES, SS: base 0, no limit, all rights: no checks to make */
-    MODE_PROT = BIT(4),  /* CR0.PE */
+    MODE_SS32 = BIT(2), /* SS.B: ESP, not SP (outside 64-bit mode) */
+    MODE_FLAT = BIT(3), /* CS, DS, ES, SS: base 0, no limit, all rights: no checks to make */
+    MODE_PROT = BIT(4), /* CR0.PE */
     MODE_VM86 = BIT(5),
-    MODE_USER = BIT(6),  /* CPL 3 */
+    MODE_USER = BIT(6),   /* CPL 3 */
     MODE_NO_X87 = BIT(7), /* CR0.EM or CR0.TS: x87 and MMX instructions fault (op_x87_off) */
     MODE_NO_SSE = BIT(8), /* CR0.EM, CR0.TS or no CR4.OSFXSR: SSE instructions fault (op_sse_off) */
+    MODE_CPL0 = BIT(9),   /* CPL 0: A_CPL0 rows are allowed */
+    MODE_ALIGN = BIT(10), /* alignment is checked: CPL 3, CR0.AM, EFLAGS.AC */
 };
 
 /* What may need the run loop's attention between two instructions. */
@@ -182,7 +198,8 @@ enum {
     EV_NMI = BIT(1),
     EV_INIT = BIT(2),
     EV_SIPI = BIT(3),
-    EV_STOP = BIT(4), /* the machine wants the thread back */
+    EV_STOP = BIT(4),  /* the machine wants the thread back */
+    EV_DEBUG = BIT(5), /* a data or I/O breakpoint or a watchpoint was hit by this instruction */
 };
 
 struct fault {
@@ -201,13 +218,25 @@ struct cpu_hooks {
     bool (*set_apic_base)(void *opaque, uint64_t value); /* false: #GP */
     uint8_t (*cr8)(void *opaque);
     void (*set_cr8)(void *opaque, uint8_t value);
-    void (*shutdown)(void *opaque);      /* triple fault */
+    void (*shutdown)(void *opaque);        /* triple fault */
     void (*ferr)(void *opaque, int level); /* x87 error pin (CR0.NE = 0) */
     bool (*x2apic_msr)(void *opaque, bool write, uint32_t msr, uint64_t *value); /* may be NULL */
     /* A breakpoint, watchpoint or finished step of a debugger: stop the machine. */
     void (*debug_stop)(void *opaque, int why, gla_t at);
     void *opaque;
 };
+
+/* Text for -d, made above this floor (debug/trace.c). The CPU asks log_on() first; may be NULL. */
+struct cpu_trace {
+    /* in_asm: len bytes of code at lin were decoded into a block */
+    void (*code)(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
+                 unsigned len);
+    void (*registers)(void *opaque, const struct cpu *cpu); /* cpu_reset: all of them */
+    void *opaque;
+};
+
+/* Why debug_stop was called. */
+enum { CPU_STOP_BREAKPOINT, CPU_STOP_WATCHPOINT };
 
 /* Debugger's own breakpoints and watchpoints (gdb stub, monitor), apart from the guest's DR0-3. */
 #define CPU_MAX_BREAKPOINTS 1024
@@ -226,14 +255,14 @@ struct cpu {
     uint64_t flag_aux; /* CF = bit 63, OF = bit 63 ^ bit 62, AF = bit 3 (flags.h) */
     int64_t budget;    /* instructions until icount_end, the running block already taken off */
     struct block *block;
-    struct tlb *tlb_cur; /* for accesses at the current privilege */
+    struct tlb *tlb_cur;    /* for accesses at the current privilege */
     const struct insn *cur; /* set before anything that may fault or ask for the time */
     struct segment seg[SEG_COUNT];
-    uint32_t mode; /* MODE_*, from cpu_update_mode() */
+    uint32_t mode;     /* MODE_*, from cpu_update_mode() */
     uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation */
-    uint32_t eflags; /* without FLAGS_ARITH */
+    uint32_t eflags;   /* without FLAGS_ARITH */
     uint8_t cpl;
-    bool shadow;   /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
+    bool shadow; /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
     bool shadow_ss;
     bool halted;
     bool nmi_masked;
@@ -259,23 +288,30 @@ struct cpu {
     uint64_t kmask[8];
 
     /* --- engine --- */
-    uint32_t events; /* EV_* */
+    uint32_t events;       /* EV_* */
+    uint32_t pending_dr6;  /* data and I/O breakpoints hit by the running instruction */
+    bool watch_hit;        /* a debugger's watchpoint was hit ... */
+    gla_t watch_at;        /* ... here */
+    struct fault chain[3]; /* the exceptions that led to a triple fault */
+    uint64_t chain_rip[3];
     uint8_t sipi_vector;
     uint64_t icount_end; /* instructions retired when budget reaches 0 */
     struct fault fault;
-    unsigned fault_depth; /* delivering: 0 none, 1 first, 2 double */
-    bool in_unwind;
-    jmp_buf unwind; /* cpu_fault() comes back here */
+    bool ext;        /* delivering something from outside the program: EXT in error codes */
+    bool delivering; /* an event is being delivered: a fault now may become #DF */
+    uint8_t delivering_vector;
+    bool no_step_trap; /* the instruction delivered an event: no single-step trap behind it */
+    jmp_buf unwind;    /* cpu_fault() comes back here */
     struct tlb tlb[TLB_MODES];
     struct walk_params walk;
     struct code_cache *code;
     struct block *link_from; /* the block that just ended, to be linked to the next one */
     unsigned link_slot;
-    const struct insn *broken; /* instruction temporarily replaced by a break, and what it was */
-    const void *broken_fn;
-    const struct insn *unfused;
-    const void *unfused_fn;
-    bool break_next; /* stop behind the current instruction */
+    /* an instruction temporarily replaced by a break, and what it was */
+    struct insn *broken, *unfused;
+    const struct insn *(*broken_fn)(struct cpu *cpu, const struct insn *u);
+    const struct insn *(*unfused_fn)(struct cpu *cpu, const struct insn *u);
+    bool fp_on; /* the host's FP control registers hold the guest's (fp/fp.h) */
 
     struct memmap *mem;
     struct iomap *io;
@@ -283,6 +319,7 @@ struct cpu {
     struct door *door;
     struct log *log;
     struct cpu_hooks hooks;
+    struct cpu_trace trace;
     struct cpu_features feat;
     unsigned index; /* 0 = boot CPU */
     uint8_t apic_id;
@@ -335,6 +372,8 @@ uint64_t cpu_icount(const struct cpu *cpu);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);
 /* Makes cpu_run() look at events and return after the current instruction. Machine thread only. */
 void cpu_kick(struct cpu *cpu);
+/* The same without returning: the loop looks at cpu->events behind the current instruction. */
+void cpu_stop_after_current(struct cpu *cpu);
 
 /* Lines from the interrupt controllers (irq_line.set): INTR is a level, the others pulses. */
 void cpu_set_intr(void *opaque, unsigned pin, int level);

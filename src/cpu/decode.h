@@ -12,62 +12,148 @@
 #include "core/types.h"
 #include "cpu/features.h"
 
-/* Operand kinds. E: ModRM r/m, register or memory; G: ModRM reg; M: memory only; R: register only. */
+/* Operand kinds. E: ModRM r/m, register or memory; G: ModRM reg; M: memory only; R: register only.
+ */
 enum operand {
     O_NONE,
-    O_Eb, O_Ew, O_Ed, O_Eq, O_Ev, O_Ey, /* y: 4 bytes, 8 with REX.W; v: also 2 */
-    O_Ed_q,                             /* dword, but a 64-bit register destination stays y */
-    O_Gb, O_Gw, O_Gd, O_Gq, O_Gv, O_Gy, O_Gz,
-    O_Rd, O_Rv, O_Ry,                   /* r/m that must be a register */
-    O_Rv_Mw,                            /* register of operand size, or a word in memory */
-    O_Ry_Mb, O_Ry_Mw,                   /* as PEXTRB, PINSRB, ...: register, or a narrower memory operand */
-    O_M, O_Mb, O_Mw, O_Md, O_Mq, O_Mdq, O_Mv, O_My, O_Mp, O_Ma, O_Ms, O_Mt, /* Mt: 10 bytes; M: size by op */
-    O_Ib, O_Ib_s, O_Iw, O_Iz, O_Iv, O_1,
-    O_Jb, O_Jz, O_Ap,
-    O_Ob, O_Ov,                         /* moffs */
-    O_AL, O_AX, O_rAX, O_eAX, O_rDX, O_CL, O_DX,
-    O_Zb, O_Zv, O_Zy, O_Zv64,           /* register in the low three opcode bits; Zv64: 64-bit default */
-    O_Sw, O_ES, O_CS, O_SS, O_DS, O_FS, O_GS,
-    O_Cy, O_Dy,                         /* control, debug register */
-    O_Xb, O_Xv, O_Xz, O_Yb, O_Yv, O_Yz, /* string source and destination */
-    O_Fv,                               /* flags, for PUSHF/POPF */
+    O_Eb,
+    O_Ew,
+    O_Ed,
+    O_Eq,
+    O_Ev,
+    O_Ey,   /* y: 4 bytes, 8 with REX.W; v: also 2 */
+    O_Ed_q, /* dword, but a 64-bit register destination stays y */
+    O_Gb,
+    O_Gw,
+    O_Gd,
+    O_Gq,
+    O_Gv,
+    O_Gy,
+    O_Gz,
+    O_Rd,
+    O_Rv,
+    O_Ry,    /* r/m that must be a register */
+    O_Rv_Mw, /* register of operand size, or a word in memory */
+    O_Ry_Mb,
+    O_Ry_Mw, /* as PEXTRB, PINSRB, ...: register, or a narrower memory operand */
+    O_M,
+    O_Mb,
+    O_Mw,
+    O_Md,
+    O_Mq,
+    O_Mdq,
+    O_Mv,
+    O_My,
+    O_Mp,
+    O_Ma,
+    O_Ms,
+    O_Mt, /* Mt: 10 bytes; M: size by op */
+    O_Ib,
+    O_Ib_s,
+    O_Iw,
+    O_Iz,
+    O_Iv,
+    O_1,
+    O_Jb,
+    O_Jz,
+    O_Ap,
+    O_Ob,
+    O_Ov, /* moffs */
+    O_AL,
+    O_AX,
+    O_rAX,
+    O_eAX,
+    O_rDX,
+    O_CL,
+    O_DX,
+    O_Zb,
+    O_Zv,
+    O_Zy,
+    O_Zv64, /* register in the low three opcode bits; Zv64: 64-bit default */
+    O_Sw,
+    O_ES,
+    O_CS,
+    O_SS,
+    O_DS,
+    O_FS,
+    O_GS,
+    O_Cy,
+    O_Dy, /* control, debug register */
+    O_Xb,
+    O_Xv,
+    O_Xz,
+    O_Yb,
+    O_Yv,
+    O_Yz, /* string source and destination */
+    O_Fv, /* flags, for PUSHF/POPF */
     /* vectors: V reg, W r/m, H VEX.vvvv, U r/m register, L imm8[7:4] */
-    O_Vss, O_Vsd, O_Vps, O_Vpd, O_Vdq, O_Vq, O_Vd, O_Vx,
-    O_Wss, O_Wsd, O_Wps, O_Wpd, O_Wdq, O_Wq, O_Wd, O_Ww, O_Wx,
-    O_Ups, O_Upd, O_Udq, O_Uq, O_Ux,
-    O_Hss, O_Hsd, O_Hps, O_Hpd, O_Hdq, O_Hx, O_Lx,
-    O_XMM0,                             /* the implicit one of BLENDV, PBLENDVB */
-    O_Pq, O_Pd, O_Qq, O_Qd, O_Nq,       /* MMX: reg, r/m, r/m register */
-    O_ST0, O_STi,
+    O_Vss,
+    O_Vsd,
+    O_Vps,
+    O_Vpd,
+    O_Vdq,
+    O_Vq,
+    O_Vd,
+    O_Vx,
+    O_Wss,
+    O_Wsd,
+    O_Wps,
+    O_Wpd,
+    O_Wdq,
+    O_Wq,
+    O_Wd,
+    O_Ww,
+    O_Wx,
+    O_Ups,
+    O_Upd,
+    O_Udq,
+    O_Uq,
+    O_Ux,
+    O_Hss,
+    O_Hsd,
+    O_Hps,
+    O_Hpd,
+    O_Hdq,
+    O_Hx,
+    O_Lx,
+    O_XMM0, /* the implicit one of BLENDV, PBLENDVB */
+    O_Pq,
+    O_Pd,
+    O_Qq,
+    O_Qd,
+    O_Nq, /* MMX: reg, r/m, r/m register */
+    O_ST0,
+    O_STi,
 };
 
 /* Row attributes. */
 enum {
-    A_LOCK = BIT(0),    /* LOCK allowed when the destination is memory */
-    A_I64 = BIT(1),     /* invalid in 64-bit mode */
-    A_O64 = BIT(2),     /* only in 64-bit mode */
-    A_D64 = BIT(3),     /* operand size defaults to 64 in 64-bit mode (66h still gives 16) */
-    A_F64 = BIT(4),     /* operand size forced to 64 in 64-bit mode */
-    A_BYTE = BIT(5),    /* operand size is one byte */
-    A_MEM = BIT(6),     /* ModRM.mod must not be 3 */
-    A_REG = BIT(7),     /* ModRM.mod must be 3 */
-    A_MODRM = BIT(8),   /* has ModRM though no operand says so */
-    A_PROT = BIT(9),    /* #UD in real and virtual-8086 mode */
-    A_REP = BIT(10),    /* REP/REPNE mean repetition */
-    A_IGN66 = BIT(11),  /* 66h is not an operand-size prefix here */
-    A_NO66 = BIT(12),   /* 66h, F2h or F3h before it: #UD (mandatory-prefix maps say so by their rows) */
+    A_LOCK = BIT(0),   /* LOCK allowed when the destination is memory */
+    A_I64 = BIT(1),    /* invalid in 64-bit mode */
+    A_O64 = BIT(2),    /* only in 64-bit mode */
+    A_D64 = BIT(3),    /* operand size defaults to 64 in 64-bit mode (66h still gives 16) */
+    A_F64 = BIT(4),    /* operand size forced to 64 in 64-bit mode */
+    A_BYTE = BIT(5),   /* operand size is one byte */
+    A_MEM = BIT(6),    /* ModRM.mod must not be 3 */
+    A_REG = BIT(7),    /* ModRM.mod must be 3 */
+    A_MODRM = BIT(8),  /* has ModRM though no operand says so */
+    A_PROT = BIT(9),   /* #UD in real and virtual-8086 mode */
+    A_REP = BIT(10),   /* REP/REPNE mean repetition */
+    A_IGN66 = BIT(11), /* 66h is not an operand-size prefix here */
+    A_NO66 =
+        BIT(12), /* 66h, F2h or F3h before it: #UD (mandatory-prefix maps say so by their rows) */
     A_VEX = BIT(13),
-    A_WIG = BIT(14),    /* REX.W ignored for the operand size */
-    A_SSE = BIT(15),    /* checks CR0.EM, CR4.OSFXSR, CR0.TS before anything else */
-    A_MMX = BIT(16),    /* checks CR0.EM, CR0.TS and pending x87 exceptions */
-    A_ALIGN = BIT(17),  /* 16-byte memory operand must be aligned */
-    A_CPL0 = BIT(18),   /* #GP(0) unless CPL 0 */
-    A_W1 = BIT(19),     /* row applies with REX.W only (used by pairs through T_REXW) */
+    A_WIG = BIT(14),   /* REX.W ignored for the operand size */
+    A_SSE = BIT(15),   /* checks CR0.EM, CR4.OSFXSR, CR0.TS before anything else */
+    A_MMX = BIT(16),   /* checks CR0.EM, CR0.TS and pending x87 exceptions */
+    A_ALIGN = BIT(17), /* 16-byte memory operand must be aligned */
+    A_CPL0 = BIT(18),  /* #GP(0) unless CPL 0 */
+    A_W1 = BIT(19),    /* row applies with REX.W only (used by pairs through T_REXW) */
 };
 
 /* How a table slot is read. */
 enum slot_kind {
-    T_NONE,   /* #UD */
+    T_NONE, /* #UD */
     T_ROW,
     T_PREFIX, /* a prefix byte, eaten before tables are consulted */
     T_GROUP,  /* sub[8] by ModRM.reg */
@@ -95,9 +181,9 @@ struct opcode {
         .op = OP_##o, .kind = T_ROW, .feature = FEAT_##feat, .opnd = {O_##a, O_##b, O_##c, O_##d}, \
         .attr = (at)                                                                               \
     }
-#define SUB(k, table)                                                                              \
-    {                                                                                              \
-        .kind = (k), .sub = (table)                                                                \
+#define SUB(k, table)               \
+    {                               \
+        .kind = (k), .sub = (table) \
     }
 
 /* Every operation once (ops.def). */
@@ -119,7 +205,7 @@ enum {
     OA_IO = BIT(5),    /* may call a device */
     OA_STRING = BIT(6),
     OA_X87 = BIT(7),
-    OA_FP = BIT(8),    /* SSE/AVX floating point: reads and writes MXCSR */
+    OA_FP = BIT(8), /* SSE/AVX floating point: reads and writes MXCSR */
 };
 
 struct op_info {
@@ -150,24 +236,26 @@ struct insn {
     uint8_t osize; /* operand size in bytes: 1, 2, 4, 8 */
     uint8_t asize; /* address size in bytes: 2, 4, 8 */
     uint8_t modrm;
-    uint8_t reg;   /* ModRM.reg with REX.R (or the register in the opcode with REX.B for Z operands) */
-    uint8_t rm;    /* ModRM.rm with REX.B when mod is 3 */
-    uint8_t base, scale, xindex; /* of a memory operand: REG_*; REG_ZERO when absent; scale as shift */
-    uint8_t seg;   /* SEG_* of the memory operand; SEG_FLAT where the base is known to be 0 */
-    uint8_t pfx;   /* PFX_* */
-    uint8_t rex;   /* REX byte, 0 when there is none (bits WRXB; VEX sets them too) */
+    uint8_t
+        reg;    /* ModRM.reg with REX.R (or the register in the opcode with REX.B for Z operands) */
+    uint8_t rm; /* ModRM.rm with REX.B when mod is 3 */
+    uint8_t base, scale,
+        xindex;       /* of a memory operand: REG_*; REG_ZERO when absent; scale as shift */
+    uint8_t seg;      /* SEG_* of the memory operand; SEG_FLAT where the base is known to be 0 */
+    uint8_t pfx;      /* PFX_* */
+    uint8_t rex;      /* REX byte, 0 when there is none (bits WRXB; VEX sets them too) */
     uint8_t vvvv, vl; /* VEX: second source; vector length 16, 32, 64 in bytes */
     uint8_t aaa, zb;  /* EVEX: mask register; zeroing (bit 0), broadcast/rounding (bit 1) */
-    uint8_t imm2;  /* ENTER nesting level */
-    uint16_t sel;  /* Ap: selector */
-    bool mem;      /* has a memory operand (mod is not 3) */
-    bool lock;
-    bool rep, repne; /* F3, F2 as last of these two */
-    bool has66;
-    bool seg_ovr;  /* a segment prefix was given */
-    bool same_page; /* direct branch whose target lies on the block's own page */
-    bool fused;    /* runs its successor too (bind.c) */
-    uint8_t a, b;  /* register operands as the bound handler wants them (bind.c) */
+    uint8_t imm2;     /* ENTER nesting level */
+    uint16_t sel;     /* Ap: selector */
+    uint8_t a, b;     /* register operands as the bound handler wants them (bind.c) */
+    bool mem : 1;     /* has a memory operand (mod is not 3) */
+    bool lock : 1;
+    bool rep : 1;   /* F3 ... */
+    bool repne : 1; /* ... or F2, whichever came last */
+    bool has66 : 1;
+    bool seg_ovr : 1; /* a segment prefix was given */
+    bool fused : 1;   /* runs its successor too (bind.c) */
 };
 
 enum decode_status {

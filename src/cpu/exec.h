@@ -16,6 +16,7 @@
 #include "cpu/cpu.h"
 #include "cpu/decode.h"
 #include "cpu/flags.h"
+#include "cpu/handlers.h"
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define NEXT(cpu, u) return (u)[1].fn((cpu), (u) + 1)
@@ -23,18 +24,17 @@
 #define NEXT(cpu, u) return (u) + 1
 #endif
 
-#define OP(name)                                                                                   \
-    static inline __attribute__((always_inline)) void name##_body(struct cpu *cpu,                 \
-                                                                  const struct insn *u);           \
-    const struct insn *name(struct cpu *cpu, const struct insn *u)                                 \
-    {                                                                                              \
-        cpu->cur = u;                                                                              \
-        name##_body(cpu, u);                                                                       \
-        NEXT(cpu, u);                                                                              \
-    }                                                                                              \
-    static inline __attribute__((always_inline)) void name##_body(                                 \
+#define OP(name)                                                                                \
+    static inline                                                                               \
+        __attribute__((always_inline)) void name##_body(struct cpu *cpu, const struct insn *u); \
+    const struct insn *name(struct cpu *cpu, const struct insn *u)                              \
+    {                                                                                           \
+        cpu->cur = u;                                                                           \
+        name##_body(cpu, u);                                                                    \
+        NEXT(cpu, u);                                                                           \
+    }                                                                                           \
+    static inline __attribute__((always_inline)) void name##_body(                              \
         struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
-
 
 /* Byte registers: without REX, encodings 4-7 are AH, CH, DH, BH. */
 static inline uint8_t *reg8(struct cpu *cpu, unsigned n, bool rex)

@@ -8,9 +8,24 @@
 #include "core/types.h"
 
 enum {
-    VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6,
-    VEC_NM = 7, VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14,
-    VEC_MF = 16, VEC_AC = 17, VEC_MC = 18, VEC_XM = 19,
+    VEC_DE = 0,
+    VEC_DB = 1,
+    VEC_NMI = 2,
+    VEC_BP = 3,
+    VEC_OF = 4,
+    VEC_BR = 5,
+    VEC_UD = 6,
+    VEC_NM = 7,
+    VEC_DF = 8,
+    VEC_TS = 10,
+    VEC_NP = 11,
+    VEC_SS = 12,
+    VEC_GP = 13,
+    VEC_PF = 14,
+    VEC_MF = 16,
+    VEC_AC = 17,
+    VEC_MC = 18,
+    VEC_XM = 19,
 };
 
 enum fault_reason {
@@ -27,7 +42,8 @@ const char *fault_vector_name(unsigned vector); /* "#GP", "#PF", ... */
 struct cpu;
 
 /* error is ignored for vectors that push none. */
-_Noreturn void cpu_fault(struct cpu *cpu, unsigned vector, uint32_t error, enum fault_reason reason);
+_Noreturn void cpu_fault(struct cpu *cpu, unsigned vector, uint32_t error,
+                         enum fault_reason reason);
 _Noreturn void cpu_fault_page(struct cpu *cpu, uint64_t lin, uint32_t error);
 _Noreturn void cpu_fault_debug(struct cpu *cpu, uint64_t dr6_bits, enum fault_reason reason);
 

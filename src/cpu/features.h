@@ -21,7 +21,8 @@ struct cpu_features {
     char brand[49];
 };
 
-/* "max", "qemu64", ... then ",+name,-name,name=on|off". False: unknown model or flag, err says which. */
+/* "max", "qemu64", ... then ",+name,-name,name=on|off". False: unknown model or flag, err says
+ * which. */
 bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *err);
 /* One line per model and the list of flags, for "-cpu help". */
 void cpu_features_help(void (*line)(void *, const char *), void *opaque);

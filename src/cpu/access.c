@@ -1,0 +1,325 @@
+/*
+ * See access.h: segment checks, TLB fills, and everything a load or store can meet besides plain
+ * memory: page crossings, I/O, traced pages, watchpoints.
+ */
+#include "cpu/access.h"
+#include "cpu/block.h"
+#include "cpu/debug.h"
+
+/* --- segments --- */
+
+static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, enum fault_reason why)
+{
+    cpu_fault(cpu, s == SEG_SS ? VEC_SS : VEC_GP, 0, why);
+}
+
+/* In 64-bit mode a non-canonical address through rSP or rBP is #SS (SDM 3A §6.15 "Interrupt 12").
+ */
+static _Noreturn void noncanonical_fault(struct cpu *cpu, bool stack)
+{
+    const struct insn *u = cpu->cur;
+    if (u && u->mem && !u->seg_ovr && (u->base == REG_RSP || u->base == REG_RBP))
+        stack = true;
+    cpu_fault(cpu, stack ? VEC_SS : VEC_GP, 0, REASON_NONCANONICAL);
+}
+
+/* [off, last] within the limit: SDM 3A §5.3. Expand-down segments hold what lies above it. */
+static bool limit_ok(const struct segment *g, uint64_t off, uint64_t last)
+{
+    if (last < off)
+        return false;
+    if (!(g->attr & ATTR_CODE) && (g->attr & ATTR_EC)) {
+        const uint64_t top = g->attr & ATTR_DB ? 0xffffffff : 0xffff;
+        return off > g->limit && last <= top;
+    }
+    return last <= g->limit;
+}
+
+static gla_t seg_checked(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
+{
+    const struct segment *g = &cpu->seg[s];
+    if (cpu_prot(cpu) && !cpu_vm86(cpu)) {
+        if (g->attr & ATTR_NULL)
+            seg_fault(cpu, s, REASON_SEG_NULL);
+        if ((acc & ACC_W) && ((g->attr & ATTR_CODE) || !(g->attr & ATTR_RW)))
+            seg_fault(cpu, s, REASON_SEG_WRITE);
+        if ((acc & ACC_R) && (g->attr & ATTR_CODE) && !(g->attr & ATTR_RW))
+            seg_fault(cpu, s, REASON_SEG_READ);
+    }
+    if (!limit_ok(g, off, off + (size ? size - 1 : 0)))
+        seg_fault(cpu, s, REASON_SEG_LIMIT);
+    return (uint32_t)(g->base + off);
+}
+
+/* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"). */
+static void check_alignment(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    if (unlikely(cpu->cpl == 3 && (cpu->eflags & FLAG_AC) && (cpu->cr0 & CR0_AM)) && size > 1 &&
+        size <= 8 && (lin & (size - 1)))
+        cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+}
+
+gla_t seg_linear(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
+{
+    gla_t lin;
+    if (cpu_code64(cpu))
+        lin = off + (s == SEG_FS || s == SEG_GS ? cpu->seg[s].base : 0);
+    else if (s == SEG_FLAT)
+        lin = off;
+    else
+        lin = seg_checked(cpu, s, off, size, acc);
+    check_alignment(cpu, lin, size);
+    return lin;
+}
+
+gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc)
+{
+    const gla_t lin = ea_linear(cpu, u, size, acc);
+    if (unlikely(lin & (size - 1)))
+        cpu_gp0(cpu, REASON_ALIGN_SSE);
+    return lin;
+}
+
+/* --- translation --- */
+
+struct place {     /* where one page's worth of an access lands */
+    uint8_t *host; /* NULL: I/O or nobody */
+    gpa_t gpa;
+    ram_t ram; /* RAM_NONE when host is NULL */
+};
+
+static bool page_watched(const struct cpu *cpu, gla_t lin)
+{
+    return unlikely(cpu->watchpoints || (cpu->dr7 & 0xff)) &&
+           debug_page_watched(cpu, lin & PAGE_MASK);
+}
+
+static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_t gpa,
+                 unsigned page_shift, bool dirty)
+{
+    struct tlb *tlb = &cpu->tlb[tlb_mode];
+    const unsigned i = tlb_index(lin);
+    struct tlb_line *l = &tlb->line[i];
+    const gla_t page = lin & PAGE_MASK;
+    const gpa_t gpage = gpa & PAGE_MASK;
+    if (page_watched(cpu, lin))
+        return;
+    const ram_t ram = memmap_ram(cpu->mem, gpage, false);
+    /* the other half may belong to another page */
+    if (l->rd.tag != page)
+        l->rd = (struct tlb_half){.tag = tlb_empty_tag(i)};
+    if (l->wr.tag != page)
+        l->wr = (struct tlb_half){.tag = tlb_empty_tag(i)};
+    if (ram != RAM_NONE)
+        l->rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
+    if (write && dirty) {
+        const ram_t wram = memmap_ram(cpu->mem, gpage, true);
+        if (wram != RAM_NONE && !(ram_flags(cpu->mem->ram, wram) & RAM_TRACED))
+            l->wr = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, wram) - page};
+    }
+    tlb->page_shift[i] = (uint8_t)page_shift;
+    tlb->used = true;
+    if (page_shift > PAGE_SHIFT)
+        tlb->large = true;
+}
+
+/* Translates lin, filling the TLB on the way; faults. */
+static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode)
+{
+    struct walk_result w = {.page_bytes = PAGE_SIZE};
+    cpu->stats.tlb_misses[write ? WALK_WRITE : WALK_READ]++;
+    if (cpu->walk.mode == PAGING_NONE) {
+        w.gpa = lin;
+        w.dirty = w.writable = true;
+    } else {
+        if (unlikely(cpu_long(cpu) && !cpu_canonical(cpu, lin)))
+            noncanonical_fault(cpu, false);
+        if (!walk(cpu->mem, &cpu->walk, lin, write ? WALK_WRITE : WALK_READ, tlb_mode == TLB_USER,
+                  tlb_mode == TLB_KERNEL_AC, true, &w))
+            cpu_fault_page(cpu, lin, w.error_code);
+    }
+    const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
+    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty);
+    struct place p = {.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
+    if (p.ram != RAM_NONE)
+        p.host = ram_host(cpu->mem->ram, p.ram);
+    return p;
+}
+
+static gla_t wrap_linear(const struct cpu *cpu, gla_t lin)
+{
+    return cpu_long(cpu) ? lin : (uint32_t)lin;
+}
+
+/* --- one page at a time --- */
+
+static uint64_t place_load(struct cpu *cpu, const struct place *p, unsigned size)
+{
+    if (likely(p->host != NULL))
+        return ld_le(p->host, size);
+    cpu->stats.mmio++;
+    return memmap_read(cpu->mem, p->gpa, size);
+}
+
+static void place_store(struct cpu *cpu, const struct place *p, const void *src, unsigned size)
+{
+    if (likely(p->host != NULL)) {
+        memcpy(p->host, src, size);
+        if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED)) {
+            struct ram *ram = cpu->mem->ram;
+            if (ram_flags(ram, p->ram) & RAM_LOG)
+                ram_set_flags(ram, p->ram, RAM_DIRTY);
+            if (ram_flags(ram, p->ram) & RAM_CODE)
+                code_written(cpu->code, p->ram, size);
+        }
+        return;
+    }
+    cpu->stats.mmio++;
+    uint64_t v = 0;
+    memcpy(&v, src, MIN(size, sizeof v));
+    memmap_write(cpu->mem, p->gpa, v, size);
+}
+
+uint64_t load_slow(struct cpu *cpu, gla_t lin, unsigned size, unsigned tlb_mode)
+{
+    if (unlikely(((lin & ~PAGE_MASK) + size) > PAGE_SIZE)) {
+        const unsigned n = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
+        const struct place lo = translate(cpu, lin, false, tlb_mode);
+        const struct place hi = translate(cpu, wrap_linear(cpu, lin + n), false, tlb_mode);
+        uint64_t v = 0;
+        for (unsigned i = 0; i < size; i++) {
+            struct place p = i < n ? lo : hi;
+            const unsigned k = i < n ? i : i - n;
+            p.gpa += k;
+            p.host = p.host ? p.host + k : NULL;
+            v |= place_load(cpu, &p, 1) << (8 * i);
+        }
+        debug_access(cpu, lin, size, ACC_R);
+        return v;
+    }
+    const struct place p = translate(cpu, lin, false, tlb_mode);
+    const uint64_t v = place_load(cpu, &p, size);
+    debug_access(cpu, lin, size, ACC_R);
+    return v;
+}
+
+void store_slow(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size, unsigned tlb_mode)
+{
+    if (unlikely(((lin & ~PAGE_MASK) + size) > PAGE_SIZE)) {
+        const unsigned n = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
+        const struct place lo = translate(cpu, lin, true, tlb_mode);
+        const struct place hi = translate(cpu, wrap_linear(cpu, lin + n), true, tlb_mode);
+        for (unsigned i = 0; i < size; i++) {
+            struct place p = i < n ? lo : hi;
+            const unsigned k = i < n ? i : i - n;
+            const uint8_t byte = (uint8_t)(v >> (8 * i));
+            p.gpa += k;
+            p.host = p.host ? p.host + k : NULL;
+            p.ram = p.ram == RAM_NONE ? RAM_NONE : p.ram + k;
+            place_store(cpu, &p, &byte, 1);
+        }
+    } else {
+        const struct place p = translate(cpu, lin, true, tlb_mode);
+        place_store(cpu, &p, &v, size);
+    }
+    debug_access(cpu, lin, size, ACC_W);
+}
+
+void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    const unsigned tlb_mode = tlb_mode_of(cpu);
+    if (((lin & ~PAGE_MASK) + size) > PAGE_SIZE) {
+        translate(cpu, lin, true, tlb_mode);
+        translate(cpu, wrap_linear(cpu, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
+        return NULL;
+    }
+    const struct place p = translate(cpu, lin, true, tlb_mode);
+    if (!p.host || (ram_flags(cpu->mem->ram, p.ram) & RAM_TRACED) || page_watched(cpu, lin))
+        return NULL;
+    return p.host;
+}
+
+/* --- longer operands --- */
+
+void probe(struct cpu *cpu, gla_t lin, size_t n, enum access acc)
+{
+    const gla_t last = lin + (n ? n - 1 : 0);
+    for (gla_t page = lin;; page = (page & PAGE_MASK) + PAGE_SIZE) {
+        translate(cpu, wrap_linear(cpu, page), acc & ACC_W, tlb_mode_of(cpu));
+        if ((page & PAGE_MASK) == (last & PAGE_MASK))
+            break;
+    }
+}
+
+static void load_pages(struct cpu *cpu, gla_t lin, uint8_t *buf, size_t n)
+{
+    while (n) {
+        const size_t k = MIN(n, (size_t)(PAGE_SIZE - (lin & ~PAGE_MASK)));
+        struct place p = translate(cpu, wrap_linear(cpu, lin), false, tlb_mode_of(cpu));
+        if (p.host) {
+            memcpy(buf, p.host, k);
+        } else {
+            for (size_t i = 0; i < k;) {
+                const unsigned size = k - i >= 8 && !((p.gpa + i) & 7) ? 8 : 1;
+                struct place q = {.gpa = p.gpa + i, .ram = RAM_NONE};
+                st_le(buf + i, place_load(cpu, &q, size), size);
+                i += size;
+            }
+        }
+        buf += k;
+        lin += k;
+        n -= k;
+    }
+}
+
+void load_bytes(struct cpu *cpu, gla_t lin, void *buf, size_t n)
+{
+    load_pages(cpu, lin, buf, n);
+    debug_access(cpu, lin, n, ACC_R);
+}
+
+void store_bytes(struct cpu *cpu, gla_t lin, const void *buf, size_t n)
+{
+    const uint8_t *src = buf;
+    const gla_t start = lin;
+    const size_t total = n;
+    if ((lin & ~PAGE_MASK) + n > PAGE_SIZE)
+        probe(cpu, lin, n, ACC_W);
+    while (n) {
+        const size_t k = MIN(n, (size_t)(PAGE_SIZE - (lin & ~PAGE_MASK)));
+        struct place p = translate(cpu, wrap_linear(cpu, lin), true, tlb_mode_of(cpu));
+        if (p.host) {
+            place_store(cpu, &p, src, (unsigned)k);
+        } else {
+            for (size_t i = 0; i < k;) {
+                const unsigned size = k - i >= 8 && !((p.gpa + i) & 7) ? 8 : 1;
+                struct place q = {.gpa = p.gpa + i, .ram = RAM_NONE};
+                place_store(cpu, &q, src + i, size);
+                i += size;
+            }
+        }
+        src += k;
+        lin += k;
+        n -= k;
+    }
+    debug_access(cpu, start, total, ACC_W);
+}
+
+/* --- implicit supervisor accesses --- */
+
+uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].rd;
+    if (likely(tlb_hit(h, lin, size)))
+        return ld_le((const void *)(uintptr_t)(lin + h->addend), size);
+    return load_slow(cpu, lin, size, TLB_KERNEL);
+}
+
+void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size)
+{
+    const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].wr;
+    if (likely(tlb_hit(h, lin, size)))
+        st_le((void *)(uintptr_t)(lin + h->addend), v, size);
+    else
+        store_slow(cpu, lin, v, size, TLB_KERNEL);
+}

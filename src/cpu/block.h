@@ -1,0 +1,96 @@
+/*
+ * Decoded blocks: straight runs of instructions, keyed by where their first byte lies in host
+ * memory (ram_t) and by MODE_*, so that one copy serves every linear address it is mapped at.
+ * A block ends at an instruction with OA_END or at its page's end. An instruction that crosses
+ * pages is a block of its own that remembers both.
+ *
+ * Blocks live in an arena that is emptied as a whole. A block that is dropped earlier (its bytes
+ * were written) has every handler replaced by op_stale, so that even the block that is running
+ * stops behind the store that changed it.
+ */
+#ifndef VITRINE_CPU_BLOCK_H
+#define VITRINE_CPU_BLOCK_H
+
+#include "cpu/cpu.h"
+#include "cpu/decode.h"
+
+#define BLOCK_MAX_INSNS 64
+
+struct block {
+    ram_t start; /* of its first byte */
+    ram_t page2; /* second page's start, for the crossing kind; else RAM_NONE */
+    uint32_t mode;
+    uint16_t bytes;
+    uint8_t n; /* instructions */
+    bool stale;
+    bool cached; /* in the tables (blocks from I/O memory are not) */
+    struct block *hash_next;
+    struct block *page_next[2]; /* lists of the code pages it lies on */
+    /* Where it continues: [0] fall-through, [1] taken. */
+    struct block *link[2];
+    uint32_t link_gen[2];  /* cross-page links: cpu->code_gen they were made in */
+    struct block *in_head; /* blocks that link here: list through in_next of their slot */
+    struct block *in_next[2];
+    struct insn insn[];
+};
+
+#define JUMP_CACHE_LINES 4096
+
+struct jump_line {
+    gla_t lin;
+    struct block *block;
+    uint32_t gen, mode;
+};
+
+struct code_page {
+    uint64_t lines; /* bit n: 64-byte line n holds decoded code */
+    struct block *blocks;
+};
+
+struct exec_line { /* instruction-fetch translations */
+    gla_t page;
+    uint32_t gen;
+    bool user;
+    ram_t ram;
+    gpa_t gpa;
+};
+#define EXEC_LINES 256
+
+struct code_cache {
+    struct ram *ram;
+    struct cpu *cpu;
+    uint8_t *arena;
+    size_t arena_used;
+    struct block **hash;
+    struct code_page **pages; /* by page of struct ram */
+    struct jump_line jump[JUMP_CACHE_LINES];
+    struct exec_line exec[EXEC_LINES];
+    struct block *io_block; /* one instruction fetched from where there is no host memory */
+};
+
+struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err);
+void code_cache_destroy(struct code_cache *cc);
+
+/* The block at cpu->rip in the current mode, decoded if need be. Faults as the fetch would. */
+struct block *code_find(struct cpu *cpu);
+
+/* [at, at+len) was written: drops the blocks it overlaps. */
+void code_written(struct code_cache *cc, ram_t at, uint64_t len);
+/* Drops everything, e.g. when breakpoints change. Not while a block runs. */
+void code_flush(struct code_cache *cc);
+/* Makes from continue at to, from its slot on. */
+void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
+               bool same_page);
+
+static inline unsigned jump_index(gla_t lin)
+{
+    return (unsigned)(lin ^ (lin >> 12)) & (JUMP_CACHE_LINES - 1);
+}
+
+/* bind.c: chooses handlers for one instruction, and joins pairs of a finished block. */
+void bind_insn(struct insn *u, uint32_t mode);
+void bind_fuse(struct block *b);
+/* The handler u would have if it were not fused with its successor. */
+insn_fn *bind_plain(const struct insn *u, uint32_t mode);
+
+#endif

@@ -1,0 +1,446 @@
+/* See block.h: finding, decoding, linking and dropping blocks. */
+#include "cpu/block.h"
+#include "cpu/access.h"
+#include "cpu/decode_tables.h"
+#include "cpu/handlers.h"
+#include "cpu/run.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define ARENA_BYTES     (48 * MiB)
+#define HASH_BITS       16
+#define MAX_BLOCK_BYTES (sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn))
+
+struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err)
+{
+    struct code_cache *cc = calloc(1, sizeof *cc);
+    if (!cc)
+        goto fail;
+    cc->cpu = cpu;
+    cc->ram = ram;
+    cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
+    /* one pointer a page, committed as it is touched */
+    cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,
+                     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cc->io_block = calloc(1, MAX_BLOCK_BYTES);
+    if (cc->arena == MAP_FAILED || cc->pages == MAP_FAILED || !cc->hash || !cc->io_block)
+        goto fail;
+    return cc;
+fail:
+    error_set(err, "not enough host memory for the decoder's cache (%u MiB)",
+              (unsigned)(ARENA_BYTES / MiB));
+    if (cc)
+        code_cache_destroy(cc);
+    return NULL;
+}
+
+static void free_pages(struct code_cache *cc)
+{
+    for (struct block *b = (struct block *)cc->arena; (uint8_t *)b < cc->arena + cc->arena_used;) {
+        const ram_t page[2] = {b->start & PAGE_MASK, b->page2};
+        for (unsigned i = 0; i < 2; i++) {
+            if (page[i] == RAM_NONE)
+                continue;
+            struct code_page **cp = &cc->pages[page[i] >> PAGE_SHIFT];
+            free(*cp);
+            if (*cp)
+                ram_clear_flags(cc->ram, page[i], RAM_CODE);
+            *cp = NULL;
+        }
+        b = (struct block *)((uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn));
+    }
+}
+
+void code_cache_destroy(struct code_cache *cc)
+{
+    if (!cc)
+        return;
+    if (cc->arena && cc->arena != MAP_FAILED) {
+        if (cc->pages && cc->pages != MAP_FAILED)
+            free_pages(cc);
+        munmap(cc->arena, ARENA_BYTES);
+    }
+    if (cc->pages && cc->pages != MAP_FAILED)
+        munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
+    free(cc->hash);
+    free(cc->io_block);
+    free(cc);
+}
+
+void code_flush(struct code_cache *cc)
+{
+    free_pages(cc);
+    cc->arena_used = 0;
+    memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
+    memset(cc->jump, 0, sizeof cc->jump);
+    cc->cpu->link_from = NULL;
+    cc->cpu->code_gen++;
+    cc->cpu->stats.cache_flushes++;
+}
+
+static unsigned hash_index(ram_t start, uint32_t mode)
+{
+    const uint64_t h = (start ^ ((uint64_t)mode << 40)) * UINT64_C(0x9e3779b97f4a7c15);
+    return (unsigned)(h >> (64 - HASH_BITS));
+}
+
+/* --- links --- */
+
+static void unlink_outgoing(struct block *b, unsigned slot)
+{
+    struct block *to = b->link[slot];
+    if (!to)
+        return;
+    /* the list threads through (block, slot) pairs; slot is kept in bit 0 of the pointer */
+    for (uintptr_t *p = (uintptr_t *)&to->in_head; *p;) {
+        struct block *from = (struct block *)(*p & ~(uintptr_t)1);
+        const unsigned s = *p & 1;
+        if (from == b && s == slot) {
+            *p = (uintptr_t)from->in_next[s];
+            break;
+        }
+        p = (uintptr_t *)&from->in_next[s];
+    }
+    b->link[slot] = NULL;
+}
+
+static void unlink_incoming(struct block *b)
+{
+    uintptr_t p = (uintptr_t)b->in_head;
+    while (p) {
+        struct block *from = (struct block *)(p & ~(uintptr_t)1);
+        const unsigned s = p & 1;
+        p = (uintptr_t)from->in_next[s];
+        from->link[s] = NULL;
+    }
+    b->in_head = NULL;
+}
+
+void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
+               bool same_page)
+{
+    if (from->stale || to->stale || !from->cached || !to->cached)
+        return;
+    if (from->link[slot] != to) {
+        unlink_outgoing(from, slot);
+        from->link[slot] = to;
+        from->in_next[slot] = to->in_head;
+        to->in_head = (struct block *)((uintptr_t)from | slot);
+    }
+    from->link_gen[slot] = same_page ? 0 : cc->cpu->code_gen;
+}
+
+/* --- dropping --- */
+
+static void drop(struct code_cache *cc, struct block *b)
+{
+    if (b->stale)
+        return;
+    b->stale = true;
+    for (unsigned i = 0; i <= b->n; i++)
+        b->insn[i].fn = op_stale;
+    for (struct block **p = &cc->hash[hash_index(b->start, b->mode)]; *p; p = &(*p)->hash_next) {
+        if (*p == b) {
+            *p = b->hash_next;
+            break;
+        }
+    }
+    unlink_incoming(b);
+    unlink_outgoing(b, 0);
+    unlink_outgoing(b, 1);
+    cc->cpu->stats.blocks_dropped++;
+}
+
+static struct block **page_list_next(struct block *b, ram_t page)
+{
+    return &b->page_next[(b->start & PAGE_MASK) == page ? 0 : 1];
+}
+
+/* Bytes of b on this page, as [from, to) offsets. */
+static void page_extent(const struct block *b, ram_t page, unsigned *from, unsigned *to)
+{
+    if ((b->start & PAGE_MASK) == page) {
+        *from = b->start & ~PAGE_MASK;
+        *to = MIN(*from + b->bytes, (unsigned)PAGE_SIZE);
+    } else {
+        *from = 0;
+        *to = (unsigned)((b->start & ~PAGE_MASK) + b->bytes - PAGE_SIZE);
+    }
+}
+
+static uint64_t line_bits(unsigned from, unsigned to)
+{
+    return bits(~UINT64_C(0), (to - 1) / 64 - from / 64, 0) << (from / 64);
+}
+
+static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
+{
+    struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
+    if (!cp || !(cp->lines & line_bits(from, to)))
+        return;
+    uint64_t lines = 0;
+    struct block **p = &cp->blocks;
+    while (*p) {
+        struct block *b = *p;
+        unsigned bf, bt;
+        page_extent(b, page, &bf, &bt);
+        if (b->stale || (bf < to && from < bt)) {
+            *p = *page_list_next(b, page);
+            drop(cc, b);
+        } else {
+            lines |= line_bits(bf, bt);
+            p = page_list_next(b, page);
+        }
+    }
+    cp->lines = lines;
+    if (!cp->blocks) {
+        free(cp);
+        cc->pages[page >> PAGE_SHIFT] = NULL;
+        ram_clear_flags(cc->ram, page, RAM_CODE);
+    }
+}
+
+void code_written(struct code_cache *cc, ram_t at, uint64_t len)
+{
+    cc->cpu->stats.code_writes++;
+    while (len) {
+        const unsigned off = at & ~PAGE_MASK;
+        const uint64_t n = MIN(len, PAGE_SIZE - off);
+        page_written(cc, at & PAGE_MASK, off, (unsigned)(off + n));
+        at += n;
+        len -= n;
+    }
+}
+
+static void enter_page(struct code_cache *cc, struct block *b, ram_t page)
+{
+    struct code_page **cp = &cc->pages[page >> PAGE_SHIFT];
+    if (!*cp) {
+        *cp = calloc(1, sizeof **cp);
+        if (!*cp) {
+            b->cached = false;
+            return;
+        }
+        ram_set_flags(cc->ram, page, RAM_CODE);
+    }
+    unsigned from, to;
+    page_extent(b, page, &from, &to);
+    (*cp)->lines |= line_bits(from, to);
+    *page_list_next(b, page) = (*cp)->blocks;
+    (*cp)->blocks = b;
+}
+
+/* --- fetching --- */
+
+/* Linear address of an instruction offset: CS base outside 64-bit mode. */
+static gla_t code_linear(const struct cpu *cpu, uint64_t rip)
+{
+    if (cpu_code64(cpu))
+        return rip;
+    return (uint32_t)(cpu->seg[SEG_CS].base + rip);
+}
+
+/* Translates a page for execution; faults with CR2 = lin. */
+static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
+{
+    struct code_cache *cc = cpu->code;
+    const gla_t page = lin & PAGE_MASK;
+    struct exec_line *e = &cc->exec[(lin >> PAGE_SHIFT) & (EXEC_LINES - 1)];
+    const bool user = cpu->cpl == 3;
+    if (likely(e->page == page && e->gen == cpu->code_gen && e->user == user))
+        return e;
+    struct walk_result w;
+    cpu->stats.tlb_misses[WALK_EXEC]++;
+    if (cpu->walk.mode == PAGING_NONE) {
+        w.gpa = page;
+    } else if (!walk(cpu->mem, &cpu->walk, lin, WALK_EXEC, user, false, true, &w)) {
+        cpu_fault_page(cpu, lin, w.error_code);
+    }
+    const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
+    *e = (struct exec_line){
+        .page = page,
+        .gen = cpu->code_gen,
+        .user = user,
+        .ram = memmap_ram(cpu->mem, gpa, false),
+        .gpa = gpa,
+    };
+    return e;
+}
+
+/* One more instruction into b; false: the block ends before it. */
+static bool add_insn(struct cpu *cpu, struct block *b, struct insn *u, enum decode_status st)
+{
+    if (st == DECODE_TOO_LONG) {
+        *u = (struct insn){.fn = op_too_long, .row = &opcode_ud, .op = OP_UD, .off = b->bytes};
+        u->len = 1;
+    } else {
+        bind_insn(u, b->mode);
+    }
+    u->index = b->n++;
+    b->bytes += u->len;
+    cpu->stats.insns_decoded++;
+    return st == DECODE_OK && !(op_info[u->op].attr & OA_END);
+}
+
+/* Ends the instruction array with a handler that leaves the block. */
+static void finish(struct block *b)
+{
+    struct insn *last = &b->insn[b->n];
+    *last = (struct insn){.fn = op_block_end, .row = &opcode_ud, .op = OP_UD};
+    last->off = b->bytes;
+    last->index = b->n;
+    bind_fuse(b);
+}
+
+/* Fetches up to 15 bytes that may lie on two pages or in I/O memory. Returns how many. */
+static size_t fetch_bytes(struct cpu *cpu, gla_t lin, const struct exec_line *first, uint8_t *buf,
+                          size_t want, ram_t *page2)
+{
+    *page2 = RAM_NONE;
+    struct exec_line e = *first;
+    for (size_t i = 0; i < want; i++) {
+        const gla_t at = cpu_code64(cpu) ? lin + i : (uint32_t)(lin + i);
+        if (i && !(at & ~PAGE_MASK)) {
+            e = *exec_translate(cpu, at);
+            *page2 = e.ram;
+        }
+        const unsigned off = at & ~PAGE_MASK;
+        if (e.ram != RAM_NONE)
+            buf[i] = *ram_host(cpu->mem->ram, e.ram + off);
+        else
+            buf[i] = (uint8_t)memmap_read(cpu->mem, e.gpa + off, 1);
+    }
+    return want;
+}
+
+/*
+ * The instruction at lin crosses a page, or lies in I/O memory, or near the CS limit: fetched byte
+ * by byte, so that only bytes it really has are touched. It becomes a block of its own.
+ */
+static struct block *decode_single(struct cpu *cpu, gla_t lin, const struct exec_line *first,
+                                   struct block *b, uint64_t bytes_left)
+{
+    uint8_t buf[16];
+    ram_t page2 = RAM_NONE;
+    enum decode_status st = DECODE_SHORT;
+    for (size_t have = 1; st == DECODE_SHORT; have++) {
+        if (have > bytes_left)
+            cpu_fault(cpu, VEC_GP, 0, REASON_CODE_LIMIT);
+        fetch_bytes(cpu, lin, first, buf, have, &page2);
+        st = decode(&b->insn[0], buf, have, b->mode, &cpu->feat, 0);
+    }
+    add_insn(cpu, b, &b->insn[0], st);
+    b->page2 = page2;
+    finish(b);
+    return b;
+}
+
+static void decode_run(struct cpu *cpu, struct block *b, const uint8_t *host, size_t avail,
+                       gla_t lin)
+{
+    while (b->n < BLOCK_MAX_INSNS) {
+        struct insn *u = &b->insn[b->n];
+        if (cpu->breakpoints && b->n && cpu_breakpoint_at(cpu, lin + b->bytes))
+            break;
+        const enum decode_status st =
+            decode(u, host + b->bytes, avail - b->bytes, b->mode, &cpu->feat, b->bytes);
+        if (st == DECODE_SHORT)
+            break; /* crosses the page: a block of its own; b->n may be 0 */
+        if (!add_insn(cpu, b, u, st))
+            break;
+    }
+}
+
+static struct block *new_block(struct code_cache *cc)
+{
+    if (cc->arena_used + MAX_BLOCK_BYTES > ARENA_BYTES)
+        code_flush(cc);
+    struct block *b = (struct block *)(cc->arena + cc->arena_used);
+    memset(b, 0, sizeof *b);
+    return b;
+}
+
+static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_left)
+{
+    struct code_cache *cc = cpu->code;
+    struct block *b = new_block(cc);
+    const struct exec_line e = *exec_translate(cpu, lin);
+    const unsigned off = lin & ~PAGE_MASK;
+    const bool is_ram = e.ram != RAM_NONE;
+    if (!is_ram)
+        b = cc->io_block;
+    memset(b, 0, sizeof *b);
+    b->mode = cpu->mode;
+    b->start = is_ram ? e.ram + off : RAM_NONE;
+    b->page2 = RAM_NONE;
+    cpu->stats.blocks_decoded++;
+    if (is_ram && bytes_left >= PAGE_SIZE - off)
+        decode_run(cpu, b, ram_host(cc->ram, b->start), PAGE_SIZE - off, lin);
+    if (b->n)
+        finish(b);
+    else
+        decode_single(cpu, lin, &e, b, bytes_left);
+    if (!is_ram || (b->page2 == RAM_NONE && off + b->bytes > PAGE_SIZE))
+        return b; /* partly in I/O memory: used once */
+    if (unlikely(log_on(cpu->log, LOG_ASM)) && cpu->trace.code && b->page2 == RAM_NONE)
+        cpu->trace.code(cpu->trace.opaque, cpu, lin, ram_host(cc->ram, b->start), b->bytes);
+
+    b->cached = true;
+    cc->arena_used += sizeof *b + (b->n + 1u) * sizeof(struct insn);
+    enter_page(cc, b, b->start & PAGE_MASK);
+    if (b->page2 != RAM_NONE)
+        enter_page(cc, b, b->page2);
+    struct block **head = &cc->hash[hash_index(b->start, b->mode)];
+    b->hash_next = *head;
+    *head = b;
+    return b;
+}
+
+/* A crossing block found by its first page is right only if the second is still the same. */
+static bool second_page_matches(struct cpu *cpu, const struct block *b, gla_t lin)
+{
+    if (b->page2 == RAM_NONE)
+        return true;
+    const gla_t next = (lin & PAGE_MASK) + PAGE_SIZE;
+    return exec_translate(cpu, cpu_code64(cpu) ? next : (uint32_t)next)->ram == b->page2;
+}
+
+struct block *code_find(struct cpu *cpu)
+{
+    struct code_cache *cc = cpu->code;
+    const gla_t lin = code_linear(cpu, cpu->rip);
+    struct jump_line *j = &cc->jump[jump_index(lin)];
+    uint64_t bytes_left = UINT64_MAX; /* up to the CS limit */
+
+    cpu->stats.block_lookups++;
+    if (cpu_code64(cpu)) {
+        if (unlikely(!cpu_canonical(cpu, lin)))
+            cpu_fault(cpu, VEC_GP, 0, REASON_NONCANONICAL);
+    } else if (unlikely(!(cpu->mode & MODE_FLAT))) {
+        if (cpu->rip > cpu->seg[SEG_CS].limit)
+            cpu_fault(cpu, VEC_GP, 0, REASON_CODE_LIMIT);
+        bytes_left = cpu->seg[SEG_CS].limit - cpu->rip + UINT64_C(1);
+    }
+    if (likely(j->lin == lin && j->gen == cpu->code_gen && j->mode == cpu->mode &&
+               !j->block->stale && j->block->bytes <= bytes_left))
+        return j->block;
+    cpu->stats.jump_cache_misses++;
+
+    const struct exec_line *e = exec_translate(cpu, lin);
+    struct block *b = NULL;
+    if (e->ram != RAM_NONE) {
+        const ram_t start = e->ram + (lin & ~PAGE_MASK);
+        for (b = cc->hash[hash_index(start, cpu->mode)]; b; b = b->hash_next)
+            if (b->start == start && b->mode == cpu->mode && b->bytes <= bytes_left &&
+                second_page_matches(cpu, b, lin))
+                break;
+    }
+    if (!b)
+        b = decode_block(cpu, lin, bytes_left);
+    if (b->cached)
+        *j = (struct jump_line){.lin = lin, .block = b, .gen = cpu->code_gen, .mode = cpu->mode};
+    return b;
+}

@@ -1,0 +1,473 @@
+/* See cpu.h: creation, reset, what is derived from the architectural state, and the CPU's lines. */
+#include "cpu/cpu.h"
+#include "cpu/access.h"
+#include "cpu/block.h"
+#include "cpu/exec.h"
+#include "cpu/fp/fp.h"
+#include "cpu/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- flags --- */
+
+uint64_t cpu_get_rflags(const struct cpu *cpu)
+{
+    return cpu->eflags | flags_arith(cpu) | FLAG_1;
+}
+
+void cpu_set_rflags(struct cpu *cpu, uint64_t v)
+{
+    const uint32_t changed = cpu->eflags ^ (uint32_t)v;
+    flags_set_arith(cpu, (uint32_t)v);
+    cpu->eflags = (uint32_t)v & ~FLAGS_ARITH;
+    if (changed & (FLAG_VM | FLAG_AC))
+        cpu_update_mode(cpu);
+}
+
+uint64_t cpu_cur_rip(const struct cpu *cpu)
+{
+    if (!cpu->cur)
+        return cpu->rip;
+    const uint64_t rip = cpu->r[REG_PC] + cpu->cur->off;
+    return cpu_code64(cpu) ? rip : (uint32_t)rip;
+}
+
+/* --- derived state --- */
+
+static bool is_flat(const struct segment *g, bool code)
+{
+    const uint32_t rights = code ? ATTR_CODE | ATTR_RW : ATTR_RW;
+    const uint32_t care = ATTR_NULL | ATTR_CODE | ATTR_RW | (code ? 0 : ATTR_EC);
+    return g->base == 0 && g->limit == 0xffffffff && (g->attr & care) == rights;
+}
+
+static bool all_flat(const struct cpu *cpu)
+{
+    if (cpu_vm86(cpu))
+        return false;
+    /* in real mode a code segment has the rights of data */
+    const bool cs_ok =
+        is_flat(&cpu->seg[SEG_CS], true) || (!cpu_prot(cpu) && is_flat(&cpu->seg[SEG_CS], false));
+    return cs_ok && is_flat(&cpu->seg[SEG_DS], false) && is_flat(&cpu->seg[SEG_ES], false) &&
+           is_flat(&cpu->seg[SEG_SS], false);
+}
+
+void cpu_update_mode(struct cpu *cpu)
+{
+    const struct segment *cs = &cpu->seg[SEG_CS];
+    uint32_t mode;
+    if (cpu_long(cpu) && (cs->attr & ATTR_L)) {
+        mode = MODE_CODE64 | MODE_FLAT;
+    } else {
+        mode = cs->attr & ATTR_DB ? MODE_CODE32 : MODE_CODE16;
+        if (cpu->seg[SEG_SS].attr & ATTR_DB)
+            mode |= MODE_SS32;
+        if (all_flat(cpu))
+            mode |= MODE_FLAT;
+    }
+    if (cpu->cr0 & CR0_PE)
+        mode |= MODE_PROT;
+    if (cpu_vm86(cpu))
+        mode |= MODE_VM86;
+    if (cpu->cr0 & (CR0_EM | CR0_TS))
+        mode |= MODE_NO_X87 | MODE_NO_SSE;
+    if (!(cpu->cr4 & CR4_OSFXSR))
+        mode |= MODE_NO_SSE;
+    if (cpu->cpl == 0)
+        mode |= MODE_CPL0;
+    if (cpu->cpl == 3) {
+        mode |= MODE_USER;
+        if ((cpu->cr0 & CR0_AM) && (cpu->eflags & FLAG_AC))
+            mode |= MODE_ALIGN;
+        cpu->tlb_cur = &cpu->tlb[TLB_USER];
+    } else {
+        const bool lifted = (cpu->cr4 & CR4_SMAP) && (cpu->eflags & FLAG_AC);
+        cpu->tlb_cur = &cpu->tlb[lifted ? TLB_KERNEL_AC : TLB_KERNEL];
+    }
+    cpu->mode = mode;
+}
+
+static void update_walk(struct cpu *cpu)
+{
+    struct walk_params *w = &cpu->walk;
+    const bool la57 = cpu->cr4 & CR4_LA57;
+    w->mode = !(cpu->cr0 & CR0_PG) ? PAGING_NONE
+              : cpu_long(cpu)      ? (la57 ? PAGING_5LEVEL : PAGING_4LEVEL)
+              : cpu->cr4 & CR4_PAE ? PAGING_PAE
+                                   : PAGING_32BIT;
+    w->root = cpu_long(cpu) ? cpu->cr3 & bits(~UINT64_C(0), cpu->feat.phys_bits - 1u, 12) << 12
+                            : cpu->cr3 & UINT64_C(0xfffff000);
+    memcpy(w->pdpte, cpu->pdpte, sizeof w->pdpte);
+    w->phys_bits = cpu->feat.phys_bits;
+    w->nxe = cpu->efer & EFER_NXE;
+    w->wp = cpu->cr0 & CR0_WP;
+    w->pse = cpu->cr4 & CR4_PSE;
+    w->smep = cpu->cr4 & CR4_SMEP;
+    w->smap = cpu->cr4 & CR4_SMAP;
+    w->gib_pages = cpu->feat.has[FEAT_PDPE1GB];
+}
+
+static void next_generation(struct cpu *cpu)
+{
+    if (++cpu->code_gen == 0) /* 0 marks links that need no generation */
+        cpu->code_gen = 1;
+}
+
+/* Keeping global pages is a licence, not a duty (SDM 3A §4.10.4.1): this TLB forgets all. */
+void cpu_flush_tlb(struct cpu *cpu, bool keep_global)
+{
+    (void)keep_global;
+    for (unsigned i = 0; i < TLB_MODES; i++)
+        tlb_flush(&cpu->tlb[i]);
+    next_generation(cpu);
+    update_walk(cpu);
+    cpu->stats.tlb_flushes++;
+}
+
+void cpu_flush_page(struct cpu *cpu, gla_t lin)
+{
+    for (unsigned i = 0; i < TLB_MODES; i++)
+        tlb_flush_page(&cpu->tlb[i], lin);
+    next_generation(cpu);
+    cpu->stats.tlb_page_flushes++;
+}
+
+void cpu_map_changed(void *opaque)
+{
+    cpu_flush_tlb(opaque, false);
+}
+
+/* A page of host memory is traced from now on: its write lines must go. */
+static void flags_set(void *opaque, ram_t start, uint64_t len)
+{
+    struct cpu *cpu = opaque;
+    for (unsigned i = 0; i < TLB_MODES; i++)
+        tlb_drop_writes(&cpu->tlb[i], ram_host(cpu->mem->ram, start), len);
+}
+
+static void traced_write(void *opaque, ram_t start, uint64_t len)
+{
+    struct cpu *cpu = opaque;
+    code_written(cpu->code, start, len);
+}
+
+/* --- life --- */
+
+struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
+{
+    struct cpu *cpu = aligned_alloc(64, (sizeof *cpu + 63) & ~(size_t)63);
+    if (!cpu) {
+        error_set(err, "not enough host memory for a CPU");
+        return NULL;
+    }
+    memset(cpu, 0, sizeof *cpu);
+    cpu->mem = cfg->mem;
+    cpu->io = cfg->io;
+    cpu->time = cfg->time;
+    cpu->door = cfg->door;
+    cpu->log = cfg->log;
+    cpu->hooks = cfg->hooks;
+    cpu->index = cfg->index;
+    cpu->apic_id = (uint8_t)cfg->index;
+    cpu->tsc_hz = cfg->tsc_hz;
+    cpu->code_gen = 1;
+    if (!cpu_features_parse(&cpu->feat, cfg->model, err))
+        goto fail;
+    cpu->code = code_cache_create(cpu, cfg->mem->ram, err);
+    if (!cpu->code)
+        goto fail;
+    for (unsigned i = 0; i < TLB_MODES; i++) {
+        cpu->tlb[i].used = true;
+        tlb_flush(&cpu->tlb[i]);
+    }
+    struct ram *ram = cfg->mem->ram;
+    ram->flags_set = flags_set;
+    ram->traced_write = traced_write;
+    ram->opaque = cpu;
+    cfg->mem->changed = cpu_map_changed;
+    cfg->mem->changed_opaque = cpu;
+    cpu_reset(cpu, false);
+    return cpu;
+fail:
+    free(cpu);
+    return NULL;
+}
+
+void cpu_destroy(struct cpu *cpu)
+{
+    if (!cpu)
+        return;
+    struct ram *ram = cpu->mem->ram;
+    if (ram->opaque == cpu) {
+        ram->flags_set = NULL;
+        ram->traced_write = NULL;
+        cpu->mem->changed = NULL;
+    }
+    code_cache_destroy(cpu->code);
+    free(cpu);
+}
+
+static void reset_segments(struct cpu *cpu)
+{
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        cpu->seg[s] = (struct segment){
+            .limit = 0xffff,
+            .attr = ATTR_P | ATTR_S | ATTR_RW | ATTR_A,
+        };
+    cpu->seg[SEG_CS].sel = 0xf000;
+    cpu->seg[SEG_CS].base = 0xffff0000;
+    cpu->seg[SEG_CS].attr |= ATTR_CODE;
+    cpu->seg[SEG_FLAT] = (struct segment){.limit = 0xffffffff, .attr = ATTR_P | ATTR_S | ATTR_RW};
+    cpu->seg[SEG_LDTR].attr = ATTR_P | 2;
+    cpu->seg[SEG_TR].attr = ATTR_P | 11; /* a busy 32-bit TSS */
+    cpu->gdtr = cpu->idtr = (struct table_reg){.limit = 0xffff};
+}
+
+/* SDM 3A table 9-1. INIT keeps the FPU and vector state, the TSC and most MSRs. */
+void cpu_reset(struct cpu *cpu, bool init)
+{
+    memset(cpu->r, 0, sizeof cpu->r);
+    cpu->r[REG_RDX] = cpu->feat.signature;
+    reset_segments(cpu);
+    cpu->eflags = FLAG_1;
+    flags_set_arith(cpu, 0);
+    cpu->rip = 0xfff0;
+    cpu->cr0 = init ? CR0_ET | (cpu->cr0 & (CR0_CD | CR0_NW)) : CR0_ET | CR0_CD | CR0_NW;
+    cpu->cr2 = cpu->cr3 = cpu->cr4 = 0;
+    cpu->efer = 0;
+    memset(cpu->dr, 0, sizeof cpu->dr);
+    cpu->dr6 = UINT32_C(0xffff0ff0);
+    cpu->dr7 = 0x400;
+    cpu->cpl = 0;
+    cpu->shadow = cpu->shadow_ss = cpu->halted = cpu->nmi_masked = false;
+    cpu->delivering = cpu->ext = false;
+    cpu->events &= EV_INTR | EV_STOP;
+    cpu->wait_sipi = init && cpu->index != 0;
+    cpu->cur = NULL;
+    cpu->pending_dr6 = 0;
+    if (!init) {
+        memset(&cpu->fpu, 0, sizeof cpu->fpu);
+        cpu->fpu.cw = 0x40;
+        memset(cpu->zmm, 0, sizeof cpu->zmm);
+        cpu->mxcsr = MXCSR_INIT;
+        cpu->xcr0 = XCR0_X87;
+        cpu->pkru = 0;
+        cpu->msr_pat = UINT64_C(0x0007040600070406);
+        cpu->msr_misc_enable = 1; /* fast strings */
+        cpu->msr_star = cpu->msr_lstar = cpu->msr_cstar = cpu->msr_fmask = 0;
+        cpu->msr_kernel_gs_base = cpu->msr_tsc_aux = 0;
+        cpu->msr_sysenter_cs = cpu->msr_sysenter_esp = cpu->msr_sysenter_eip = 0;
+        cpu->msr_mtrr_def_type = 0;
+        memset(cpu->msr_mtrr_fixed, 0, sizeof cpu->msr_mtrr_fixed);
+        memset(cpu->msr_mtrr_var, 0, sizeof cpu->msr_mtrr_var);
+        memset(cpu->msr_mc, 0, sizeof cpu->msr_mc);
+        cpu->msr_spec_ctrl = 0;
+        cpu->tsc_offset = 0;
+    }
+    cpu_flush_tlb(cpu, false);
+    cpu_update_mode(cpu);
+    if (log_on(cpu->log, LOG_RESET) && cpu->trace.registers)
+        cpu->trace.registers(cpu->trace.opaque, cpu);
+}
+
+void cpu_loaded(struct cpu *cpu)
+{
+    cpu_flush_tlb(cpu, false);
+    cpu_update_mode(cpu);
+}
+
+/* --- time and events --- */
+
+uint64_t cpu_icount(const struct cpu *cpu)
+{
+    uint64_t n = cpu->icount_end - (uint64_t)cpu->budget;
+    if (cpu->cur) /* in the middle of a block: what has not run yet was counted with it */
+        n -= (uint64_t)(cpu->block->n - cpu->cur->index);
+    return n;
+}
+
+void cpu_set_end(struct cpu *cpu, uint64_t icount)
+{
+    const uint64_t now = cpu->icount_end - (uint64_t)cpu->budget;
+    cpu->budget = (int64_t)(icount - now);
+    cpu->icount_end = icount;
+}
+
+void cpu_stop_after_current(struct cpu *cpu)
+{
+    if (cpu->budget > 0) {
+        cpu->icount_end -= (uint64_t)cpu->budget;
+        cpu->budget = 0;
+    }
+    const struct insn *u = cpu->cur;
+    if (u && !u->fused && u->index + 1u < cpu->block->n)
+        run_set_break(cpu, u->index + 1u);
+}
+
+void cpu_kick(struct cpu *cpu)
+{
+    cpu->events |= EV_STOP;
+    cpu_stop_after_current(cpu);
+}
+
+static void raise_event(struct cpu *cpu, uint32_t event, bool wanted_now)
+{
+    cpu->events |= event;
+    if (wanted_now)
+        cpu_stop_after_current(cpu);
+}
+
+void cpu_set_intr(void *opaque, unsigned pin, int level)
+{
+    struct cpu *cpu = opaque;
+    (void)pin;
+    if (level)
+        raise_event(cpu, EV_INTR, cpu->eflags & FLAG_IF);
+    else
+        cpu->events &= ~(uint32_t)EV_INTR;
+}
+
+void cpu_set_nmi(void *opaque, unsigned pin, int level)
+{
+    (void)pin;
+    if (level)
+        raise_event(opaque, EV_NMI, true);
+}
+
+void cpu_set_init(void *opaque, unsigned pin, int level)
+{
+    (void)pin;
+    if (level)
+        raise_event(opaque, EV_INIT, true);
+}
+
+void cpu_set_sipi(struct cpu *cpu, uint8_t vector)
+{
+    cpu->sipi_vector = vector;
+    raise_event(cpu, EV_SIPI, true);
+}
+
+bool cpu_has_work(const struct cpu *cpu)
+{
+    if (cpu->events & (EV_INIT | EV_SIPI))
+        return true;
+    if (cpu->wait_sipi)
+        return false;
+    return !cpu->halted || ((cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
+           ((cpu->events & EV_NMI) && !cpu->nmi_masked);
+}
+
+/* --- state --- */
+
+static void segment_state(struct state *s, const char *name, struct segment *g)
+{
+    char field[32];
+    snprintf(field, sizeof field, "%s.sel", name);
+    state_u16(s, field, &g->sel);
+    snprintf(field, sizeof field, "%s.base", name);
+    state_u64(s, field, &g->base);
+    snprintf(field, sizeof field, "%s.limit", name);
+    state_u32(s, field, &g->limit);
+    snprintf(field, sizeof field, "%s.attr", name);
+    state_u32(s, field, &g->attr);
+}
+
+static void table_state(struct state *s, const char *name, struct table_reg *t)
+{
+    char field[32];
+    snprintf(field, sizeof field, "%s.base", name);
+    state_u64(s, field, &t->base);
+    snprintf(field, sizeof field, "%s.limit", name);
+    state_u16(s, field, &t->limit);
+}
+
+static void system_state(struct cpu *cpu, struct state *s)
+{
+    static const char *const seg_names[SEG_COUNT] = {"es", "cs",   "ss",  "ds", "fs",
+                                                     "gs", "flat", "ldt", "tr"};
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        if (i != SEG_FLAT)
+            segment_state(s, seg_names[i], &cpu->seg[i]);
+    table_state(s, "gdtr", &cpu->gdtr);
+    table_state(s, "idtr", &cpu->idtr);
+    state_u64(s, "cr0", &cpu->cr0);
+    state_u64(s, "cr2", &cpu->cr2);
+    state_u64(s, "cr3", &cpu->cr3);
+    state_u64(s, "cr4", &cpu->cr4);
+    state_u64(s, "efer", &cpu->efer);
+    state_u64(s, "xcr0", &cpu->xcr0);
+    for (unsigned i = 0; i < 4; i++)
+        state_u64(s, "dr", &cpu->dr[i]);
+    state_u64(s, "dr6", &cpu->dr6);
+    state_u64(s, "dr7", &cpu->dr7);
+    for (unsigned i = 0; i < 4; i++)
+        state_u64(s, "pdpte", &cpu->pdpte[i]);
+}
+
+static void msr_state(struct cpu *cpu, struct state *s)
+{
+    state_u64(s, "star", &cpu->msr_star);
+    state_u64(s, "lstar", &cpu->msr_lstar);
+    state_u64(s, "cstar", &cpu->msr_cstar);
+    state_u64(s, "fmask", &cpu->msr_fmask);
+    state_u64(s, "kernel_gs_base", &cpu->msr_kernel_gs_base);
+    state_u64(s, "sysenter_cs", &cpu->msr_sysenter_cs);
+    state_u64(s, "sysenter_esp", &cpu->msr_sysenter_esp);
+    state_u64(s, "sysenter_eip", &cpu->msr_sysenter_eip);
+    state_u64(s, "pat", &cpu->msr_pat);
+    state_u64(s, "misc_enable", &cpu->msr_misc_enable);
+    state_u64(s, "tsc_aux", &cpu->msr_tsc_aux);
+    state_u64(s, "spec_ctrl", &cpu->msr_spec_ctrl);
+    state_u64(s, "mtrr_def_type", &cpu->msr_mtrr_def_type);
+    for (unsigned i = 0; i < ARRAY_SIZE(cpu->msr_mtrr_fixed); i++)
+        state_u64(s, "mtrr_fixed", &cpu->msr_mtrr_fixed[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(cpu->msr_mtrr_var); i++)
+        state_u64(s, "mtrr_var", &cpu->msr_mtrr_var[i]);
+    state_u64(s, "mcg_status", &cpu->msr_mcg_status);
+    for (unsigned i = 0; i < ARRAY_SIZE(cpu->msr_mc); i++)
+        state_u64(s, "mc", &cpu->msr_mc[i]);
+    state_i64(s, "tsc_offset", &cpu->tsc_offset);
+    state_u32(s, "pkru", &cpu->pkru);
+}
+
+static void vector_state(struct cpu *cpu, struct state *s)
+{
+    state_u32(s, "mxcsr", &cpu->mxcsr);
+    for (unsigned i = 0; i < 8; i++)
+        state_bytes(s, "fpr", cpu->fpu.r[i].bytes, 10);
+    state_u16(s, "fcw", &cpu->fpu.cw);
+    state_u16(s, "fsw", &cpu->fpu.sw);
+    state_u8(s, "ftw", &cpu->fpu.used);
+    state_u16(s, "fop", &cpu->fpu.fop);
+    state_u64(s, "fip", &cpu->fpu.fip);
+    state_u64(s, "fdp", &cpu->fpu.fdp);
+    state_u16(s, "fcs", &cpu->fpu.fcs);
+    state_u16(s, "fds", &cpu->fpu.fds);
+    for (unsigned i = 0; i < 32; i++)
+        state_bytes(s, "zmm", cpu->zmm[i].b, sizeof cpu->zmm[i].b);
+}
+
+void cpu_state(struct cpu *cpu, struct state *s)
+{
+    uint64_t rflags = cpu_get_rflags(cpu);
+    state_begin(s, "cpu", 1);
+    for (unsigned i = 0; i < 16; i++)
+        state_u64(s, "r", &cpu->r[i]);
+    state_u64(s, "rip", &cpu->rip);
+    state_u64(s, "rflags", &rflags);
+    state_u8(s, "cpl", &cpu->cpl);
+    state_check(s, cpu->cpl <= 3, "cpl");
+    state_bool(s, "shadow", &cpu->shadow);
+    state_bool(s, "shadow_ss", &cpu->shadow_ss);
+    state_bool(s, "halted", &cpu->halted);
+    state_bool(s, "nmi_masked", &cpu->nmi_masked);
+    state_bool(s, "wait_sipi", &cpu->wait_sipi);
+    state_u32(s, "events", &cpu->events);
+    system_state(cpu, s);
+    msr_state(cpu, s);
+    vector_state(cpu, s);
+    state_end(s);
+    if (state_loading(s))
+        cpu_set_rflags(cpu, rflags);
+}

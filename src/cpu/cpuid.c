@@ -1,0 +1,159 @@
+/* CPUID, from features.def. SDM 2A "CPUID". */
+#include "cpu/sys.h"
+
+enum { EAX, EBX, ECX, EDX };
+
+struct feature_bit {
+    uint32_t leaf, subleaf;
+    uint8_t reg, bit;
+};
+static const struct feature_bit feature_bits[FEAT_COUNT] = {
+#define FEATURE(name, leaf, sub, reg, bit, flag) {leaf, sub, reg, bit},
+#include "cpu/features.def"
+#undef FEATURE
+};
+
+#define MAX_BASIC    0x16
+#define MAX_EXTENDED 0x80000008
+
+static void add_features(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+    for (unsigned i = 0; i < FEAT_COUNT; i++) {
+        const struct feature_bit *f = &feature_bits[i];
+        if (cpu->feat.has[i] && f->leaf == leaf && f->subleaf == subleaf)
+            r[f->reg] |= BIT(f->bit);
+    }
+}
+
+static void put_name(uint32_t *out, const char *s, size_t n)
+{
+    memcpy(out, s, n);
+}
+
+/* Vendor "GenuineIntel": the SDM is the manual this CPU follows where Intel and AMD differ. */
+static void leaf_vendor(uint32_t max, uint32_t r[4])
+{
+    r[EAX] = max;
+    put_name(&r[EBX], "Genu", 4);
+    put_name(&r[EDX], "ineI", 4);
+    put_name(&r[ECX], "ntel", 4);
+}
+
+static void leaf_version(const struct cpu *cpu, uint32_t r[4])
+{
+    r[EAX] = cpu->feat.signature;
+    r[EBX] = (uint32_t)cpu->apic_id << 24 | 1u << 16 | 8u << 8; /* one CPU; CLFLUSH: 64 bytes */
+    if (cpu->cr4 & CR4_OSXSAVE)
+        r[ECX] |= BIT(27);
+}
+
+/* Deterministic cache parameters: 32 KiB L1s, 1 MiB L2, 16 MiB L3. */
+static void leaf_cache(uint32_t subleaf, uint32_t r[4])
+{
+    static const struct {
+        uint32_t type, level, ways, sets;
+    } cache[] = {{1, 1, 8, 64}, {2, 1, 8, 64}, {3, 2, 16, 1024}, {3, 3, 16, 16384}};
+    if (subleaf >= ARRAY_SIZE(cache))
+        return;
+    r[EAX] = cache[subleaf].type | cache[subleaf].level << 5 | BIT(8);
+    r[EBX] = (cache[subleaf].ways - 1) << 22 | (64 - 1);
+    r[ECX] = cache[subleaf].sets - 1;
+}
+
+/* XSAVE areas: x87 and SSE live in the 512-byte legacy region, then the 64-byte header. */
+static void leaf_xsave(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4])
+{
+    if (!cpu->feat.has[FEAT_XSAVE] || subleaf != 0)
+        return;
+    r[EAX] = XCR0_X87 | XCR0_SSE;
+    r[EBX] = r[ECX] = 512 + 64;
+}
+
+static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+    switch (leaf) {
+    case 0:
+        leaf_vendor(MAX_BASIC, r);
+        break;
+    case 1:
+        leaf_version(cpu, r);
+        break;
+    case 2:
+        r[EAX] = 0x00feff01; /* see leaf 4, no TLB details */
+        break;
+    case 4:
+        leaf_cache(subleaf, r);
+        break;
+    case 5:
+        r[EAX] = r[EBX] = cpu->feat.has[FEAT_MONITOR] ? 64 : 0;
+        r[ECX] = cpu->feat.has[FEAT_MONITOR] ? 3 : 0;
+        break;
+    case 0xb:
+        r[ECX] = subleaf & 0xff;
+        if (subleaf < 2) {
+            r[EBX] = 1;
+            r[ECX] |= (subleaf + 1) << 8;
+        }
+        r[EDX] = cpu->apic_id;
+        break;
+    case 0xd:
+        leaf_xsave(cpu, subleaf, r);
+        break;
+    case 0x15: /* TSC = crystal * EBX / EAX */
+        r[EAX] = 1;
+        r[EBX] = 1;
+        r[ECX] = (uint32_t)cpu->tsc_hz;
+        break;
+    case 0x16:
+        r[EAX] = r[EBX] = (uint32_t)(cpu->tsc_hz / 1000000);
+        r[ECX] = 100;
+        break;
+    default:
+        break;
+    }
+}
+
+static void leaf_extended(const struct cpu *cpu, uint32_t leaf, uint32_t r[4])
+{
+    switch (leaf) {
+    case 0x80000000:
+        r[EAX] = MAX_EXTENDED;
+        break;
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        put_name(r, cpu->feat.brand + 16 * (leaf - 0x80000002), 16);
+        break;
+    case 0x80000006:
+        r[ECX] = 1024u << 16 | 8u << 12 | 64; /* L2 */
+        break;
+    case 0x80000008:
+        r[EAX] = cpu->feat.phys_bits | (cpu->feat.has[FEAT_LA57] ? 57u : 48u) << 8;
+        break;
+    default:
+        break;
+    }
+}
+
+void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+    memset(r, 0, 4 * sizeof r[0]);
+    if (leaf >= 0x40000000 && leaf < 0x40000100) {
+        if (leaf == 0x40000000 && cpu->feat.has[FEAT_HYPERVISOR]) {
+            r[EAX] = 0x40000000;
+            put_name(&r[EBX], "VitrineVitri", 12);
+        }
+        return;
+    }
+    if (leaf >= 0x80000000) {
+        if (leaf > MAX_EXTENDED)
+            leaf = MAX_BASIC; /* as Intel's do beyond the last leaf */
+        else
+            leaf_extended(cpu, leaf, r);
+    } else if (leaf > MAX_BASIC) {
+        leaf = MAX_BASIC;
+    }
+    if (leaf <= MAX_BASIC)
+        leaf_basic(cpu, leaf, subleaf, r);
+    add_features(cpu, leaf, leaf == 7 || leaf == 0xd ? subleaf : 0, r);
+}

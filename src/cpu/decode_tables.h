@@ -1,0 +1,10 @@
+/* The root of the opcode tables, for the decoder and for tests that enumerate rows. */
+#ifndef VITRINE_CPU_DECODE_TABLES_H
+#define VITRINE_CPU_DECODE_TABLES_H
+
+#include "cpu/decode.h"
+
+extern const struct opcode opcode_map[256]; /* one-byte map; the others hang below it */
+extern const struct opcode opcode_ud;       /* what everything absent decodes to */
+
+#endif

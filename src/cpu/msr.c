@@ -1,0 +1,274 @@
+/* Model-specific registers: SDM 4. What is not here is #GP(0) and said once. */
+#include "cpu/exec.h"
+#include "cpu/sys.h"
+
+enum {
+    MSR_TSC = 0x10,
+    MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
+    MSR_FEATURE_CONTROL = 0x3a,
+    MSR_TSC_ADJUST = 0x3b,
+    MSR_SPEC_CTRL = 0x48,
+    MSR_PRED_CMD = 0x49,
+    MSR_BIOS_UPDT_TRIG = 0x79,
+    MSR_BIOS_SIGN_ID = 0x8b,
+    MSR_MTRRCAP = 0xfe,
+    MSR_ARCH_CAPABILITIES = 0x10a,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP = 0x175,
+    MSR_SYSENTER_EIP = 0x176,
+    MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS = 0x17a,
+    MSR_MISC_ENABLE = 0x1a0,
+    MSR_DEBUGCTL = 0x1d9,
+    MSR_MTRR_PHYSBASE0 = 0x200,
+    MSR_MTRR_FIX64K = 0x250,
+    MSR_MTRR_FIX16K_80000 = 0x258,
+    MSR_MTRR_FIX16K_A0000 = 0x259,
+    MSR_MTRR_FIX4K_C0000 = 0x268,
+    MSR_PAT = 0x277,
+    MSR_MTRR_DEF_TYPE = 0x2ff,
+    MSR_MC0_CTL = 0x400,
+    MSR_EFER = 0xc0000080,
+    MSR_STAR = 0xc0000081,
+    MSR_LSTAR = 0xc0000082,
+    MSR_CSTAR = 0xc0000083,
+    MSR_FMASK = 0xc0000084,
+    MSR_FS_BASE = 0xc0000100,
+    MSR_GS_BASE = 0xc0000101,
+    MSR_KERNEL_GS_BASE = 0xc0000102,
+    MSR_TSC_AUX = 0xc0000103,
+};
+
+#define MTRR_VARIABLE 8
+#define MC_BANKS      10
+
+/* No Meltdown-class bugs: there is no speculation to leak (SDM 4 table 2-2, 10AH). */
+#define ARCH_CAPS                                                                       \
+    (BIT64(0) /* RDCL_NO */ | BIT64(1) /* IBRS_ALL */ | BIT64(3) /* SKIP_L1DFL */ |     \
+     BIT64(4) /* SSB_NO */ | BIT64(5) /* MDS_NO */ | BIT64(6) /* IF_PSCHANGE_MC_NO */ | \
+     BIT64(8) /* TAA_NO */ | BIT64(13) /* SBDR_SSDP_NO */ | BIT64(14) /* FBSDP_NO */ |  \
+     BIT64(15) /* PSDP_NO */ | BIT64(20) /* BHI_NO */ | BIT64(24) /* PBRSB_NO */ |      \
+     BIT64(26) /* GDS_NO */ | BIT64(27) /* RFDS_NO */ | BIT64(62) /* ITS_NO */)
+
+uint64_t tsc_read(struct cpu *cpu)
+{
+    const uint64_t ns = (uint64_t)event_now(cpu->time);
+    const uint64_t ticks = cpu->tsc_hz == (uint64_t)NS_PER_SEC
+                               ? ns
+                               : (uint64_t)((unsigned __int128)ns * cpu->tsc_hz / NS_PER_SEC);
+    return ticks + (uint64_t)cpu->tsc_offset;
+}
+
+static uint64_t *fixed_mtrr(struct cpu *cpu, uint32_t msr)
+{
+    if (msr == MSR_MTRR_FIX64K)
+        return &cpu->msr_mtrr_fixed[0];
+    if (msr == MSR_MTRR_FIX16K_80000 || msr == MSR_MTRR_FIX16K_A0000)
+        return &cpu->msr_mtrr_fixed[1 + msr - MSR_MTRR_FIX16K_80000];
+    if (msr >= MSR_MTRR_FIX4K_C0000 && msr < MSR_MTRR_FIX4K_C0000 + 8)
+        return &cpu->msr_mtrr_fixed[3 + msr - MSR_MTRR_FIX4K_C0000];
+    return NULL;
+}
+
+/* The registers that are only stored; NULL: not one of them. */
+static uint64_t *plain(struct cpu *cpu, uint32_t msr)
+{
+    if (msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE)
+        return &cpu->msr_mtrr_var[msr - MSR_MTRR_PHYSBASE0];
+    if (msr >= MSR_MC0_CTL && msr < MSR_MC0_CTL + 4 * MC_BANKS)
+        return &cpu->msr_mc[msr - MSR_MC0_CTL];
+    uint64_t *fixed = fixed_mtrr(cpu, msr);
+    if (fixed)
+        return fixed;
+    switch (msr) {
+    case MSR_SYSENTER_CS:
+        return &cpu->msr_sysenter_cs;
+    case MSR_MISC_ENABLE:
+        return &cpu->msr_misc_enable;
+    case MSR_MTRR_DEF_TYPE:
+        return &cpu->msr_mtrr_def_type;
+    case MSR_MCG_STATUS:
+        return &cpu->msr_mcg_status;
+    case MSR_STAR:
+        return &cpu->msr_star;
+    default:
+        return NULL;
+    }
+}
+
+/* Those that hold a linear address and must be canonical. */
+static uint64_t *address(struct cpu *cpu, uint32_t msr)
+{
+    switch (msr) {
+    case MSR_SYSENTER_ESP:
+        return &cpu->msr_sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &cpu->msr_sysenter_eip;
+    case MSR_LSTAR:
+        return &cpu->msr_lstar;
+    case MSR_CSTAR:
+        return &cpu->msr_cstar;
+    case MSR_FS_BASE:
+        return &cpu->seg[SEG_FS].base;
+    case MSR_GS_BASE:
+        return &cpu->seg[SEG_GS].base;
+    case MSR_KERNEL_GS_BASE:
+        return &cpu->msr_kernel_gs_base;
+    default:
+        return NULL;
+    }
+}
+
+bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
+{
+    const uint64_t *p = plain(cpu, msr);
+    if (!p)
+        p = address(cpu, msr);
+    if (p) {
+        *v = *p;
+        return true;
+    }
+    switch (msr) {
+    case MSR_TSC:
+        *v = tsc_read(cpu);
+        return true;
+    case MSR_APIC_BASE:
+        *v = cpu->hooks.apic_base ? cpu->hooks.apic_base(cpu->hooks.opaque) : 0;
+        return true;
+    case MSR_PLATFORM_ID:
+        *v = 0;
+        return true;
+    case MSR_FEATURE_CONTROL:
+        *v = 1; /* locked, with VMX and SGX off */
+        return true;
+    case MSR_BIOS_SIGN_ID:
+        *v = UINT64_C(1) << 32; /* microcode revision, in the upper half */
+        return true;
+    case MSR_MTRRCAP:
+        *v = MTRR_VARIABLE | BIT(8) /* fixed ranges */ | BIT(10) /* write-combining */;
+        return true;
+    case MSR_MCG_CAP:
+        *v = MC_BANKS;
+        return true;
+    case MSR_DEBUGCTL:
+        *v = cpu->msr_debugctl;
+        return true;
+    case MSR_PAT:
+        *v = cpu->msr_pat;
+        return true;
+    case MSR_EFER:
+        *v = cpu->efer;
+        return true;
+    case MSR_FMASK:
+        *v = cpu->msr_fmask;
+        return true;
+    case MSR_TSC_AUX:
+        *v = cpu->msr_tsc_aux;
+        return cpu->feat.has[FEAT_RDTSCP];
+    case MSR_SPEC_CTRL:
+        *v = cpu->msr_spec_ctrl;
+        return cpu->feat.has[FEAT_SPEC_CTRL];
+    case MSR_ARCH_CAPABILITIES:
+        *v = ARCH_CAPS;
+        return cpu->feat.has[FEAT_ARCH_CAPABILITIES];
+    default:
+        log_guest(cpu->log, "RDMSR of unknown MSR %#x", msr);
+        return false;
+    }
+}
+
+static bool write_efer(struct cpu *cpu, uint64_t v)
+{
+    uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA;
+    if (cpu->feat.has[FEAT_NX])
+        allowed |= EFER_NXE;
+    if (!cpu->feat.has[FEAT_LM])
+        allowed &= ~(EFER_LME | EFER_LMA);
+    if (v & ~allowed)
+        return false;
+    if (((v ^ cpu->efer) & EFER_LME) && (cpu->cr0 & CR0_PG))
+        return false;
+    v = (v & ~EFER_LMA) | (cpu->efer & EFER_LMA);
+    const bool flush = (v ^ cpu->efer) & EFER_NXE;
+    cpu->efer = v;
+    if (flush)
+        cpu_flush_tlb(cpu, false);
+    cpu_update_mode(cpu);
+    return true;
+}
+
+/* Every byte a memory type: 0, 1, 4, 5, 6, 7 (SDM 3A §11.12.2). */
+static bool pat_valid(uint64_t v)
+{
+    for (unsigned i = 0; i < 64; i += 8) {
+        const unsigned t = (v >> i) & 0xff;
+        if (t > 7 || t == 2 || t == 3)
+            return false;
+    }
+    return true;
+}
+
+static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
+{
+    switch (msr) {
+    case MSR_TSC:
+        cpu->tsc_offset += (int64_t)(v - tsc_read(cpu));
+        return true;
+    case MSR_APIC_BASE:
+        if (v >> cpu->feat.phys_bits)
+            return false;
+        return cpu->hooks.set_apic_base && cpu->hooks.set_apic_base(cpu->hooks.opaque, v);
+    case MSR_BIOS_UPDT_TRIG:
+    case MSR_BIOS_SIGN_ID:
+        return true; /* a microcode update that changes nothing */
+    case MSR_DEBUGCTL:
+        if (v)
+            log_unimp(cpu->log, "branch trace through IA32_DEBUGCTL (%#llx)",
+                      (unsigned long long)v);
+        cpu->msr_debugctl = 0;
+        return true;
+    case MSR_PAT:
+        if (!pat_valid(v))
+            return false;
+        cpu->msr_pat = v;
+        return true;
+    case MSR_EFER:
+        return write_efer(cpu, v);
+    case MSR_FMASK:
+        cpu->msr_fmask = (uint32_t)v;
+        return true;
+    case MSR_TSC_AUX:
+        if (!cpu->feat.has[FEAT_RDTSCP] || (v >> 32))
+            return false;
+        cpu->msr_tsc_aux = v;
+        return true;
+    case MSR_SPEC_CTRL:
+        if (!cpu->feat.has[FEAT_SPEC_CTRL] || (v & ~UINT64_C(7)))
+            return false;
+        cpu->msr_spec_ctrl = v;
+        return true;
+    case MSR_PRED_CMD:
+        return cpu->feat.has[FEAT_SPEC_CTRL] && !(v & ~UINT64_C(1));
+    default:
+        log_guest(cpu->log, "WRMSR of unknown MSR %#x = %#llx", msr, (unsigned long long)v);
+        return false;
+    }
+}
+
+bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v)
+{
+    uint64_t *p = address(cpu, msr);
+    if (p) {
+        if (!cpu_canonical(cpu, v))
+            return false;
+        *p = v;
+        return true;
+    }
+    p = plain(cpu, msr);
+    if (p) {
+        *p = v;
+        return true;
+    }
+    return write_other(cpu, msr, v);
+}

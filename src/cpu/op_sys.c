@@ -1,0 +1,422 @@
+/*
+ * System instructions: control and debug registers, flags with privilege, fast system calls, MSRs,
+ * time, identification. SDM 2A, 2B; SDM 3A §2.8. A_CPL0 in the table has checked CPL for most.
+ */
+#include "cpu/debug.h"
+#include "cpu/run.h"
+#include "cpu/segment.h"
+#include "cpu/stack.h"
+#include "cpu/sys.h"
+
+const struct insn *op_ud(struct cpu *cpu, const struct insn *u)
+{
+    cpu->cur = u;
+    cpu_ud(cpu, u->op == OP_UD ? (enum fault_reason)u->imm : REASON_UD_OPCODE);
+}
+
+const struct insn *op_too_long(struct cpu *cpu, const struct insn *u)
+{
+    cpu->cur = u;
+    cpu_gp0(cpu, REASON_LENGTH);
+}
+
+const struct insn *op_cpl_fault(struct cpu *cpu, const struct insn *u)
+{
+    cpu->cur = u;
+    cpu_gp0(cpu, REASON_CPL);
+}
+
+/* --- flags --- */
+
+static void check_vm86_iopl(struct cpu *cpu)
+{
+    if (cpu_vm86(cpu) && cpu_iopl(cpu) != 3)
+        cpu_gp0(cpu, REASON_VM86_IOPL);
+}
+
+/* CLI and STI: CPL <= IOPL (SDM 2A "CLI"). */
+static void check_iopl(struct cpu *cpu)
+{
+    if (cpu_prot(cpu) && cpu->cpl > cpu_iopl(cpu))
+        cpu_gp0(cpu, cpu_vm86(cpu) ? REASON_VM86_IOPL : REASON_IOPL);
+}
+
+OP(op_pushf)
+{
+    check_vm86_iopl(cpu);
+    const uint64_t v = cpu_get_rflags(cpu) & ~(uint64_t)(FLAG_VM | FLAG_RF);
+    push_n(cpu, v, u->osize);
+}
+
+OP_END(op_popf)
+{
+    check_vm86_iopl(cpu);
+    const uint64_t v = stack_peek(cpu, 0, u->osize);
+    stack_set(cpu, stack_pointer(cpu) + u->osize);
+    uint32_t mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT;
+    if (u->osize >= 4)
+        mask |= FLAG_AC | FLAG_ID;
+    if (!cpu_prot(cpu) || cpu->cpl <= cpu_iopl(cpu))
+        mask |= FLAG_IF;
+    if (cpu->cpl == 0)
+        mask |= FLAG_IOPL;
+    cpu_set_rflags(cpu, (cpu_get_rflags(cpu) & ~(uint64_t)(mask | FLAG_RF)) | (v & mask));
+}
+
+OP(op_cli)
+{
+    check_iopl(cpu);
+    cpu->eflags &= ~FLAG_IF;
+}
+
+OP_END(op_sti)
+{
+    check_iopl(cpu);
+    if (!(cpu->eflags & FLAG_IF)) {
+        cpu->eflags |= FLAG_IF;
+        cpu->shadow = true;
+    }
+}
+
+OP(op_clac)
+{
+    if (cpu->cpl)
+        cpu_ud(cpu, REASON_CPL);
+    cpu->eflags &= ~FLAG_AC;
+    cpu->tlb_cur = &cpu->tlb[TLB_KERNEL]; /* all that depends on AC at CPL 0 */
+}
+OP(op_stac)
+{
+    if (cpu->cpl)
+        cpu_ud(cpu, REASON_CPL);
+    cpu->eflags |= FLAG_AC;
+    cpu->tlb_cur = &cpu->tlb[cpu->cr4 & CR4_SMAP ? TLB_KERNEL_AC : TLB_KERNEL];
+}
+
+OP_END(op_hlt)
+{
+    cpu->halted = true;
+    cpu->stats.halts++;
+    cpu->events |= EV_STOP;
+}
+
+/* MONITOR arms nothing that we could tell from a hint; MWAIT waits as HLT does (SDM 2B "MWAIT"). */
+OP(op_monitor)
+{
+    if ((uint32_t)cpu->r[REG_RCX])
+        cpu_gp0(cpu, REASON_MSR_VALUE);
+    load8(cpu, seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R));
+}
+OP_END(op_mwait)
+{
+    if ((uint32_t)cpu->r[REG_RCX] & ~1u)
+        cpu_gp0(cpu, REASON_MSR_VALUE);
+    cpu->halted = true;
+    cpu->stats.halts++;
+    cpu->events |= EV_STOP;
+}
+
+/* --- control and debug registers --- */
+
+OP(op_mov_from_cr)
+{
+    uint64_t v;
+    switch (u->reg) {
+    case 0:
+        v = cpu->cr0;
+        break;
+    case 2:
+        v = cpu->cr2;
+        break;
+    case 3:
+        v = cpu->cr3;
+        break;
+    case 4:
+        v = cpu->cr4;
+        break;
+    case 8:
+        v = cpu->hooks.cr8 ? cpu->hooks.cr8(cpu->hooks.opaque) : 0;
+        break;
+    default:
+        cpu_ud(cpu, REASON_UD_OPERAND);
+    }
+    reg_write(cpu, u->rm, v, cpu_code64(cpu) ? 8 : 4);
+}
+
+OP_END(op_mov_to_cr)
+{
+    const uint64_t v = cpu_code64(cpu) ? cpu->r[u->rm] : (uint32_t)cpu->r[u->rm];
+    switch (u->reg) {
+    case 0:
+        cr0_write(cpu, v);
+        break;
+    case 2:
+        cpu->cr2 = v;
+        break;
+    case 3:
+        cr3_write(cpu, v);
+        break;
+    case 4:
+        cr4_write(cpu, v);
+        break;
+    case 8:
+        if (v & ~UINT64_C(15))
+            cpu_gp0(cpu, REASON_CR_RESERVED);
+        if (cpu->hooks.set_cr8)
+            cpu->hooks.set_cr8(cpu->hooks.opaque, (uint8_t)v);
+        break;
+    default:
+        cpu_ud(cpu, REASON_UD_OPERAND);
+    }
+}
+
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE (SDM 3B §17.2.2). */
+static unsigned debug_register(struct cpu *cpu, unsigned n)
+{
+    if (n > 7 || ((n == 4 || n == 5) && (cpu->cr4 & CR4_DE)))
+        cpu_ud(cpu, REASON_UD_OPERAND);
+    if (cpu->dr7 & BIT(13))
+        cpu_fault_debug(cpu, BIT(13), REASON_DB_GD);
+    return n == 4 || n == 5 ? n + 2 : n;
+}
+
+OP(op_mov_from_dr)
+{
+    const unsigned n = debug_register(cpu, u->reg);
+    const uint64_t v = n < 4 ? cpu->dr[n] : n == 6 ? cpu->dr6 : cpu->dr7;
+    reg_write(cpu, u->rm, v, cpu_code64(cpu) ? 8 : 4);
+}
+
+OP_END(op_mov_to_dr)
+{
+    const unsigned n = debug_register(cpu, u->reg);
+    const uint64_t v = cpu_code64(cpu) ? cpu->r[u->rm] : (uint32_t)cpu->r[u->rm];
+    if (n >= 6 && (v >> 32))
+        cpu_gp0(cpu, REASON_DR_RESERVED);
+    if (n < 4)
+        cpu->dr[n] = v;
+    else if (n == 6)
+        cpu->dr6 = (v & 0xe00f) | UINT32_C(0xffff0ff0);
+    else
+        cpu->dr7 = (v & UINT32_C(0xffff2bff)) | 0x400;
+    debug_changed(cpu);
+}
+
+OP(op_smsw)
+{
+    if ((cpu->cr4 & CR4_UMIP) && cpu->cpl > 0)
+        cpu_gp0(cpu, REASON_UMIP);
+    if (u->mem)
+        store16(cpu, ea_linear(cpu, u, 2, ACC_W), (uint16_t)cpu->cr0);
+    else
+        reg_write(cpu, u->rm, cpu->cr0, u->osize);
+}
+
+/* LMSW sets PE but cannot clear it (SDM 2A "LMSW"). */
+OP_END(op_lmsw)
+{
+    const uint64_t v = u->mem ? load16(cpu, ea_linear(cpu, u, 2, ACC_R)) : cpu->r[u->rm];
+    cr0_write(cpu, (cpu->cr0 & ~UINT64_C(0xe)) | (v & 0xf));
+}
+
+OP_END(op_clts)
+{
+    cpu->cr0 &= ~CR0_TS;
+    cpu_update_mode(cpu);
+}
+
+OP(op_wbinvd)
+{
+    /* no cache is modelled: memory is always coherent */
+}
+
+/* --- TLB --- */
+
+OP_END(op_invlpg)
+{
+    /* segment limits are not checked, and a non-canonical address is no fault (SDM 2A "INVLPG") */
+    const uint64_t off = ea_offset(cpu, u);
+    const gla_t lin = cpu_code64(cpu)
+                          ? off + (u->seg == SEG_FS || u->seg == SEG_GS ? cpu->seg[u->seg].base : 0)
+                          : (uint32_t)(off + cpu->seg[u->seg].base);
+    cpu_flush_page(cpu, lin);
+}
+
+OP_END(op_invpcid)
+{
+    uint64_t d[2];
+    if (cpu->cpl)
+        cpu_gp0(cpu, REASON_CPL);
+    const uint64_t type = cpu_code64(cpu) ? cpu->r[u->reg] : (uint32_t)cpu->r[u->reg];
+    load_bytes(cpu, ea_linear(cpu, u, 16, ACC_R), d, 16);
+    if (type > 3 || (d[0] >> 12))
+        cpu_gp0(cpu, REASON_INVPCID);
+    if ((type == 0 || type == 1) && !(cpu->cr4 & CR4_PCIDE) && (d[0] & 0xfff))
+        cpu_gp0(cpu, REASON_INVPCID);
+    if (type == 0 && !cpu_canonical(cpu, d[1]))
+        cpu_gp0(cpu, REASON_INVPCID);
+    if (type != 0)
+        cpu_flush_tlb(cpu, type == 1 || type == 3);
+    else if ((d[0] & 0xfff) == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0))
+        cpu_flush_page(cpu, d[1]);
+}
+
+/* --- fast system calls: SDM 2B "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT" --- */
+
+static struct segment flat_segment(uint16_t sel, uint32_t attr)
+{
+    return (struct segment){.sel = sel,
+                            .limit = 0xffffffff,
+                            .attr = attr | ATTR_S | ATTR_P | ATTR_G | ATTR_A | ATTR_RW};
+}
+
+static void set_flat(struct cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool code64)
+{
+    const uint32_t dpl = cpl << ATTR_DPL_SHIFT;
+    cpu->cpl = (uint8_t)cpl;
+    cpu->seg[SEG_CS] = flat_segment(cs, ATTR_CODE | dpl | (code64 ? ATTR_L : ATTR_DB));
+    cpu->seg[SEG_SS] = flat_segment(ss, dpl | ATTR_DB);
+    cpu_update_mode(cpu);
+}
+
+OP_FAR(op_syscall)
+{
+    if (!(cpu->efer & EFER_SCE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    cpu->r[REG_RCX] = next_rip(cpu, u);
+    cpu->r[REG_R11] = cpu_get_rflags(cpu) & ~(uint64_t)FLAG_RF;
+    const uint16_t cs = (cpu->msr_star >> 32) & 0xfffc;
+    cpu_set_rflags(cpu, (cpu_get_rflags(cpu) & ~(cpu->msr_fmask | FLAG_RF)) | FLAG_1);
+    set_flat(cpu, cs, (uint16_t)(cs + 8), 0, true);
+    cpu->rip = cpu->msr_lstar;
+}
+
+OP_FAR(op_sysret)
+{
+    if (!(cpu->efer & EFER_SCE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if (cpu->cpl)
+        cpu_gp0(cpu, REASON_CPL);
+    const bool to64 = u->osize == 8;
+    if (to64 && !cpu_canonical(cpu, cpu->r[REG_RCX]))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    const uint16_t base = (uint16_t)(cpu->msr_star >> 48);
+    const uint64_t rip = to64 ? cpu->r[REG_RCX] : (uint32_t)cpu->r[REG_RCX];
+    cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+    set_flat(cpu, (uint16_t)((base + (to64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to64);
+    cpu->rip = rip;
+}
+
+OP_FAR(op_sysenter)
+{
+    const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
+    if (!cs)
+        cpu_gp0(cpu, REASON_SEL_NULL);
+    const bool lm = cpu_long(cpu);
+    cpu->eflags &= ~(FLAG_VM | FLAG_IF | FLAG_RF);
+    set_flat(cpu, cs, (uint16_t)(cs + 8), 0, lm);
+    cpu->r[REG_RSP] = lm ? cpu->msr_sysenter_esp : (uint32_t)cpu->msr_sysenter_esp;
+    cpu->rip = lm ? cpu->msr_sysenter_eip : (uint32_t)cpu->msr_sysenter_eip;
+}
+
+OP_FAR(op_sysexit)
+{
+    const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
+    if (!cs)
+        cpu_gp0(cpu, REASON_SEL_NULL);
+    if (cpu->cpl)
+        cpu_gp0(cpu, REASON_CPL);
+    const bool to64 = u->osize == 8;
+    uint64_t rip = cpu->r[REG_RDX], rsp = cpu->r[REG_RCX];
+    if (to64 && (!cpu_canonical(cpu, rip) || !cpu_canonical(cpu, rsp)))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    if (!to64) {
+        rip = (uint32_t)rip;
+        rsp = (uint32_t)rsp;
+    }
+    const uint16_t base = (uint16_t)(cs + (to64 ? 32 : 16));
+    set_flat(cpu, base | 3, (uint16_t)((base + 8) | 3), 3, to64);
+    cpu->r[REG_RSP] = rsp;
+    cpu->rip = rip;
+}
+
+OP(op_swapgs)
+{
+    const uint64_t base = cpu->seg[SEG_GS].base;
+    cpu->seg[SEG_GS].base = cpu->msr_kernel_gs_base;
+    cpu->msr_kernel_gs_base = base;
+}
+
+/* --- MSRs, time, identification --- */
+
+OP_END(op_wrmsr)
+{
+    const uint64_t v = cpu->r[REG_RDX] << 32 | (uint32_t)cpu->r[REG_RAX];
+    if (!msr_write(cpu, (uint32_t)cpu->r[REG_RCX], v))
+        cpu_gp0(cpu, REASON_MSR_VALUE);
+}
+
+OP(op_rdmsr)
+{
+    uint64_t v;
+    if (!msr_read(cpu, (uint32_t)cpu->r[REG_RCX], &v))
+        cpu_gp0(cpu, REASON_MSR_UNKNOWN);
+    cpu->r[REG_RAX] = (uint32_t)v;
+    cpu->r[REG_RDX] = v >> 32;
+}
+
+static void check_tsd(struct cpu *cpu)
+{
+    if ((cpu->cr4 & CR4_TSD) && cpu->cpl > 0)
+        cpu_gp0(cpu, REASON_CPL);
+}
+
+OP(op_rdtsc)
+{
+    check_tsd(cpu);
+    const uint64_t v = tsc_read(cpu);
+    cpu->r[REG_RAX] = (uint32_t)v;
+    cpu->r[REG_RDX] = v >> 32;
+}
+
+OP(op_rdtscp)
+{
+    check_tsd(cpu);
+    const uint64_t v = tsc_read(cpu);
+    cpu->r[REG_RAX] = (uint32_t)v;
+    cpu->r[REG_RDX] = v >> 32;
+    cpu->r[REG_RCX] = (uint32_t)cpu->msr_tsc_aux;
+}
+
+/* No performance counters exist: every index is invalid (SDM 2B "RDPMC"). */
+OP(op_rdpmc)
+{
+    cpu_gp0(cpu, REASON_MSR_UNKNOWN);
+}
+
+OP(op_cpuid)
+{
+    uint32_t regs[4];
+    cpuid(cpu, (uint32_t)cpu->r[REG_RAX], (uint32_t)cpu->r[REG_RCX], regs);
+    cpu->r[REG_RAX] = regs[0];
+    cpu->r[REG_RBX] = regs[1];
+    cpu->r[REG_RCX] = regs[2];
+    cpu->r[REG_RDX] = regs[3];
+}
+
+static void random_register(struct cpu *cpu, const struct insn *u)
+{
+    uint64_t v;
+    door_entropy(cpu->door, &v, sizeof v);
+    reg_write(cpu, u->rm, v, u->osize);
+    flags_set_arith(cpu, FLAG_CF);
+}
+
+OP(op_rdrand)
+{
+    random_register(cpu, u);
+}
+OP(op_rdseed)
+{
+    random_register(cpu, u);
+}

@@ -1,0 +1,323 @@
+/*
+ * FXSAVE, FXRSTOR, XSAVE, XRSTOR, MXCSR, XCR0. SDM 1 §10.5 "FXSAVE and FXRSTOR Instructions", §13
+ * "Managing State Using the XSAVE Feature Set".
+ *
+ * A component is a row of xsave_components[], a save and a restore function. The compacted form,
+ * XSAVEOPT, XSAVEC and XSAVES are still to come: XCOMP_BV must be 0.
+ */
+#include "cpu/xsave.h"
+#include "cpu/op_vec.h"
+#include "cpu/handlers.h"
+
+const struct xsave_component xsave_components[XSAVE_COMPONENTS] = {
+    {0, 160, FEAT_FPU},
+    {160, 256, FEAT_SSE},
+};
+
+uint64_t xsave_supported(const struct cpu_features *f)
+{
+    uint64_t mask = 0;
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++)
+        if (xsave_components[i].size && f->has[xsave_components[i].feature])
+            mask |= BIT64(i);
+    return mask;
+}
+
+uint32_t xsave_area_size(uint64_t mask)
+{
+    uint32_t size = XSAVE_MIN_BYTES;
+    for (unsigned i = 2; i < XSAVE_COMPONENTS; i++)
+        if (mask & BIT64(i))
+            size = MAX(size, (uint32_t)xsave_components[i].offset + xsave_components[i].size);
+    return size;
+}
+
+/* --- MXCSR --- */
+
+/* Without SSE2 there is no DAZ. */
+static uint32_t mxcsr_mask(const struct cpu *cpu)
+{
+    return cpu->feat.has[FEAT_SSE2] ? 0xffff : 0xffbf;
+}
+static void check_mxcsr(struct cpu *cpu, uint32_t v)
+{
+    if (v & ~mxcsr_mask(cpu))
+        cpu_gp0(cpu, REASON_MXCSR);
+}
+OP(op_ldmxcsr)
+{
+    const uint32_t v = load32(cpu, ea_linear(cpu, u, 4, ACC_R));
+    check_mxcsr(cpu, v);
+    fp_set_mxcsr(cpu, v);
+}
+OP(op_stmxcsr)
+{
+    store32(cpu, ea_linear(cpu, u, 4, ACC_W), fp_mxcsr(cpu));
+}
+
+/* --- the legacy region: SDM 1 tables 10-2, 10-3; figure 13-2 --- */
+
+enum {
+    AT_FCW = 0,
+    AT_FSW = 2,
+    AT_FTW = 4,
+    AT_FOP = 6,
+    AT_FIP = 8,
+    AT_FCS = 12,
+    AT_FDP = 16,
+    AT_FDS = 20,
+    AT_MXCSR = 24,
+    AT_MXCSR_MASK = 28,
+    AT_ST = 32,
+    AT_XMM = 160
+};
+
+/* 64-bit pointers and no selectors: with REX.W. */
+static bool wide_pointers(const struct insn *u)
+{
+    return u->rex & 8;
+}
+static unsigned xmm_count(const struct cpu *cpu)
+{
+    return cpu_code64(cpu) ? 16 : 8;
+}
+
+/* All of bytes 0-159 but MXCSR and its mask. */
+static void save_x87(struct cpu *cpu, const struct insn *u, uint8_t *image)
+{
+    const struct fpu *f = &cpu->fpu;
+    memset(image, 0, AT_MXCSR);
+    st16(image + AT_FCW, f->cw);
+    st16(image + AT_FSW, f->sw);
+    image[AT_FTW] = f->used;
+    st16(image + AT_FOP, f->fop);
+    if (wide_pointers(u)) {
+        st64(image + AT_FIP, f->fip);
+        st64(image + AT_FDP, f->fdp);
+    } else {
+        st32(image + AT_FIP, (uint32_t)f->fip);
+        st16(image + AT_FCS, f->fcs);
+        st32(image + AT_FDP, (uint32_t)f->fdp);
+        st16(image + AT_FDS, f->fds);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        memcpy(image + AT_ST + 16 * i, x87_st(cpu, i)->bytes, 10);
+        memset(image + AT_ST + 16 * i + 10, 0, 6);
+    }
+}
+static void restore_x87(struct cpu *cpu, const struct insn *u, const uint8_t *image)
+{
+    struct fpu *f = &cpu->fpu;
+    f->cw = fp_valid_cw(ld16(image + AT_FCW));
+    f->sw = ld16(image + AT_FSW);
+    f->used = image[AT_FTW];
+    f->fop = ld16(image + AT_FOP) & 0x7ff;
+    f->fip = wide_pointers(u) ? ld64(image + AT_FIP) : ld32(image + AT_FIP);
+    f->fdp = wide_pointers(u) ? ld64(image + AT_FDP) : ld32(image + AT_FDP);
+    f->fcs = wide_pointers(u) ? 0 : ld16(image + AT_FCS);
+    f->fds = wide_pointers(u) ? 0 : ld16(image + AT_FDS);
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(x87_st(cpu, i)->bytes, image + AT_ST + 16 * i, 10);
+    x87_update_es(cpu);
+    fp_x87_changed(cpu);
+}
+static void reset_x87(struct cpu *cpu)
+{
+    x87_init(cpu);
+    for (unsigned i = 0; i < 8; i++)
+        cpu->fpu.r[i].mant = cpu->fpu.r[i].sexp = 0;
+    x87_update_es(cpu);
+}
+static bool x87_in_use(const struct cpu *cpu)
+{
+    const struct fpu *f = &cpu->fpu;
+    if (f->cw != FCW_INIT || f->sw || f->used || f->fop || f->fip || f->fdp || f->fcs || f->fds)
+        return true;
+    for (unsigned i = 0; i < 8; i++)
+        if (f->r[i].mant || f->r[i].sexp)
+            return true;
+    return false;
+}
+
+static void save_mxcsr(struct cpu *cpu, uint8_t *image)
+{
+    st32(image + AT_MXCSR, fp_mxcsr(cpu));
+    st32(image + AT_MXCSR_MASK, mxcsr_mask(cpu));
+}
+static void save_sse(const struct cpu *cpu, uint8_t *image)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        memcpy(image + AT_XMM + 16 * i, &cpu->zmm[i], 16);
+}
+static void restore_sse(struct cpu *cpu, const uint8_t *image)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        memcpy(&cpu->zmm[i], image + AT_XMM + 16 * i, 16);
+}
+static void reset_sse(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        memset(&cpu->zmm[i], 0, 16);
+}
+static bool sse_in_use(const struct cpu *cpu)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        if (cpu->zmm[i].q[0] | cpu->zmm[i].q[1])
+            return true;
+    return false;
+}
+
+/* --- FXSAVE, FXRSTOR --- */
+
+/* The x87 rules for CR0, though no SSE ones: SDM 2A "FXSAVE". */
+static void check_fxsave(struct cpu *cpu)
+{
+    if (cpu->cr0 & CR0_EM)
+        cpu_fault(cpu, VEC_NM, 0, REASON_NM_EM);
+    if (cpu->cr0 & CR0_TS)
+        cpu_fault(cpu, VEC_NM, 0, REASON_NM_TS);
+}
+static gla_t aligned_area(struct cpu *cpu, const struct insn *u, unsigned bytes, unsigned align,
+                          enum access acc)
+{
+    const gla_t lin = ea_linear(cpu, u, bytes, acc);
+    if (lin & (align - 1))
+        cpu_gp0(cpu, align == 64 ? REASON_ALIGN_XSAVE : REASON_ALIGN_SSE);
+    return lin;
+}
+
+/* Without CR4.OSFXSR the SSE half stays out, as on all CPUs of Intel's. */
+OP(op_fxsave)
+{
+    check_fxsave(cpu);
+    const gla_t lin = aligned_area(cpu, u, XSAVE_LEGACY_BYTES, 16, ACC_W);
+    const bool sse = cpu->cr4 & CR4_OSFXSR;
+    uint8_t image[XSAVE_LEGACY_BYTES];
+    const unsigned n = sse ? AT_XMM + 16 * xmm_count(cpu) : AT_XMM;
+    probe(cpu, lin, XSAVE_LEGACY_BYTES, ACC_W);
+    save_x87(cpu, u, image);
+    save_mxcsr(cpu, image);
+    if (sse)
+        save_sse(cpu, image);
+    store_bytes(cpu, lin, image, n);
+}
+OP(op_fxrstor)
+{
+    check_fxsave(cpu);
+    const gla_t lin = aligned_area(cpu, u, XSAVE_LEGACY_BYTES, 16, ACC_R);
+    uint8_t image[XSAVE_LEGACY_BYTES];
+    load_bytes(cpu, lin, image, sizeof image);
+    if (cpu->cr4 & CR4_OSFXSR) {
+        check_mxcsr(cpu, ld32(image + AT_MXCSR));
+        restore_sse(cpu, image);
+        fp_set_mxcsr(cpu, ld32(image + AT_MXCSR));
+    }
+    restore_x87(cpu, u, image);
+}
+
+/* --- XSAVE, XRSTOR: standard form --- */
+
+enum { AT_XSTATE_BV = 512, AT_XCOMP_BV = 520 };
+
+static void check_xsave(struct cpu *cpu)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if (cpu->cr0 & CR0_TS)
+        cpu_fault(cpu, VEC_NM, 0, REASON_NM_TS);
+}
+/* The requested components that are enabled. */
+static uint64_t requested(const struct cpu *cpu)
+{
+    return cpu->xcr0 & ((uint32_t)cpu->r[REG_RAX] | cpu->r[REG_RDX] << 32);
+}
+static uint64_t in_use(const struct cpu *cpu)
+{
+    return (x87_in_use(cpu) ? XCR0_X87 : 0) | (sse_in_use(cpu) ? XCR0_SSE : 0);
+}
+
+/* SDM 1 §13.7 "Operation of XSAVE" */
+OP(op_xsave)
+{
+    check_xsave(cpu);
+    const uint64_t mask = requested(cpu);
+    const unsigned n = xsave_area_size(mask);
+    const gla_t lin = aligned_area(cpu, u, n, 64, ACC_W);
+    probe(cpu, lin, n, ACC_W);
+    uint64_t bv;
+    load_bytes(cpu, lin + AT_XSTATE_BV, &bv, 8);
+
+    uint8_t image[XSAVE_LEGACY_BYTES];
+    if (mask & XCR0_X87) {
+        save_x87(cpu, u, image);
+        store_bytes(cpu, lin, image, AT_MXCSR);
+        store_bytes(cpu, lin + AT_ST, image + AT_ST, AT_XMM - AT_ST);
+    }
+    if (mask & (XCR0_SSE | XCR0_AVX)) {
+        save_mxcsr(cpu, image);
+        store_bytes(cpu, lin + AT_MXCSR, image + AT_MXCSR, AT_ST - AT_MXCSR);
+    }
+    if (mask & XCR0_SSE) {
+        save_sse(cpu, image);
+        store_bytes(cpu, lin + AT_XMM, image + AT_XMM, 16 * xmm_count(cpu));
+    }
+    bv = (bv & ~mask) | (in_use(cpu) & mask);
+    store_bytes(cpu, lin + AT_XSTATE_BV, &bv, 8);
+}
+
+/* SDM 1 §13.8 "Operation of XRSTOR" */
+OP(op_xrstor)
+{
+    check_xsave(cpu);
+    const uint64_t mask = requested(cpu);
+    uint8_t image[XSAVE_MIN_BYTES];
+    const gla_t lin = aligned_area(cpu, u, xsave_area_size(mask), 64, ACC_R);
+    load_bytes(cpu, lin, image, sizeof image);
+    const uint64_t bv = ld64(image + AT_XSTATE_BV);
+    /* the compacted form (XCOMP_BV bit 63) takes a feature we do not have */
+    if ((bv & ~cpu->xcr0) || ld64(image + AT_XCOMP_BV) || ld64(image + AT_XCOMP_BV + 8))
+        cpu_gp0(cpu, REASON_XSAVE_HEADER);
+    const bool mxcsr = mask & (XCR0_SSE | XCR0_AVX); /* whatever XSTATE_BV says */
+    if (mxcsr)
+        check_mxcsr(cpu, ld32(image + AT_MXCSR));
+
+    if (mxcsr)
+        fp_set_mxcsr(cpu, ld32(image + AT_MXCSR));
+    if (mask & XCR0_SSE) {
+        if (bv & XCR0_SSE)
+            restore_sse(cpu, image);
+        else
+            reset_sse(cpu);
+    }
+    if (mask & XCR0_X87) {
+        if (bv & XCR0_X87)
+            restore_x87(cpu, u, image);
+        else
+            reset_x87(cpu);
+    }
+}
+
+/* --- XCR0 --- */
+
+OP(op_xgetbv)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if ((uint32_t)cpu->r[REG_RCX] != 0)
+        cpu_gp0(cpu, REASON_XCR_VALUE);
+    cpu->r[REG_RAX] = (uint32_t)cpu->xcr0;
+    cpu->r[REG_RDX] = cpu->xcr0 >> 32;
+}
+/* SDM 1 §13.3 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features" */
+OP(op_xsetbv)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if (cpu->cpl != 0)
+        cpu_gp0(cpu, REASON_CPL);
+    const uint64_t v = (uint32_t)cpu->r[REG_RAX] | cpu->r[REG_RDX] << 32;
+    if ((uint32_t)cpu->r[REG_RCX] != 0 || !(v & XCR0_X87) || (v & ~xsave_supported(&cpu->feat)) ||
+        ((v & XCR0_AVX) && !(v & XCR0_SSE)))
+        cpu_gp0(cpu, REASON_XCR_VALUE);
+    cpu->xcr0 = v;
+}

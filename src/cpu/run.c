@@ -1,0 +1,383 @@
+/*
+ * The run loop: finds blocks, runs them, and between them takes interrupts, traps and stops.
+ * Faults come back here by longjmp (fault.c).
+ */
+#include "cpu/run.h"
+#include "cpu/debug.h"
+#include "cpu/except.h"
+#include "cpu/fp/fp.h"
+
+#include <inttypes.h>
+
+/* --- stopping inside a block --- */
+
+const struct insn *op_stale(struct cpu *cpu, const struct insn *u)
+{
+    const uint64_t rip = cpu->r[REG_PC] + u->off;
+    cpu->budget += cpu->block->n - u->index;
+    END_TO_LOOP(cpu, cpu_code64(cpu) ? rip : (uint32_t)rip);
+}
+
+const struct insn *op_break(struct cpu *cpu, const struct insn *u)
+{
+    return op_stale(cpu, u);
+}
+
+const struct insn *op_block_end(struct cpu *cpu, const struct insn *u)
+{
+    END_DIRECT(cpu, 0, next_rip(cpu, u));
+}
+
+static void clear_break(struct cpu *cpu)
+{
+    if (cpu->broken)
+        cpu->broken->fn = cpu->broken_fn;
+    if (cpu->unfused)
+        cpu->unfused->fn = cpu->unfused_fn;
+    cpu->broken = cpu->unfused = NULL;
+}
+
+void run_set_break(struct cpu *cpu, unsigned index)
+{
+    clear_break(cpu);
+    struct block *b = cpu->block;
+    if (b->stale)
+        return; /* every instruction stops already */
+    struct insn *u = &b->insn[index], *before = u - 1;
+    cpu->broken = u;
+    cpu->broken_fn = u->fn;
+    u->fn = op_break;
+    if (before->fused) { /* or it would run u without looking */
+        cpu->unfused = before;
+        cpu->unfused_fn = before->fn;
+        before->fn = bind_plain(before, b->mode);
+    }
+}
+
+/* --- events --- */
+
+static void log_event(struct cpu *cpu, unsigned vector, const char *kind)
+{
+    if (log_on(cpu->log, LOG_INT))
+        log_line(cpu->log, LOG_INT, "%s %02x cpl=%u pc=%04x:%016" PRIx64 " sp=%04x:%016" PRIx64,
+                 kind, vector, cpu->cpl, cpu->seg[SEG_CS].sel, cpu->rip, cpu->seg[SEG_SS].sel,
+                 cpu->r[REG_RSP]);
+}
+
+static void log_fault(struct cpu *cpu, const struct fault *f)
+{
+    if (!log_on(cpu->log, LOG_INT))
+        return;
+    log_event(cpu, f->vector, fault_vector_name(f->vector));
+    log_line(cpu->log, LOG_INT, "    error=%04x cr2=%016" PRIx64 ": %s; %s", f->error, f->cr2,
+             fault_reason_text(f->reason), fault_reason_cite(f->reason));
+}
+
+/* Delivers what is not a fault of an instruction: rip is the return address. */
+static void deliver_external(struct cpu *cpu, unsigned vector)
+{
+    cpu->halted = false;
+    cpu->stats.interrupts++;
+    log_event(cpu, vector, "interrupt");
+    cpu->delivering = cpu->ext = true;
+    cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
+    except_deliver(cpu, vector, EVENT_HARDWARE, -1);
+    cpu->delivering = cpu->ext = false;
+}
+
+static void report_triple_fault(struct cpu *cpu)
+{
+    log_line(cpu->log, LOG_HOST, "the guest triple-faulted:");
+    for (unsigned i = 0; i < 3; i++) {
+        const struct fault *f = &cpu->chain[i];
+        log_line(cpu->log, LOG_HOST,
+                 "  %s error %04x at %04x:%016" PRIx64 " (cpl %u, cr2 %016" PRIx64 "): %s; %s",
+                 fault_vector_name(f->vector), f->error, cpu->seg[SEG_CS].sel, cpu->chain_rip[i],
+                 cpu->cpl, f->cr2, fault_reason_text(f->reason), fault_reason_cite(f->reason));
+    }
+    if (log_on(cpu->log, LOG_RESET) && cpu->trace.registers)
+        cpu->trace.registers(cpu->trace.opaque, cpu);
+}
+
+static void shutdown(struct cpu *cpu)
+{
+    cpu->delivering = cpu->ext = false;
+    report_triple_fault(cpu);
+    cpu->halted = true;
+    cpu_kick(cpu);
+    if (cpu->hooks.shutdown)
+        cpu->hooks.shutdown(cpu->hooks.opaque);
+}
+
+static void note_in_chain(struct cpu *cpu, bool nested)
+{
+    if (!nested)
+        memset(cpu->chain, 0, sizeof cpu->chain);
+    unsigned i = 0;
+    while (nested && i < 2 && cpu->chain[i].reason != REASON_NONE)
+        i++;
+    cpu->chain[i] = cpu->fault;
+    cpu->chain_rip[i] = cpu->rip;
+}
+
+/* Back from cpu_fault(): the instruction did not happen; the exception is delivered instead. */
+static void take_fault(struct cpu *cpu)
+{
+    clear_break(cpu);
+    if (cpu->cur) {
+        cpu->rip = cpu_cur_rip(cpu);
+        cpu->budget += cpu->block->n - cpu->cur->index;
+        cpu->cur = NULL;
+    }
+    cpu->link_from = NULL;
+    cpu->budget--; /* time passes even if every delivery faults */
+    struct fault f = cpu->fault;
+    note_in_chain(cpu, cpu->delivering);
+    if (f.vector == VEC_PF)
+        cpu->cr2 = f.cr2;
+    if (f.vector == VEC_DB) {
+        cpu->dr6 |= f.dr6;
+        cpu->dr7 &= ~(uint64_t)BIT(13);
+    }
+    log_fault(cpu, &f);
+    cpu->stats.exceptions[f.vector & 31]++;
+    if (cpu->delivering) {
+        const int combined = except_combine(cpu->delivering_vector, f.vector);
+        if (combined < 0) {
+            shutdown(cpu);
+            return;
+        }
+        if (combined != f.vector)
+            f = (struct fault){.vector = (uint8_t)combined, .has_error = true};
+    }
+    cpu->delivering = cpu->ext = true;
+    cpu->delivering_vector = f.vector;
+    except_deliver(cpu, f.vector, EVENT_EXCEPTION, f.has_error ? (int64_t)f.error : -1);
+    cpu->delivering = cpu->ext = false;
+}
+
+/* A debug trap behind an instruction: rip is already the next one. */
+static void deliver_debug_trap(struct cpu *cpu, uint32_t dr6, enum fault_reason reason)
+{
+    cpu->fault = (struct fault){.vector = VEC_DB, .dr6 = dr6, .reason = reason};
+    cpu->cur = NULL;
+    take_fault(cpu);
+}
+
+/* --- one block --- */
+
+bool cpu_breakpoint_at(const struct cpu *cpu, gla_t lin)
+{
+    unsigned lo = 0, hi = cpu->breakpoints;
+    while (lo < hi) {
+        const unsigned mid = (lo + hi) / 2;
+        if (cpu->breakpoint[mid] == lin)
+            return true;
+        if (cpu->breakpoint[mid] < lin)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+static void execute(struct cpu *cpu, struct block *b)
+{
+    cpu->block = b;
+    cpu->r[REG_PC] = cpu->rip;
+    cpu->budget -= b->n;
+    const struct insn *u = b->insn;
+    do
+        u = u->fn(cpu, u);
+    while (u);
+    cpu->cur = NULL;
+}
+
+/* The first count instructions of b (count < n), or all of it. */
+static void execute_part(struct cpu *cpu, struct block *b, int64_t count)
+{
+    cpu->block = b;
+    if (count < b->n)
+        run_set_break(cpu, (unsigned)count);
+    execute(cpu, b);
+    clear_break(cpu);
+}
+
+static void link_from_last(struct cpu *cpu, struct block *b)
+{
+    struct block *from = cpu->link_from;
+    cpu->link_from = NULL;
+    if (!(cpu->mode & MODE_FLAT) || from->mode != b->mode || cpu->breakpoints ||
+        log_on(cpu->log, LOG_EXEC))
+        return;
+    const bool same_page = from->page2 == RAM_NONE && b->page2 == RAM_NONE &&
+                           ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
+    code_link(cpu->code, from, cpu->link_slot, b, same_page);
+}
+
+static void log_block(struct cpu *cpu, const struct block *b)
+{
+    log_line(cpu->log, LOG_EXEC, "exec %04x:%016" PRIx64 " cr3=%" PRIx64 " %u insns",
+             cpu->seg[SEG_CS].sel, cpu->rip, cpu->cr3, b->n);
+}
+
+/* --- between blocks --- */
+
+static gla_t code_address(const struct cpu *cpu)
+{
+    return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+
+/* One instruction by itself: single step, breakpoints, the interrupt shadow. */
+static bool step_one(struct cpu *cpu)
+{
+    const bool tf = cpu->eflags & FLAG_TF, rf = cpu->eflags & FLAG_RF;
+    const bool after_ss = cpu->shadow_ss;
+    if ((cpu->dr7 & 0xff) && !rf && !after_ss) {
+        const uint32_t hit = debug_code_match(cpu, code_address(cpu));
+        if (hit)
+            cpu_fault_debug(cpu, hit, REASON_DB_CODE);
+    }
+    if (cpu->breakpoints && !cpu->resume_over && cpu_breakpoint_at(cpu, code_address(cpu))) {
+        if (cpu->hooks.debug_stop)
+            cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_BREAKPOINT, code_address(cpu));
+        return false;
+    }
+    cpu->resume_over = false;
+    cpu->shadow = cpu->shadow_ss = false;
+    cpu->eflags &= ~FLAG_RF;
+    cpu->no_step_trap = false;
+
+    const int64_t rest = cpu->budget - 1;
+    cpu->budget = 1;
+    cpu->icount_end -= (uint64_t)rest;
+    struct block *b = code_find(cpu);
+    cpu->link_from = NULL;
+    execute_part(cpu, b, 1);
+    cpu->link_from = NULL;
+    cpu->budget += rest;
+    cpu->icount_end += (uint64_t)rest;
+    if (tf && !cpu->no_step_trap && !cpu->shadow_ss)
+        deliver_debug_trap(cpu, BIT(14), REASON_DB_SINGLE_STEP);
+    return true;
+}
+
+static void take_init(struct cpu *cpu)
+{
+    cpu->events &= ~(uint32_t)EV_INIT;
+    cpu_reset(cpu, true);
+}
+
+static void take_sipi(struct cpu *cpu)
+{
+    cpu->events &= ~(uint32_t)EV_SIPI;
+    if (!cpu->wait_sipi)
+        return;
+    cpu->wait_sipi = false;
+    cpu->seg[SEG_CS].sel = (uint16_t)(cpu->sipi_vector << 8);
+    cpu->seg[SEG_CS].base = (uint64_t)cpu->sipi_vector << 12;
+    cpu->rip = 0;
+    cpu_update_mode(cpu);
+}
+
+static void debug_events(struct cpu *cpu)
+{
+    cpu->events &= ~(uint32_t)EV_DEBUG;
+    if (cpu->watch_hit) {
+        cpu->watch_hit = false;
+        if (cpu->hooks.debug_stop)
+            cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_WATCHPOINT, cpu->watch_at);
+    }
+    if (cpu->pending_dr6 && !cpu->shadow_ss) {
+        const uint32_t dr6 = cpu->pending_dr6;
+        cpu->pending_dr6 = 0;
+        deliver_debug_trap(cpu, dr6, REASON_DB_DATA);
+    }
+}
+
+static bool interruptible(const struct cpu *cpu)
+{
+    return !cpu->shadow;
+}
+
+/* Whether anything but the next block asks for attention. */
+static bool needs_attention(const struct cpu *cpu)
+{
+    return cpu->events || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
+           cpu->breakpoints;
+}
+
+/* Priorities of SDM 3A table 6-2: reset and INIT, traps, NMI, interrupts, then the instruction. */
+static bool attend(struct cpu *cpu)
+{
+    if (cpu->events & EV_INIT)
+        take_init(cpu);
+    if (cpu->events & EV_SIPI)
+        take_sipi(cpu);
+    if (cpu->events & EV_DEBUG)
+        debug_events(cpu);
+    if (cpu->events & EV_STOP) {
+        cpu->events &= ~(uint32_t)EV_STOP;
+        return false;
+    }
+    if (cpu->wait_sipi)
+        return false;
+    const bool intr = (cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF);
+    const bool nmi = (cpu->events & EV_NMI) && !cpu->nmi_masked;
+    if ((nmi || intr) && interruptible(cpu)) {
+        if (nmi) {
+            cpu->events &= ~(uint32_t)EV_NMI;
+            cpu->nmi_masked = true;
+            deliver_external(cpu, VEC_NMI);
+        } else {
+            const int vector = cpu->hooks.intr_ack(cpu->hooks.opaque);
+            if (vector >= 0)
+                deliver_external(cpu, (unsigned)vector);
+        }
+        return true;
+    }
+    if (cpu->halted || cpu->budget <= 0)
+        return false;
+    if (nmi || intr || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) || cpu->breakpoints)
+        return step_one(cpu);
+    cpu->shadow = cpu->shadow_ss = false; /* nothing waits that the shadow would hold off */
+    return true;
+}
+
+static void run_loop(struct cpu *cpu)
+{
+    for (;;) {
+        while (unlikely(needs_attention(cpu)))
+            if (!attend(cpu))
+                return;
+        if (cpu->budget <= 0 || cpu->halted || cpu->wait_sipi)
+            return;
+        struct block *b = code_find(cpu);
+        if (cpu->link_from)
+            link_from_last(cpu, b);
+        if (unlikely(log_on(cpu->log, LOG_EXEC)))
+            log_block(cpu, b);
+        if (likely(cpu->budget >= b->n))
+            execute(cpu, b);
+        else
+            execute_part(cpu, b, cpu->budget);
+        if (unlikely(cpu->broken))
+            clear_break(cpu);
+    }
+}
+
+void cpu_run(struct cpu *cpu)
+{
+    fp_enter(cpu);
+    if (setjmp(cpu->unwind))
+        take_fault(cpu);
+    run_loop(cpu);
+    fp_leave(cpu);
+}
+
+void cpu_step(struct cpu *cpu)
+{
+    cpu_set_end(cpu, cpu_icount(cpu) + 1);
+    cpu->resume_over = true;
+    cpu_run(cpu);
+}

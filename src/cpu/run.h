@@ -1,0 +1,106 @@
+/*
+ * Leaving a block: the three ways an instruction with OA_END goes on. They keep the invariant
+ *     instructions retired = icount_end - budget   at every block's start.
+ */
+#ifndef VITRINE_CPU_RUN_H
+#define VITRINE_CPU_RUN_H
+
+#include "cpu/block.h"
+#include "cpu/exec.h"
+
+/* Handlers that stand for no instruction of the guest. */
+insn_fn op_stale;     /* in a dropped block: go back to the loop before this instruction */
+insn_fn op_break;     /* the same, put there by the run loop to stop at an exact count */
+insn_fn op_block_end; /* behind the last instruction of a block that no branch ends */
+insn_fn op_too_long;  /* an instruction over 15 bytes */
+insn_fn op_unbound;   /* never executed: bind.c replaces it */
+insn_fn op_cpl_fault; /* A_CPL0 at CPL > 0 */
+insn_fn op_sse_off, op_x87_off; /* MODE_NO_SSE, MODE_NO_X87 */
+
+/* Makes the running block leave before its instruction index (1..n-1). */
+void run_set_break(struct cpu *cpu, unsigned index);
+bool cpu_breakpoint_at(const struct cpu *cpu, gla_t lin);
+
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define ENTER_INSN(cpu, u) return (u)->fn((cpu), (u))
+#else
+#define ENTER_INSN(cpu, u) return (u)
+#endif
+
+static inline uint64_t next_rip(const struct cpu *cpu, const struct insn *u)
+{
+    const uint64_t rip = cpu->r[REG_PC] + u->off + u->len;
+    /* outside 64-bit mode EIP wraps at 4 GiB; IP's wrap at 64 KiB is caught by the CS limit */
+    return cpu_code64(cpu) ? rip : (uint32_t)rip;
+}
+
+/* Goes on at target, by the run loop: after anything that may have changed mode or state. */
+#define END_TO_LOOP(cpu, target) \
+    do {                         \
+        (cpu)->rip = (target);   \
+        return NULL;             \
+    } while (0)
+
+#define ENTER_BLOCK(cpu, b, target)                      \
+    do {                                                 \
+        struct block *enter_ = (b);                      \
+        const int64_t left_ = (cpu)->budget - enter_->n; \
+        if (unlikely(left_ < 0))                         \
+            END_TO_LOOP(cpu, target);                    \
+        (cpu)->budget = left_;                           \
+        (cpu)->block = enter_;                           \
+        (cpu)->r[REG_PC] = (target);                     \
+        ENTER_INSN(cpu, enter_->insn);                   \
+    } while (0)
+
+/* A direct continuation through link slot 0 (fall-through) or 1 (taken). */
+#define END_DIRECT(cpu, slot, target)                                                            \
+    do {                                                                                         \
+        const uint64_t target_ = (target);                                                       \
+        struct block *from_ = (cpu)->block;                                                      \
+        struct block *to_ = from_->link[slot];                                                   \
+        if (likely(to_ && (!from_->link_gen[slot] || from_->link_gen[slot] == (cpu)->code_gen))) \
+            ENTER_BLOCK(cpu, to_, target_);                                                      \
+        (cpu)->link_from = from_;                                                                \
+        (cpu)->link_slot = (slot);                                                               \
+        END_TO_LOOP(cpu, target_);                                                               \
+    } while (0)
+
+/* An indirect continuation through the jump cache; flat modes only. */
+#define END_INDIRECT(cpu, target)                                                                 \
+    do {                                                                                          \
+        const uint64_t target_ = (target);                                                        \
+        const struct jump_line *j_ = &(cpu)->code->jump[jump_index(target_)];                     \
+        if (likely(j_->lin == target_ && j_->gen == (cpu)->code_gen && j_->mode == (cpu)->mode && \
+                   !j_->block->stale && ((cpu)->mode & MODE_FLAT)))                               \
+            ENTER_BLOCK(cpu, j_->block, target_);                                                 \
+        END_TO_LOOP(cpu, target_);                                                                \
+    } while (0)
+
+/* A handler for an instruction that ends its block: OP_END(name) { body } goes on behind it. */
+#define OP_END(name)                                                                            \
+    static inline                                                                               \
+        __attribute__((always_inline)) void name##_body(struct cpu *cpu, const struct insn *u); \
+    const struct insn *name(struct cpu *cpu, const struct insn *u)                              \
+    {                                                                                           \
+        cpu->cur = u;                                                                           \
+        name##_body(cpu, u);                                                                    \
+        END_TO_LOOP(cpu, next_rip(cpu, u));                                                     \
+    }                                                                                           \
+    static inline __attribute__((always_inline)) void name##_body(                              \
+        struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
+
+/* A far or otherwise special transfer: the body sets cpu->rip itself. */
+#define OP_FAR(name)                                                                            \
+    static inline                                                                               \
+        __attribute__((always_inline)) void name##_body(struct cpu *cpu, const struct insn *u); \
+    const struct insn *name(struct cpu *cpu, const struct insn *u)                              \
+    {                                                                                           \
+        cpu->cur = u;                                                                           \
+        name##_body(cpu, u);                                                                    \
+        return NULL;                                                                            \
+    }                                                                                           \
+    static inline __attribute__((always_inline)) void name##_body(                              \
+        struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
+
+#endif
