@@ -50,7 +50,8 @@ static size_t blob_extend(struct blob *b, size_t len)
         b->data = data;
         b->cap = cap;
     }
-    memset(b->data + at, 0, len);
+    if (len)
+        memset(b->data + at, 0, len);
     b->len += len;
     return at;
 }
