@@ -554,6 +554,7 @@ static void counter_state(struct counter *c, struct state *s, const char *sectio
     state_bool(s, "gate", &c->gate);
     state_bool(s, "out", &c->out);
     state_u64(s, "pulse", &c->pulse);
+    state_check(s, c->pulse <= pulses_at(INT64_MAX / 2), "pulse");
     state_u16(s, "cr", &c->cr);
     state_u8(s, "cr_lsb", &c->cr_lsb);
     state_bool(s, "write_msb", &c->write_msb);

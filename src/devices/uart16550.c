@@ -150,7 +150,7 @@ static int64_t timeout_ns(const struct uart16550 *u)
     const unsigned stop_halves = !(u->lcr & LCR_STB) ? 2 : wls == 0 ? 3 : 4;
     const unsigned halves = 2 * (1 + 5 + wls + (u->lcr & LCR_PEN ? 1 : 0)) + stop_halves;
     const unsigned divisor = u->divisor ? u->divisor : 1;
-    return 4 * (int64_t)halves * divisor * NS_PER_SEC / (2 * BAUD_HZ);
+    return 4 * NS_PER_SEC * halves * divisor / (INT64_C(2) * BAUD_HZ);
 }
 
 /*
