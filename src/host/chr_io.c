@@ -12,8 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_BYTES  4096
-#define EARLY_BYTES (16 * KiB) /* gathered output that does not wait for the loop to turn */
+#define READ_BYTES     4096
+#define RESCUE_WAIT_MS 1000       /* for a reader that hangs while we crash */
+#define EARLY_BYTES    (16 * KiB) /* gathered output that does not wait for the loop to turn */
 
 bool chr_init(struct chr *chr, const struct chr_ops *ops, const struct chr_host *host)
 {
@@ -382,7 +383,10 @@ void chr_writer_put(struct chr_writer *w, const uint8_t *buf, size_t len)
 void chr_writer_rescue(struct chr_writer *w)
 {
     while (!w->broken && w->start < w->end) {
-        const ssize_t n = write(w->fd, w->buf + w->start, w->end - w->start);
+        struct pollfd p = {.fd = w->fd, .events = POLLOUT};
+        if (w->pollable && poll(&p, 1, RESCUE_WAIT_MS) <= 0)
+            return;
+        const ssize_t n = write(w->fd, w->buf + w->start, MIN(w->end - w->start, PIPE_BUF));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -48,7 +48,10 @@ typedef void chr_broken_fn(void *opaque, int error); /* from the loop: nobody wi
 struct chr_writer *chr_writer_create(struct chr *chr, const struct chr_host *host, int fd,
                                      enum chr_keep keep, chr_broken_fn *broken, void *opaque);
 void chr_writer_put(struct chr_writer *w, const uint8_t *buf, size_t len); /* w may be NULL */
-/* Writes what has not left yet, blocking; async-signal-safe, for the way out after a crash. */
+/*
+ * Writes what has not left yet, as long as the reader takes it; what it does not take stays.
+ * Async-signal-safe, for the way out after a crash.
+ */
 void chr_writer_rescue(struct chr_writer *w);
 /* The loop's part of writing, now: as much as goes without waiting. w may be NULL. */
 void chr_writer_flush(struct chr_writer *w);
