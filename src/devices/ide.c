@@ -252,7 +252,7 @@ static unsigned data_read_bulk(void *opaque, uint64_t offset, unsigned size, voi
     struct ide_channel *ch = opaque;
     const unsigned n = offset ? 0 : MIN(count, units_left(ch, PHASE_PIO_IN, size));
     if (n) {
-        memcpy(buf, ch->buf + ch->transfer.pos, n * size);
+        memcpy(buf, ch->buf + ch->transfer.pos, (size_t)n * size);
         moved(ch, n * size);
     }
     return n;
@@ -264,7 +264,7 @@ static unsigned data_write_bulk(void *opaque, uint64_t offset, unsigned size, co
     struct ide_channel *ch = opaque;
     const unsigned n = offset ? 0 : MIN(count, units_left(ch, PHASE_PIO_OUT, size));
     if (n) {
-        memcpy(ch->buf + ch->transfer.pos, buf, n * size);
+        memcpy(ch->buf + ch->transfer.pos, buf, (size_t)n * size);
         moved(ch, n * size);
     }
     return n;

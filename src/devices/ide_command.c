@@ -48,7 +48,7 @@ static bool is_lba(const struct ide_drive *d)
 /* The address of sector lba, in the form the command was given in. */
 static void put_address(struct ide_drive *d, uint64_t lba, bool ext)
 {
-    uint8_t head = d->device & DEV_HEAD;
+    uint8_t head;
     if (ext) {
         for (unsigned i = 0; i < 3; i++)
             d->lba[i] =
@@ -114,7 +114,7 @@ static void ask_disk(struct ide_drive *d, enum blk_op op, uint32_t sectors)
     ch->transfer.phase = PHASE_DISK;
     ch->transfer.drive = d;
     d->status = ST_BSY;
-    ch->iov = (struct iovec){ch->buf, sectors * IDE_SECTOR};
+    ch->iov = (struct iovec){ch->buf, (size_t)sectors * IDE_SECTOR};
     ch->request = (struct blk_request){.op = op,
                                        .offset_bytes = ch->transfer.lba * IDE_SECTOR,
                                        .iov = &ch->iov,
