@@ -390,7 +390,6 @@ static const struct option {
 
 struct settings {
     bool server, wait, nodelay, ipv4, ipv6;
-    bool has_wait;
     uint64_t reconnect_s;
 };
 
@@ -417,7 +416,7 @@ static bool set_option(struct settings *set, const char *label, const char *key,
     if (strcmp(key, "server") == 0)
         set->server = on;
     else if (strcmp(key, "wait") == 0)
-        set->wait = on, set->has_wait = true;
+        set->wait = on; /* a client has nothing to wait for */
     else if (strcmp(key, "nodelay") == 0)
         set->nodelay = on;
     else if (strcmp(key, "ipv4") == 0)
@@ -492,8 +491,6 @@ static bool configure(struct chr_socket *s, const char *spec, bool for_unix, str
             ok = set_option(&set, s->chr.label, pairs.key[i], pairs.value[i], err);
     if (ok && !where)
         ok = error_set(err, "%s: '%s' names no address", s->chr.label, spec);
-    if (ok && set.has_wait && !set.server)
-        ok = error_set(err, "%s: wait= is for servers: add server=on", s->chr.label);
     if (ok && set.reconnect_s && set.server)
         ok = error_set(err, "%s: reconnect= is for clients", s->chr.label);
     if (ok && asprintf(&s->what, "%s:%s", for_unix ? "unix" : "tcp", where) < 0) {

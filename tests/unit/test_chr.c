@@ -214,7 +214,6 @@ static void test_spellings(void **unused)
                  "serial0: unknown socket option 'sever'; did you mean 'server'?");
     expect_error("tcp::1,zzz=on", "serial0: unknown socket option 'zzz'");
     expect_error("tcp::1,server=maybe", "serial0: server=maybe is neither on nor off");
-    expect_error("tcp::1,wait=off", "serial0: wait= is for servers: add server=on");
     expect_error("tcp::1,reconnect=x", "serial0: reconnect=x is not a number of seconds");
 
     struct error err = {0};
