@@ -6,50 +6,69 @@
 #include "cpu/handlers.h"
 
 /*
- * type r = expr, and with something unmasked #XM instead if expr raises it. lanes: what in r
- * (a v128) can be tiny.
+ * type r = expr, and with something unmasked #XM instead if expr raises it.
  */
-#define FP(type, r, lanes, expr)      \
+#define FP(type, r, expr)             \
     type r;                           \
     if (likely(fp_all_masked(cpu))) { \
         r = (expr);                   \
     } else {                          \
         fp_trap_begin(cpu);           \
         r = (expr);                   \
-        fp_trap_end(cpu, &r, lanes);  \
+        fp_trap_end(cpu);             \
+    }
+
+/* The same for one arithmetic operation, whose exceptions depend on its exact result: r = a op b.
+ */
+#define FP_ARITH(r, lanes, op, a, b, expr)       \
+    v128 r;                                      \
+    if (likely(fp_all_masked(cpu))) {            \
+        r = (expr);                              \
+    } else {                                     \
+        fp_trap_begin(cpu);                      \
+        r = (expr);                              \
+        fp_trap_end_arith(cpu, lanes, op, a, b); \
     }
 
 /* xmm = f(a = xmm, b = xmm/mem of the named width) */
-#define FP2(name, width, lanes, f)            \
+#define FP2(name, width, f)                   \
     OP(op_##name)                             \
     {                                         \
         const v128 b = xmm_w##width(cpu, u);  \
         const v128 a = xmm_read(cpu, u->reg); \
-        FP(v128, r, lanes, f)                 \
+        FP(v128, r, f)                        \
         xmm_write(cpu, u->reg, r);            \
     }
-#define FP2_TYPES(stem)                            \
-    FP2(stem##ps, 128, FP_PS, fp_##stem##ps(a, b)) \
-    FP2(stem##pd, 128, FP_PD, fp_##stem##pd(a, b)) \
-    FP2(stem##ss, 32, FP_SS, fp_##stem##ss(a, b))  \
-    FP2(stem##sd, 64, FP_SD, fp_##stem##sd(a, b))
+#define FP2_ARITH(name, width, lanes, op)             \
+    OP(op_##name)                                     \
+    {                                                 \
+        const v128 b = xmm_w##width(cpu, u);          \
+        const v128 a = xmm_read(cpu, u->reg);         \
+        FP_ARITH(r, lanes, op, a, b, fp_##name(a, b)) \
+        xmm_write(cpu, u->reg, r);                    \
+    }
+#define FP2_TYPES(stem, op)             \
+    FP2_ARITH(stem##ps, 128, FP_PS, op) \
+    FP2_ARITH(stem##pd, 128, FP_PD, op) \
+    FP2_ARITH(stem##ss, 32, FP_SS, op)  \
+    FP2_ARITH(stem##sd, 64, FP_SD, op)
 /* Results that cannot be tiny, or are an operand. */
-#define FP2_TYPES_EXACT(stem)                        \
-    FP2(stem##ps, 128, FP_NONE, fp_##stem##ps(a, b)) \
-    FP2(stem##pd, 128, FP_NONE, fp_##stem##pd(a, b)) \
-    FP2(stem##ss, 32, FP_NONE, fp_##stem##ss(a, b))  \
-    FP2(stem##sd, 64, FP_NONE, fp_##stem##sd(a, b))
-FP2_TYPES(add)
-FP2_TYPES(sub)
-FP2_TYPES(mul)
-FP2_TYPES(div)
+#define FP2_TYPES_EXACT(stem)               \
+    FP2(stem##ps, 128, fp_##stem##ps(a, b)) \
+    FP2(stem##pd, 128, fp_##stem##pd(a, b)) \
+    FP2(stem##ss, 32, fp_##stem##ss(a, b))  \
+    FP2(stem##sd, 64, fp_##stem##sd(a, b))
+FP2_TYPES(add, FP_ADD)
+FP2_TYPES(sub, FP_SUB)
+FP2_TYPES(mul, FP_MUL)
+FP2_TYPES(div, FP_DIV)
 FP2_TYPES_EXACT(min)
 FP2_TYPES_EXACT(max)
 FP2_TYPES_EXACT(sqrt)
-FP2(cmpps, 128, FP_NONE, fp_cmpps(a, b, (unsigned)u->imm))
-FP2(cmppd, 128, FP_NONE, fp_cmppd(a, b, (unsigned)u->imm))
-FP2(cmpss, 32, FP_NONE, fp_cmpss(a, b, (unsigned)u->imm))
-FP2(cmpsd, 64, FP_NONE, fp_cmpsd(a, b, (unsigned)u->imm))
+FP2(cmpps, 128, fp_cmpps(a, b, (unsigned)u->imm))
+FP2(cmppd, 128, fp_cmppd(a, b, (unsigned)u->imm))
+FP2(cmpss, 32, fp_cmpss(a, b, (unsigned)u->imm))
+FP2(cmpsd, 64, fp_cmpsd(a, b, (unsigned)u->imm))
 
 /* Approximations raise nothing. */
 #define APPROXIMATE(name, width)                                     \
@@ -66,45 +85,58 @@ APPROXIMATE(rsqrtss, 32)
 /* --- SSE3 and SSE4.1, composed of the above --- */
 
 /* Subtract even elements, add odd ones; zeros stand in for the others and raise nothing. */
-static inline v128 addsubps(v128 a, v128 b)
+static inline v128 fp_addsubps(v128 a, v128 b)
 {
     const v128 odd = v128_of(UINT64_C(0xffffffff00000000), UINT64_C(0xffffffff00000000));
-    return fp_addps(a & odd, b & odd) | fp_subps(a & ~odd, b & ~odd);
+    return v128_select(odd, fp_addps(a & odd, b & odd), fp_subps(a & ~odd, b & ~odd));
 }
-static inline v128 addsubpd(v128 a, v128 b)
+static inline v128 fp_addsubpd(v128 a, v128 b)
 {
     return v128_of(fp_subsd(a, b)[0], fp_addsd(v128_of(a[1], 0), v128_of(b[1], 0))[0]);
 }
-FP2(addsubps, 128, FP_PS, addsubps(a, b))
-FP2(addsubpd, 128, FP_PD, addsubpd(a, b))
-FP2(haddps, 128, FP_PS, fp_addps(vec_shufps(a, b, 0x88), vec_shufps(a, b, 0xdd)))
-FP2(hsubps, 128, FP_PS, fp_subps(vec_shufps(a, b, 0x88), vec_shufps(a, b, 0xdd)))
-FP2(haddpd, 128, FP_PD, fp_addpd(vec_shufpd(a, b, 0), vec_shufpd(a, b, 3)))
-FP2(hsubpd, 128, FP_PD, fp_subpd(vec_shufpd(a, b, 0), vec_shufpd(a, b, 3)))
+FP2_ARITH(addsubps, 128, FP_PS, FP_ADDSUB)
+FP2_ARITH(addsubpd, 128, FP_PD, FP_ADDSUB)
 
-/* Imm: elements to multiply 7:4, elements to receive the sum 3:0. SDM 2A "DPPS", "DPPD" */
-static inline v128 dpps(v128 a, v128 b, unsigned imm)
+/* Even elements of a, then of b, with the odd ones. */
+#define HORIZONTAL(name, lanes, op, shuffle, even, odd, operation)              \
+    OP(op_##name)                                                               \
+    {                                                                           \
+        const v128 b = xmm_w128(cpu, u), a = xmm_read(cpu, u->reg);             \
+        const v128 x = vec_##shuffle(a, b, even), y = vec_##shuffle(a, b, odd); \
+        FP_ARITH(r, lanes, op, x, y, fp_##operation(x, y))                      \
+        xmm_write(cpu, u->reg, r);                                              \
+    }
+HORIZONTAL(haddps, FP_PS, FP_ADD, shufps, 0x88, 0xdd, addps)
+HORIZONTAL(hsubps, FP_PS, FP_SUB, shufps, 0x88, 0xdd, subps)
+HORIZONTAL(haddpd, FP_PD, FP_ADD, shufpd, 0, 3, addpd)
+HORIZONTAL(hsubpd, FP_PD, FP_SUB, shufpd, 0, 3, subpd)
+
+/* Imm: elements to multiply 7:4, elements to receive the sum 3:0. SDM 2A "DPPS", "DPPD". Each
+ * step raises its own exceptions. */
+OP(op_dpps)
 {
     const v128 none = {0};
-    const v128 p =
-        vec_blend(none, fp_mulps(vec_blend(none, a, imm >> 4, 4), vec_blend(none, b, imm >> 4, 4)),
-                  imm >> 4, 4);
-    const v128 pairs = fp_addps(vec_shufps(p, none, 0x08), vec_shufps(p, none, 0x0d));
-    const v128 sum = fp_addps(v128_of((uint32_t)pairs[0], 0), v128_of(pairs[0] >> 32, 0));
-    return vec_blend(none, vec_pshufd(sum, 0), imm & 15, 4);
+    const unsigned imm = (unsigned)u->imm;
+    const v128 b = vec_blend(none, xmm_w128(cpu, u), imm >> 4, 4);
+    const v128 a = vec_blend(none, xmm_read(cpu, u->reg), imm >> 4, 4);
+    FP_ARITH(p, FP_PS, FP_MUL, a, b, fp_mulps(a, b))
+    const v128 x = vec_shufps(p, none, 0x08), y = vec_shufps(p, none, 0x0d);
+    FP_ARITH(pairs, FP_PS, FP_ADD, x, y, fp_addps(x, y))
+    const v128 lo = v128_of((uint32_t)pairs[0], 0), hi = v128_of(pairs[0] >> 32, 0);
+    FP_ARITH(sum, FP_PS, FP_ADD, lo, hi, fp_addps(lo, hi))
+    xmm_write(cpu, u->reg, vec_blend(none, vec_pshufd(sum, 0), imm & 15, 4));
 }
-static inline v128 dppd(v128 a, v128 b, unsigned imm)
+OP(op_dppd)
 {
     const v128 none = {0};
-    const v128 p = vec_blend(
-        none,
-        fp_mulpd(vec_blend(none, a, (imm >> 4) & 3, 8), vec_blend(none, b, (imm >> 4) & 3, 8)),
-        (imm >> 4) & 3, 8);
-    const v128 sum = fp_addsd(v128_of(p[0], 0), v128_of(p[1], 0));
-    return vec_blend(none, v128_of(sum[0], sum[0]), imm & 3, 8);
+    const unsigned imm = (unsigned)u->imm;
+    const v128 b = vec_blend(none, xmm_w128(cpu, u), (imm >> 4) & 3, 8);
+    const v128 a = vec_blend(none, xmm_read(cpu, u->reg), (imm >> 4) & 3, 8);
+    FP_ARITH(p, FP_PD, FP_MUL, a, b, fp_mulpd(a, b))
+    const v128 hi = v128_of(p[1], 0);
+    FP_ARITH(sum, FP_SD, FP_ADD, p, hi, fp_addsd(p, hi))
+    xmm_write(cpu, u->reg, vec_blend(none, v128_of(sum[0], sum[0]), imm & 3, 8));
 }
-FP2(dpps, 128, FP_PS, dpps(a, b, (unsigned)u->imm))
-FP2(dppd, 128, FP_PD, dppd(a, b, (unsigned)u->imm))
 
 /* --- ROUND: no unit needed, only bits --- */
 
@@ -181,7 +213,7 @@ ROUND(roundsd, 64, FP_SD)
     OP(op_##name)                                                       \
     {                                                                   \
         const v128 b = xmm_w##width(cpu, u), a = xmm_read(cpu, u->reg); \
-        FP(uint32_t, flags, FP_NONE, fp_##name(a, b))                   \
+        FP(uint32_t, flags, fp_##name(a, b))                            \
         cpu->flag_z = !(flags & FLAG_ZF);                               \
         cpu->flag_sp = !(flags & FLAG_PF);                              \
         cpu->flag_aux = flags & FLAG_CF ? AUX_CF : 0;                   \
@@ -193,35 +225,35 @@ COMPARE(ucomisd, 64)
 
 /* --- conversion --- */
 
-FP2(cvtps2pd, 64, FP_NONE, fp_cvtps2pd(a, b))
-FP2(cvtpd2ps, 128, FP_PS, fp_cvtpd2ps(a, b))
-FP2(cvtss2sd, 32, FP_NONE, fp_cvtss2sd(a, b))
-FP2(cvtsd2ss, 64, FP_SS, fp_cvtsd2ss(a, b))
-FP2(cvtdq2ps, 128, FP_NONE, fp_cvtdq2ps(a, b))
-FP2(cvtdq2pd, 64, FP_NONE, fp_cvtdq2pd(a, b))
-FP2(cvtps2dq, 128, FP_NONE, fp_cvtps2dq(a, b))
-FP2(cvttps2dq, 128, FP_NONE, fp_cvttps2dq(a, b))
-FP2(cvtpd2dq, 128, FP_NONE, fp_cvtpd2dq(a, b))
-FP2(cvttpd2dq, 128, FP_NONE, fp_cvttpd2dq(a, b))
+FP2(cvtps2pd, 64, fp_cvtps2pd(a, b))
+FP2_ARITH(cvtpd2ps, 128, FP_PS, FP_NARROW)
+FP2(cvtss2sd, 32, fp_cvtss2sd(a, b))
+FP2_ARITH(cvtsd2ss, 64, FP_SS, FP_NARROW)
+FP2(cvtdq2ps, 128, fp_cvtdq2ps(a, b))
+FP2(cvtdq2pd, 64, fp_cvtdq2pd(a, b))
+FP2(cvtps2dq, 128, fp_cvtps2dq(a, b))
+FP2(cvttps2dq, 128, fp_cvttps2dq(a, b))
+FP2(cvtpd2dq, 128, fp_cvtpd2dq(a, b))
+FP2(cvttpd2dq, 128, fp_cvttpd2dq(a, b))
 
 /* Between general registers and scalars; REX.W makes the integer 64 bits. */
-#define FROM_INT(name)                                                                     \
-    OP(op_##name)                                                                          \
-    {                                                                                      \
-        const bool wide = u->rex & 8;                                                      \
-        const uint64_t v = wide ? gpr_e64(cpu, u) : gpr_e32(cpu, u);                       \
-        const v128 a = xmm_read(cpu, u->reg);                                              \
-        FP(v128, r, FP_NONE, wide ? fp_##name##_64(a, v) : fp_##name##_32(a, (uint32_t)v)) \
-        xmm_write(cpu, u->reg, r);                                                         \
+#define FROM_INT(name)                                                            \
+    OP(op_##name)                                                                 \
+    {                                                                             \
+        const bool wide = u->rex & 8;                                             \
+        const uint64_t v = wide ? gpr_e64(cpu, u) : gpr_e32(cpu, u);              \
+        const v128 a = xmm_read(cpu, u->reg);                                     \
+        FP(v128, r, wide ? fp_##name##_64(a, v) : fp_##name##_32(a, (uint32_t)v)) \
+        xmm_write(cpu, u->reg, r);                                                \
     }
 FROM_INT(cvtsi2ss)
 FROM_INT(cvtsi2sd)
-#define TO_INT(name, width)                                                          \
-    OP(op_##name)                                                                    \
-    {                                                                                \
-        const v128 b = xmm_w##width(cpu, u);                                         \
-        FP(uint64_t, r, FP_NONE, u->rex & 8 ? fp_##name##_64(b) : fp_##name##_32(b)) \
-        cpu->r[u->reg] = r;                                                          \
+#define TO_INT(name, width)                                                 \
+    OP(op_##name)                                                           \
+    {                                                                       \
+        const v128 b = xmm_w##width(cpu, u);                                \
+        FP(uint64_t, r, u->rex & 8 ? fp_##name##_64(b) : fp_##name##_32(b)) \
+        cpu->r[u->reg] = r;                                                 \
     }
 TO_INT(cvtss2si, 32)
 TO_INT(cvttss2si, 32)
@@ -230,20 +262,22 @@ TO_INT(cvttsd2si, 64)
 
 /*
  * Between MMX and XMM registers. Two elements only: the others are zeros, which convert without
- * exceptions.
+ * exceptions. The change to MMX state happens even if #XM follows (seen on AMD family 1Ah).
  */
 OP(op_cvtpi2ps)
 {
-    mmx_ready(cpu);
+    if (!u->mem)
+        mmx_ready(cpu);
     const v128 b = mmx_q64(cpu, u), a = xmm_read(cpu, u->reg);
-    FP(v128, r, FP_NONE, fp_cvtdq2ps(a, b))
     if (!u->mem)
         mmx_enter(cpu);
+    FP(v128, r, fp_cvtdq2ps(a, b))
     xmm_write(cpu, u->reg, v128_of(r[0], a[1]));
 }
 OP(op_cvtpi2pd)
 {
-    mmx_ready(cpu);
+    if (!u->mem)
+        mmx_ready(cpu);
     const v128 b = mmx_q64(cpu, u);
     if (!u->mem)
         mmx_enter(cpu);
@@ -254,8 +288,8 @@ OP(op_cvtpi2pd)
     {                                        \
         mmx_ready(cpu);                      \
         const v128 b = xmm_w##width(cpu, u); \
-        FP(v128, r, FP_NONE, f)              \
         mmx_enter(cpu);                      \
+        FP(v128, r, f)                       \
         mmx_write(cpu, u->reg, r[0]);        \
     }
 TO_MMX(cvtps2pi, 64, fp_cvtps2dq(b, v128_of(b[0], 0)))

@@ -194,6 +194,12 @@ static inline void underflow_compare(struct cpu *cpu, unsigned pops)
     if (x87_stack_fault(cpu, false))
         pop_n(cpu, pops);
 }
+/* With something unmasked a comparison may not come to setting them. */
+static inline void offer_cc(const struct cpu *cpu)
+{
+    if (unlikely(!fp_x87_all_masked(cpu)))
+        fp_x87_set_cc(cpu->fpu.sw);
+}
 static inline void finish_compare(struct cpu *cpu, uint16_t sw, unsigned pops)
 {
     if (x87_report(cpu, sw, CC_COMPARE, X87_BLOCK_REG))
@@ -204,10 +210,12 @@ static inline void finish_compare(struct cpu *cpu, uint16_t sw, unsigned pops)
     OP(name)                                                                       \
     {                                                                              \
         FETCH(bits, m);                                                            \
-        if (x87_empty(cpu, 0))                                                     \
+        if (x87_empty(cpu, 0)) {                                                   \
             underflow_compare(cpu, pops);                                          \
-        else                                                                       \
+        } else {                                                                   \
+            offer_cc(cpu);                                                         \
             finish_compare(cpu, fp_x87_com_##kind(cpu, x87_st(cpu, 0), &m), pops); \
+        }                                                                          \
     }
 COMPARE_MEM(op_fcom_m32, m32, 32, 0)
 COMPARE_MEM(op_fcomp_m32, m32, 32, 1)
@@ -223,11 +231,13 @@ COMPARE_MEM(op_ficomp_m32, i32, 32, 1)
     {                                                                                             \
         x87_ready(cpu);                                                                           \
         x87_note(cpu, u);                                                                         \
-        if (x87_empty(cpu, 0) || x87_empty(cpu, other))                                           \
+        if (x87_empty(cpu, 0) || x87_empty(cpu, other)) {                                         \
             underflow_compare(cpu, pops);                                                         \
-        else                                                                                      \
-            finish_compare(cpu, fp_x87_##operation##_st(cpu, x87_st(cpu, 0), x87_st(cpu, other)), \
-                           pops);                                                                 \
+        } else {                                                                                  \
+            offer_cc(cpu);                                                                        \
+            const uint16_t sw = fp_x87_##operation##_st(cpu, x87_st(cpu, 0), x87_st(cpu, other)); \
+            finish_compare(cpu, sw, pops);                                                        \
+        }                                                                                         \
     }
 COMPARE_ST(op_fcom_st, com, sti(u), 0)
 COMPARE_ST(op_fcomp_st, com, sti(u), 1)
@@ -240,35 +250,40 @@ OP(op_ftst)
 {
     x87_ready(cpu);
     x87_note(cpu, u);
-    if (x87_empty(cpu, 0))
+    if (x87_empty(cpu, 0)) {
         underflow_compare(cpu, 0);
-    else
+    } else {
+        offer_cc(cpu);
         finish_compare(cpu, fp_x87_tst(cpu, x87_st(cpu, 0)), 0);
+    }
 }
 
-/* FCOMI family: the result in ZF, PF, CF; OF, SF, AF cleared; C0, C2, C3 untouched. */
+/*
+ * FCOMI family: the result in ZF, PF, CF; OF, SF, AF cleared; C0, C2, C3 untouched. Unordered is
+ * reported even if #IA is unmasked, by FCOM as well: so APM 5 and AMD family 1Ah; SDM 2A "FCOM" has
+ * the flags untouched then.
+ */
 static inline void set_eflags(struct cpu *cpu, uint16_t cc)
 {
     cpu->flag_z = !(cc & FSW_C3);
     cpu->flag_sp = !(cc & FSW_C2);
     cpu->flag_aux = cc & FSW_C0 ? AUX_CF : 0;
 }
-#define COMPARE_I(name, operation, pops)                                            \
-    OP(name)                                                                        \
-    {                                                                               \
-        x87_ready(cpu);                                                             \
-        x87_note(cpu, u);                                                           \
-        uint16_t sw = FSW_C0 | FSW_C2 | FSW_C3;                                     \
-        if (x87_empty(cpu, 0) || x87_empty(cpu, sti(u))) {                          \
-            if (!x87_stack_fault(cpu, false))                                       \
-                return;                                                             \
-        } else {                                                                    \
-            sw = fp_x87_##operation##_st(cpu, x87_st(cpu, 0), x87_st(cpu, sti(u))); \
-            if (!x87_report(cpu, sw, FSW_C1, X87_BLOCK_REG))                        \
-                return;                                                             \
-        }                                                                           \
-        set_eflags(cpu, sw);                                                        \
-        pop_n(cpu, pops);                                                           \
+#define COMPARE_I(name, operation, pops)                                                       \
+    OP(name)                                                                                   \
+    {                                                                                          \
+        x87_ready(cpu);                                                                        \
+        x87_note(cpu, u);                                                                      \
+        if (x87_empty(cpu, 0) || x87_empty(cpu, sti(u))) {                                     \
+            set_eflags(cpu, FSW_C0 | FSW_C2 | FSW_C3);                                         \
+            if (x87_stack_fault(cpu, false))                                                   \
+                pop_n(cpu, pops);                                                              \
+            return;                                                                            \
+        }                                                                                      \
+        const uint16_t sw = fp_x87_##operation##_st(cpu, x87_st(cpu, 0), x87_st(cpu, sti(u))); \
+        set_eflags(cpu, sw);                                                                   \
+        if (x87_report(cpu, sw, FSW_C1, X87_BLOCK_REG))                                        \
+            pop_n(cpu, pops);                                                                  \
     }
 COMPARE_I(op_fcomi, com, 0)
 COMPARE_I(op_fcomip, com, 1)
@@ -461,8 +476,7 @@ OP(op_fstp_st)
 {
     store_st(cpu, u, true);
 }
-/* D9 D8+i, undocumented twin of FSTP that does not notice an empty ST(0), and then leaves ST(i)'s
- * tag too. */
+/* D9 D8+i, undocumented twin of FSTP: with an empty ST(0) it only pops. */
 OP(op_fstp1)
 {
     if (!x87_empty(cpu, 0)) {
@@ -472,9 +486,6 @@ OP(op_fstp1)
     x87_ready(cpu);
     x87_note(cpu, u);
     clear_c1(cpu);
-    const union fpreg r = *x87_st(cpu, 0);
-    x87_st(cpu, sti(u))->mant = r.mant;
-    x87_st(cpu, sti(u))->sexp = r.sexp;
     x87_pop(cpu);
 }
 
@@ -519,6 +530,7 @@ OP(op_ffree)
 {
     x87_ready(cpu);
     x87_note(cpu, u);
+    clear_c1(cpu);
     x87_free(cpu, sti(u));
 }
 /* DF C0+i, undocumented twin of FFREE that pops: in Intel's 287 manuals, and every CPU since. */
@@ -526,6 +538,7 @@ OP(op_ffreep)
 {
     x87_ready(cpu);
     x87_note(cpu, u);
+    clear_c1(cpu);
     x87_free(cpu, sti(u));
     x87_pop(cpu);
 }

@@ -110,8 +110,6 @@ static inline bool x87_report(struct cpu *cpu, uint16_t sw, uint16_t cc, uint16_
         return true;
     }
     const bool blocked = unmasked & blocking;
-    if (blocked)
-        cc &= FSW_C1;
     cpu->fpu.sw = (uint16_t)((cpu->fpu.sw & ~cc) | (sw & (cc | FSW_EXC)));
     x87_raise(cpu);
     return !blocked;

@@ -9,6 +9,18 @@
     x87_ready(cpu); \
     x87_note(cpu, u)
 
+/* Those that report in C2 whether they were complete set C0 and C3 at most when they were. */
+static inline void offer_cc(const struct cpu *cpu, uint16_t cc)
+{
+    if (cc & FSW_C2)
+        fp_x87_set_cc(cpu->fpu.sw);
+}
+static inline bool stack_fault(struct cpu *cpu, bool overflow, uint16_t cc)
+{
+    cpu->fpu.sw &= (uint16_t) ~(cc & FSW_C2);
+    return x87_stack_fault(cpu, overflow);
+}
+
 /* ST(0) = OP ST(0); out of range (C2) leaves it. */
 #define UNARY(name, cc)                                                 \
     OP(op_##name)                                                       \
@@ -16,10 +28,10 @@
         BEGIN();                                                        \
         union fpreg r = X87_INDEFINITE;                                 \
         if (x87_empty(cpu, 0)) {                                        \
-            if (!x87_stack_fault(cpu, false))                           \
+            if (!stack_fault(cpu, false, cc))                           \
                 return;                                                 \
-            cpu->fpu.sw &= (uint16_t) ~((cc)&FSW_C2);                   \
         } else {                                                        \
+            offer_cc(cpu, cc);                                          \
             const uint16_t sw = fp_x87_##name(cpu, &r, x87_st(cpu, 0)); \
             if (!x87_report(cpu, sw, cc, X87_BLOCK_REG))                \
                 return;                                                 \
@@ -27,8 +39,8 @@
         x87_write(cpu, 0, &r);                                          \
     }
 UNARY(f2xm1, FSW_C1)
-UNARY(fsin, FSW_C1 | FSW_C2)
-UNARY(fcos, FSW_C1 | FSW_C2)
+UNARY(fsin, FSW_CC)
+UNARY(fcos, FSW_CC)
 
 /* ST(dest) = ST(0) OP ST(1), then perhaps a pop. */
 #define BINARY(name, dest, pop, cc)                                                     \
@@ -37,10 +49,10 @@ UNARY(fcos, FSW_C1 | FSW_C2)
         BEGIN();                                                                        \
         union fpreg r = X87_INDEFINITE;                                                 \
         if (x87_empty(cpu, 0) || x87_empty(cpu, 1)) {                                   \
-            if (!x87_stack_fault(cpu, false))                                           \
+            if (!stack_fault(cpu, false, cc))                                           \
                 return;                                                                 \
-            cpu->fpu.sw &= (uint16_t) ~((cc)&FSW_C2);                                   \
         } else {                                                                        \
+            offer_cc(cpu, cc);                                                          \
             const uint16_t sw = fp_x87_##name(cpu, &r, x87_st(cpu, 0), x87_st(cpu, 1)); \
             if (!x87_report(cpu, sw, cc, X87_BLOCK_REG))                                \
                 return;                                                                 \
@@ -64,10 +76,10 @@ BINARY(fprem1, 0, false, FSW_CC)
         union fpreg r[2] = {X87_INDEFINITE, X87_INDEFINITE};                   \
         const bool empty = x87_empty(cpu, 0), full = !x87_empty(cpu, 7);       \
         if (empty || full) {                                                   \
-            if (!x87_stack_fault(cpu, !empty))                                 \
+            if (!stack_fault(cpu, !empty, cc))                                 \
                 return;                                                        \
-            cpu->fpu.sw &= (uint16_t) ~((cc)&FSW_C2);                          \
         } else {                                                               \
+            offer_cc(cpu, cc);                                                 \
             const uint16_t sw = fp_x87_##name(cpu, r, x87_st(cpu, 0));         \
             if (!x87_report(cpu, sw, cc, X87_BLOCK_REG) || ((cc)&sw & FSW_C2)) \
                 return;                                                        \
@@ -75,6 +87,6 @@ BINARY(fprem1, 0, false, FSW_CC)
         x87_write(cpu, 0, &r[1]);                                              \
         x87_push(cpu, &r[0]);                                                  \
     }
-PUSHING(fptan, FSW_C1 | FSW_C2)
-PUSHING(fsincos, FSW_C1 | FSW_C2)
+PUSHING(fptan, FSW_CC)
+PUSHING(fsincos, FSW_CC)
 PUSHING(fxtract, FSW_C1)

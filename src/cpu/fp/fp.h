@@ -13,6 +13,7 @@
 #define VITRINE_CPU_FP_FP_H
 
 #include "cpu/cpu.h"
+#include "cpu/vec.h"
 
 /* x87 status word. SDM 1 §8.1.3 "x87 FPU Status Register" */
 enum {
@@ -60,11 +61,21 @@ void fp_leave(struct cpu *cpu);
 /* The guest's MXCSR with the flags raised so far. */
 uint32_t fp_mxcsr(struct cpu *cpu);
 void fp_set_mxcsr(struct cpu *cpu, uint32_t v);
+/* Gives the unit the guest's C0, C2, C3, for operations that set them only sometimes. */
+void fp_x87_set_cc(uint16_t fsw);
 /* To be called after fpu.cw or the exception flags of fpu.sw were replaced. */
 void fp_x87_changed(struct cpu *cpu);
 
-/* What a vector result consists of: which lanes can be tiny (fp_trap_end). */
-enum fp_lanes { FP_NONE, FP_SS, FP_SD, FP_PS, FP_PD };
+/* What an arithmetic operation consists of, for fp_trap_end_arith(). */
+enum fp_lanes { FP_SS, FP_SD, FP_PS, FP_PD };
+enum fp_arith {
+    FP_ADD,
+    FP_SUB,
+    FP_ADDSUB, /* odd elements added, even ones subtracted */
+    FP_MUL,
+    FP_DIV,
+    FP_NARROW, /* double to single: b is the source */
+};
 
 /* No exception is unmasked: operations may run without looking. */
 static inline bool fp_all_masked(const struct cpu *cpu)
@@ -77,11 +88,13 @@ static inline bool fp_x87_all_masked(const struct cpu *cpu)
 }
 
 /*
- * The slow way when something is unmasked: fp_trap_begin(), the operation into a temporary,
- * fp_trap_end() raises #XM (it does not return then) or lets the result be written.
+ * The slow way when something is unmasked: fp_trap_begin(), the operation into a temporary, then
+ * fp_trap_end() raises #XM (it does not return then) or lets the result be written. The second
+ * form is for a op b that can overflow or underflow.
  */
 void fp_trap_begin(struct cpu *cpu);
-void fp_trap_end(struct cpu *cpu, const void *result, enum fp_lanes lanes);
+void fp_trap_end(struct cpu *cpu);
+void fp_trap_end_arith(struct cpu *cpu, enum fp_lanes lanes, enum fp_arith op, v128 a, v128 b);
 /* Exceptions found by code of our own: sets MXCSR flags and raises #XM if one is unmasked. */
 void fp_raise(struct cpu *cpu, uint32_t flags);
 

@@ -141,7 +141,7 @@ FP_TO_INT(cvttsd2si, )
     do {                                                                              \
         if (likely(fp_x87_all_masked(cpu))) {                                         \
             __asm__ volatile(pre insn "fnstsw %%ax\n\t" post                          \
-                             : "=&a"(sw), [r] "=m"(out)                                \
+                             : "=&a"(sw), [r] "=m"(out)                               \
                              : __VA_ARGS__                                            \
                              : X87_CLOBBERS);                                         \
         } else {                                                                      \
@@ -151,7 +151,7 @@ FP_TO_INT(cvttsd2si, )
                                  "fnclex\n\t"                                         \
                                  "fldcw %[mcw]\n\t" post "fninit\n\t"                 \
                                  "fldcw %[mcw]\n\t"                                   \
-                             : "=&a"(sw), [r] "=m"(out)                                \
+                             : "=&a"(sw), [r] "=m"(out)                               \
                              : [gcw] "m"(guest_cw), [mcw] "m"(masked_cw), __VA_ARGS__ \
                              : X87_CLOBBERS);                                         \
         }                                                                             \
