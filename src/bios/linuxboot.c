@@ -1,0 +1,186 @@
+/*
+ * See linuxboot.h. The Linux/x86 boot protocol (Documentation/x86/boot.rst of Linux), 2.00 and
+ * later. The image is a boot sector with a header at 1F1h, the rest of the real-mode setup code,
+ * and the protected-mode kernel:
+ *
+ *      0A0000   +---------------------------+
+ *               |  (free, EBDA)             |
+ *      020000   |  command line             |  zImage: 98000h
+ *               +---------------------------+
+ *               |  heap and stack           |
+ *      010000   |  setup: image's beginning |  zImage: 90000h
+ *               +---------------------------+
+ *      100000   |  kernel: image's rest     |  zImage: 10000h
+ *               ...
+ *      initrd   |  as high as the kernel allows, below what firmware keeps at the end of RAM
+ */
+#include "bios/linuxboot.h"
+#include "bios/linuxboot_rom.h"
+#include "bios/rom.h"
+
+#include <stdlib.h>
+
+#define IMAGE_MAX_BYTES (1 * GiB)
+
+/* SeaBIOS keeps at most this much at the end of RAM (its "high zone") for tables. */
+#define FIRMWARE_BYTES (256 * KiB)
+
+/* The setup header: "The Real-Mode Kernel Header". */
+enum {
+    HDR_SETUP_SECTS = 0x1f1,
+    HDR_VID_MODE = 0x1fa,
+    HDR_SIGNATURE = 0x202,
+    HDR_VERSION = 0x206,
+    HDR_TYPE_OF_LOADER = 0x210,
+    HDR_LOADFLAGS = 0x211,
+    HDR_RAMDISK_IMAGE = 0x218,
+    HDR_RAMDISK_SIZE = 0x21c,
+    HDR_HEAP_END_PTR = 0x224,
+    HDR_CMD_LINE_PTR = 0x228,
+    HDR_INITRD_ADDR_MAX = 0x22c,
+    HDR_CMDLINE_SIZE = 0x238,
+    HDR_END = 0x268,
+
+    OLD_CL_MAGIC = 0x20, /* how the command line is named before 2.02 */
+    OLD_CL_OFFSET = 0x22,
+    OLD_CL_VALUE = 0xa33f,
+
+    LOADFLAG_LOADED_HIGH = BIT(0),
+    LOADFLAG_CAN_USE_HEAP = BIT(7),
+    LOADER_UNDEFINED = 0xff, /* no number has been assigned to us */
+};
+
+struct image {
+    uint8_t *data;
+    size_t len, setup_len;
+    unsigned version;
+    bool high;
+    uint64_t setup_addr, cmdline_addr, kernel_addr, kernel_end;
+};
+
+static bool parse_image(struct image *im, const char *path, struct error *err)
+{
+    if (im->len < HDR_END || memcmp(im->data + HDR_SIGNATURE, "HdrS", 4) != 0)
+        return error_set(err, "kernel '%s': not a Linux kernel image (bzImage)", path);
+    im->version = ld16(im->data + HDR_VERSION);
+    unsigned sectors = im->data[HDR_SETUP_SECTS] ? im->data[HDR_SETUP_SECTS] : 4;
+    im->setup_len = (sectors + 1) * (size_t)512;
+    if (im->version < 0x200 || im->setup_len >= im->len)
+        return error_set(err,
+                         "kernel '%s': the image is cut off or too old (boot protocol %u.%02u)",
+                         path, im->version >> 8, im->version & 0xff);
+    im->high = im->data[HDR_LOADFLAGS] & LOADFLAG_LOADED_HIGH;
+    im->setup_addr = im->high ? 0x10000 : 0x90000;
+    im->cmdline_addr = im->high ? 0x20000 : 0x98000;
+    im->kernel_addr = im->high ? 0x100000 : 0x10000;
+    im->kernel_end = im->kernel_addr + (im->len - im->setup_len);
+    if (im->setup_addr + im->setup_len > im->cmdline_addr)
+        return error_set(err, "kernel '%s': its setup code of %zu bytes is too long", path,
+                         im->setup_len);
+    return true;
+}
+
+/* "vga=" is for the boot loader to understand: the protocol's "Special Command Line Options". */
+static void set_video_mode(struct image *im, const char *cmdline)
+{
+    const char *p = strstr(cmdline, "vga=");
+    if (!p || (p != cmdline && p[-1] != ' '))
+        return;
+    p += 4;
+    uint16_t mode = 0xffff; /* normal */
+    if (!strncmp(p, "ext", 3))
+        mode = 0xfffe;
+    else if (!strncmp(p, "ask", 3))
+        mode = 0xfffd;
+    else if (strncmp(p, "normal", 6) != 0)
+        mode = (uint16_t)strtoul(p, NULL, 0);
+    st16(im->data + HDR_VID_MODE, mode);
+}
+
+static bool add_cmdline(struct fwcfg *fw, struct image *im, const char *path, const char *cmdline,
+                        struct error *err)
+{
+    size_t len = strlen(cmdline) + 1;
+    size_t max = im->version >= 0x206 ? ld32(im->data + HDR_CMDLINE_SIZE) : 255;
+    if (len - 1 > max || len > 32 * KiB)
+        return error_set(err, "-append: %zu characters are too many for kernel '%s' (at most %zu)",
+                         len - 1, path, max);
+    if (im->version >= 0x202) {
+        st32(im->data + HDR_CMD_LINE_PTR, (uint32_t)im->cmdline_addr);
+    } else {
+        st16(im->data + OLD_CL_MAGIC, OLD_CL_VALUE);
+        st16(im->data + OLD_CL_OFFSET, (uint16_t)(im->cmdline_addr - im->setup_addr));
+    }
+    set_video_mode(im, cmdline);
+    fwcfg_add_u32(fw, FWCFG_CMDLINE_ADDR, (uint32_t)im->cmdline_addr);
+    fwcfg_add_u32(fw, FWCFG_CMDLINE_SIZE, (uint32_t)len);
+    fwcfg_add_item(fw, FWCFG_CMDLINE_DATA, cmdline, len);
+    return true;
+}
+
+/* As high as the kernel and RAM allow, so that it is out of the way of what unpacks itself low. */
+static bool add_initrd(struct fwcfg *fw, struct image *im, const char *path, uint64_t ram_end,
+                       struct error *err)
+{
+    size_t len = 0;
+    if (!path)
+        return true;
+    void *data = rom_read_file(path, "initrd", IMAGE_MAX_BYTES, &len, err);
+    if (!data)
+        return false;
+    uint64_t last = im->version >= 0x203 ? ld32(im->data + HDR_INITRD_ADDR_MAX) : 0x37ffffff;
+    uint64_t end = MIN(last + 1, ram_end);
+    uint64_t start = end > len ? (end - len) & PAGE_MASK : 0;
+    if (start < MAX(im->kernel_end, MiB)) {
+        free(data);
+        return error_set(err,
+                         "initrd '%s': %zu bytes do not fit into the guest's memory beside the "
+                         "kernel; give a larger -m",
+                         path, len);
+    }
+    st32(im->data + HDR_RAMDISK_IMAGE, (uint32_t)start);
+    st32(im->data + HDR_RAMDISK_SIZE, (uint32_t)len);
+    fwcfg_add_u32(fw, FWCFG_INITRD_ADDR, (uint32_t)start);
+    fwcfg_add_u32(fw, FWCFG_INITRD_SIZE, (uint32_t)len);
+    fwcfg_give_item(fw, FWCFG_INITRD_DATA, data, len);
+    return true;
+}
+
+/* Last, when the header has its final form. */
+static void add_kernel(struct fwcfg *fw, struct image *im)
+{
+    im->data[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
+    if (im->version >= 0x201) {
+        im->data[HDR_LOADFLAGS] |= LOADFLAG_CAN_USE_HEAP;
+        /* "heap_end_ptr": from setup's start, less 200h for the stack. */
+        st16(im->data + HDR_HEAP_END_PTR, (uint16_t)(im->cmdline_addr - im->setup_addr - 0x200));
+    }
+    size_t kernel_len = im->len - im->setup_len;
+    fwcfg_add_u32(fw, FWCFG_SETUP_ADDR, (uint32_t)im->setup_addr);
+    fwcfg_add_u32(fw, FWCFG_SETUP_SIZE, (uint32_t)im->setup_len);
+    fwcfg_add_item(fw, FWCFG_SETUP_DATA, im->data, im->setup_len);
+    fwcfg_add_u32(fw, FWCFG_KERNEL_ADDR, (uint32_t)im->kernel_addr);
+    fwcfg_add_u32(fw, FWCFG_KERNEL_SIZE, (uint32_t)kernel_len);
+    fwcfg_add_item(fw, FWCFG_KERNEL_DATA, im->data + im->setup_len, kernel_len);
+}
+
+bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, uint64_t below_4g,
+                     struct error *err)
+{
+    struct image im = {0};
+    uint64_t ram_end = below_4g > FIRMWARE_BYTES ? below_4g - FIRMWARE_BYTES : 0;
+    im.data = rom_read_file(cfg->kernel, "kernel", IMAGE_MAX_BYTES, &im.len, err);
+    bool ok = im.data && parse_image(&im, cfg->kernel, err);
+    if (ok && im.high && im.kernel_end > ram_end)
+        ok = error_set(
+            err, "kernel '%s': %zu bytes do not fit into the guest's memory; give a larger -m",
+            cfg->kernel, im.len);
+    ok = ok && add_cmdline(fw, &im, cfg->kernel, cfg->append ? cfg->append : "", err) &&
+         add_initrd(fw, &im, cfg->initrd, ram_end, err);
+    if (ok) {
+        add_kernel(fw, &im);
+        fwcfg_add_file(fw, LINUXBOOT_ROM_FILE, linuxboot_rom, sizeof linuxboot_rom);
+    }
+    free(im.data);
+    return ok;
+}
