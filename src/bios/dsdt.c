@@ -20,6 +20,7 @@
 #include <stdio.h>
 
 #define IOAPIC_BASE UINT32_C(0xfec00000)
+#define PHYS_BITS   40 /* of the board's addresses; a guest with all of that in RAM has no window */
 
 enum {
     STA_PRESENT = BIT(0),
@@ -72,7 +73,8 @@ static void build_windows(struct aml *a, const struct acpi_board *board)
     aml_res_io_range(a, 0xd00, 0xffff);
     aml_res_memory_range(a, 0xa0000, 0xbffff, true);
     aml_res_memory_range(a, (uint32_t)board->below_4g, IOAPIC_BASE - 1, false);
-    aml_res_memory_range64(a, first, last, true);
+    if (last >> PHYS_BITS == 0)
+        aml_res_memory_range64(a, first, last, true);
     aml_close(a);
 }
 
