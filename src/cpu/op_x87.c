@@ -68,13 +68,36 @@ static inline void clear_c1(struct cpu *cpu)
     const uint64_t off = ea_offset(cpu, u);                                                  \
     const uint##bits##_t v = load##bits(cpu, seg_linear(cpu, u->seg, off, bits / 8, ACC_R)); \
     x87_note_mem(cpu, u, off)
-/* Where a result of n bytes goes. */
+/* Where a result of n bytes goes: fit to be written, for what is computed leaves flags behind. */
+static inline void check_target(struct cpu *cpu, gla_t lin, unsigned n)
+{
+    if (unlikely(!tlb_hit(&cpu->tlb_cur->line[tlb_index(lin)].wr, lin, n)))
+        probe(cpu, lin, n, ACC_W);
+}
 #define TARGET(n, lin)                                        \
     x87_ready(cpu);                                           \
     const uint64_t off = ea_offset(cpu, u);                   \
     const gla_t lin = seg_linear(cpu, u->seg, off, n, ACC_W); \
-    probe(cpu, lin, n, ACC_W);                                \
+    check_target(cpu, lin, n);                                \
     x87_note_mem(cpu, u, off)
+
+/* Ten bytes, as load128() does it. */
+static inline void load80(struct cpu *cpu, gla_t lin, union fpreg *v)
+{
+    const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].rd;
+    if (likely(tlb_hit(h, lin, 10)))
+        memcpy(v, (const void *)(uintptr_t)(lin + h->addend), 10);
+    else
+        load_bytes(cpu, lin, v, 10);
+}
+static inline void store80(struct cpu *cpu, gla_t lin, const union fpreg *v)
+{
+    const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].wr;
+    if (likely(tlb_hit(h, lin, 10)))
+        memcpy((void *)(uintptr_t)(lin + h->addend), v, 10);
+    else
+        store_bytes(cpu, lin, v, 10);
+}
 
 /* ST(i) for a register form. */
 static inline unsigned sti(const struct insn *u)
@@ -346,11 +369,11 @@ LOAD_INT(32)
 LOAD_INT(64)
 
 /* Ten bytes at the memory operand. */
-#define FETCH80(v)                                                    \
-    x87_ready(cpu);                                                   \
-    const uint64_t off = ea_offset(cpu, u);                           \
-    union fpreg v = {.mant = 0};                                      \
-    load_bytes(cpu, seg_linear(cpu, u->seg, off, 10, ACC_R), &v, 10); \
+#define FETCH80(v)                                            \
+    x87_ready(cpu);                                           \
+    const uint64_t off = ea_offset(cpu, u);                   \
+    union fpreg v = {.mant = 0};                              \
+    load80(cpu, seg_linear(cpu, u->seg, off, 10, ACC_R), &v); \
     x87_note_mem(cpu, u, off)
 
 OP(op_fld_m80)
@@ -442,7 +465,7 @@ STORE(op_fistp_m64, uint64_t, fp_x87_fist_i64, INT64_INDEFINITE, true, store64(c
 STORE(op_fisttp_m16, uint16_t, fp_x87_fistt_i16, INT16_INDEFINITE, true, store16(cpu, lin, m))
 STORE(op_fisttp_m32, uint32_t, fp_x87_fistt_i32, INT32_INDEFINITE, true, store32(cpu, lin, m))
 STORE(op_fisttp_m64, uint64_t, fp_x87_fistt_i64, INT64_INDEFINITE, true, store64(cpu, lin, m))
-STORE(op_fbstp, union fpreg, fp_x87_fbst, BCD_INDEFINITE, true, store_bytes(cpu, lin, &m, 10))
+STORE(op_fbstp, union fpreg, fp_x87_fbst, BCD_INDEFINITE, true, store80(cpu, lin, &m))
 
 static inline uint16_t move80(struct cpu *cpu __attribute__((unused)), union fpreg *m,
                               const union fpreg *a)
@@ -450,7 +473,7 @@ static inline uint16_t move80(struct cpu *cpu __attribute__((unused)), union fpr
     *m = *a;
     return 0;
 }
-STORE(op_fstp_m80, union fpreg, move80, X87_INDEFINITE, true, store_bytes(cpu, lin, &m, 10))
+STORE(op_fstp_m80, union fpreg, move80, X87_INDEFINITE, true, store80(cpu, lin, &m))
 
 static inline void store_st(struct cpu *cpu, const struct insn *u, bool pop)
 {

@@ -186,20 +186,37 @@ static gla_t aligned_area(struct cpu *cpu, const struct insn *u, unsigned bytes,
     return lin;
 }
 
+/* An area to be written in parts: in place where that can be, else a copy to be stored whole. */
+static uint8_t *open_area(struct cpu *cpu, gla_t lin, uint8_t *copy, unsigned n)
+{
+    const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].wr;
+    if (likely(tlb_hit(h, lin, n)))
+        return (uint8_t *)(uintptr_t)(lin + h->addend);
+    uint8_t *in_place = rmw_slow(cpu, lin, n);
+    if (in_place)
+        return in_place;
+    load_bytes(cpu, lin, copy, n);
+    return copy;
+}
+static void close_area(struct cpu *cpu, gla_t lin, const uint8_t *area, const uint8_t *copy,
+                       unsigned n)
+{
+    if (area == copy)
+        store_bytes(cpu, lin, copy, n);
+}
+
 /* Without CR4.OSFXSR the SSE half stays out, as on all CPUs of Intel's. */
 OP(op_fxsave)
 {
     check_fxsave(cpu);
     const gla_t lin = aligned_area(cpu, u, XSAVE_LEGACY_BYTES, 16, ACC_W);
-    const bool sse = cpu->cr4 & CR4_OSFXSR;
-    uint8_t image[XSAVE_LEGACY_BYTES];
-    const unsigned n = sse ? AT_XMM + 16 * xmm_count(cpu) : AT_XMM;
-    probe(cpu, lin, XSAVE_LEGACY_BYTES, ACC_W);
-    save_x87(cpu, u, image);
-    save_mxcsr(cpu, image);
-    if (sse)
-        save_sse(cpu, image);
-    store_bytes(cpu, lin, image, n);
+    uint8_t copy[XSAVE_LEGACY_BYTES];
+    uint8_t *area = open_area(cpu, lin, copy, sizeof copy);
+    save_x87(cpu, u, area);
+    save_mxcsr(cpu, area);
+    if (cpu->cr4 & CR4_OSFXSR)
+        save_sse(cpu, area);
+    close_area(cpu, lin, area, copy, sizeof copy);
 }
 OP(op_fxrstor)
 {
@@ -243,26 +260,16 @@ OP(op_xsave)
     const uint64_t mask = requested(cpu);
     const unsigned n = xsave_area_size(mask);
     const gla_t lin = aligned_area(cpu, u, n, 64, ACC_W);
-    probe(cpu, lin, n, ACC_W);
-    uint64_t bv;
-    load_bytes(cpu, lin + AT_XSTATE_BV, &bv, 8);
-
-    uint8_t image[XSAVE_LEGACY_BYTES];
-    if (mask & XCR0_X87) {
-        save_x87(cpu, u, image);
-        store_bytes(cpu, lin, image, AT_MXCSR);
-        store_bytes(cpu, lin + AT_ST, image + AT_ST, AT_XMM - AT_ST);
-    }
-    if (mask & (XCR0_SSE | XCR0_AVX)) {
-        save_mxcsr(cpu, image);
-        store_bytes(cpu, lin + AT_MXCSR, image + AT_MXCSR, AT_ST - AT_MXCSR);
-    }
-    if (mask & XCR0_SSE) {
-        save_sse(cpu, image);
-        store_bytes(cpu, lin + AT_XMM, image + AT_XMM, 16 * xmm_count(cpu));
-    }
-    bv = (bv & ~mask) | (in_use(cpu) & mask);
-    store_bytes(cpu, lin + AT_XSTATE_BV, &bv, 8);
+    uint8_t copy[XSAVE_MAX_BYTES];
+    uint8_t *area = open_area(cpu, lin, copy, n);
+    if (mask & XCR0_X87)
+        save_x87(cpu, u, area);
+    if (mask & (XCR0_SSE | XCR0_AVX))
+        save_mxcsr(cpu, area);
+    if (mask & XCR0_SSE)
+        save_sse(cpu, area);
+    st64(area + AT_XSTATE_BV, (ld64(area + AT_XSTATE_BV) & ~mask) | (in_use(cpu) & mask));
+    close_area(cpu, lin, area, copy, n);
 }
 
 /* SDM 1 §13.8 "Operation of XRSTOR" */

@@ -8,6 +8,7 @@
 #define XSAVE_LEGACY_BYTES 512
 #define XSAVE_HEADER_BYTES 64
 #define XSAVE_MIN_BYTES    (XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES)
+#define XSAVE_MAX_BYTES    XSAVE_MIN_BYTES /* with every component */
 
 struct xsave_component {
     uint16_t offset, size; /* in the standard format; size 0: no such component */
