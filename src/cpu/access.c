@@ -5,6 +5,7 @@
 #include "cpu/access.h"
 #include "cpu/block.h"
 #include "cpu/debug.h"
+#include "cpu/segment.h"
 
 /* --- segments --- */
 
@@ -24,7 +25,7 @@ static _Noreturn void noncanonical_fault(struct cpu *cpu, bool stack)
 }
 
 /* [off, last] within the limit: SDM 3A §5.3. Expand-down segments hold what lies above it. */
-static bool limit_ok(const struct segment *g, uint64_t off, uint64_t last)
+bool segment_limit_ok(const struct segment *g, uint64_t off, uint64_t last)
 {
     if (last < off)
         return false;
@@ -46,7 +47,7 @@ static gla_t seg_checked(struct cpu *cpu, unsigned s, uint64_t off, unsigned siz
         if ((acc & ACC_R) && (g->attr & ATTR_CODE) && !(g->attr & ATTR_RW))
             seg_fault(cpu, s, REASON_SEG_READ);
     }
-    if (!limit_ok(g, off, off + (size ? size - 1 : 0)))
+    if (!segment_limit_ok(g, off, off + (size ? size - 1 : 0)))
         seg_fault(cpu, s, REASON_SEG_LIMIT);
     return (uint32_t)(g->base + off);
 }

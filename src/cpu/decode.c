@@ -101,8 +101,10 @@ static unsigned mandatory_prefix(const struct insn *u)
     return u->rep ? PFX_F3 : u->repne ? PFX_F2 : u->has66 ? PFX_66 : PFX_NONE;
 }
 
-/* Follows the tables to a row; *opcode is the last opcode byte. NULL: no such instruction. */
-static const struct opcode *find_row(struct reader *r, struct insn *u, bool code64, uint8_t *opcode)
+/* Follows the tables to a row; *opcode is the last opcode byte, *modrm says that ModRM chose the
+ * row. NULL: no such instruction. */
+static const struct opcode *find_row(struct reader *r, struct insn *u, bool code64, uint8_t *opcode,
+                                     bool *modrm)
 {
     const struct opcode *o = &opcode_map[*opcode];
     for (;;) {
@@ -131,10 +133,9 @@ static const struct opcode *find_row(struct reader *r, struct insn *u, bool code
                 fetch(r, 1); /* says which */
                 return NULL;
             }
-            const uint8_t modrm = r->bytes[r->pos];
-            o = &o->sub[o->kind == T_GROUP ? (modrm >> 3) & 7
-                        : o->kind == T_RM  ? modrm & 7
-                                           : modrm >= 0xc0];
+            const uint8_t v = r->bytes[r->pos];
+            o = &o->sub[o->kind == T_GROUP ? (v >> 3) & 7 : o->kind == T_RM ? v & 7 : v >= 0xc0];
+            *modrm = true;
             break;
         }
         default:
@@ -361,6 +362,12 @@ static enum fault_reason operand_illegal(const struct insn *u)
             return REASON_UD_OPERAND;
         if (((o >= O_Rd && o <= O_Ry) || (o >= O_Ups && o <= O_Ux) || o == O_Nq) && u->mem)
             return REASON_UD_OPERAND;
+        /* CR1, CR5-7 and CR9-15 do not exist, at any privilege (SDM 2B "MOV-Move to/from Control
+         * Registers"); nor do DR8-15 */
+        if (o == O_Cy && !(BIT(u->reg) & (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(8))))
+            return REASON_UD_OPERAND;
+        if (o == O_Dy && u->reg > 7)
+            return REASON_UD_OPERAND;
         if (o == O_Sw && (u->reg > SEG_GS || (u->op == OP_MOV_TO_SREG && u->reg == SEG_CS)))
             return REASON_UD_OPERAND;
     }
@@ -386,7 +393,8 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
         u->asize = ((mode & MODE_CODE_MASK) == MODE_CODE32) != has67 ? 4 : 2;
 
     const bool is_90 = opcode == 0x90;
-    const struct opcode *row = find_row(&r, u, code64, &opcode);
+    bool modrm = false;
+    const struct opcode *row = find_row(&r, u, code64, &opcode, &modrm);
     if (stopped(&r))
         return r.too_long ? DECODE_TOO_LONG : DECODE_SHORT;
     if (!row)
@@ -403,7 +411,7 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
 
     bool rip_relative = false, relative = false;
     unsigned default_seg = SEG_DS;
-    if (row_has_modrm(row))
+    if (modrm || row_has_modrm(row))
         decode_modrm(&r, u, row, code64, &rip_relative, &default_seg);
     for (unsigned i = 0; i < 4; i++)
         decode_operand(&r, u, row->opnd[i], opcode, code64, &default_seg, &relative);

@@ -307,8 +307,11 @@ static bool needs_attention(const struct cpu *cpu)
            cpu->breakpoints;
 }
 
+/* What the loop does after it has attended to events. */
+enum next { LEAVE, LOOK_AGAIN, RUN_BLOCK };
+
 /* Priorities of SDM 3A table 6-2: reset and INIT, traps, NMI, interrupts, then the instruction. */
-static bool attend(struct cpu *cpu)
+static enum next attend(struct cpu *cpu)
 {
     if (cpu->events & EV_INIT)
         take_init(cpu);
@@ -318,10 +321,10 @@ static bool attend(struct cpu *cpu)
         debug_events(cpu);
     if (cpu->events & EV_STOP) {
         cpu->events &= ~(uint32_t)EV_STOP;
-        return false;
+        return LEAVE;
     }
     if (cpu->wait_sipi)
-        return false;
+        return LEAVE;
     const bool intr = (cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF);
     const bool nmi = (cpu->events & EV_NMI) && !cpu->nmi_masked;
     if ((nmi || intr) && interruptible(cpu)) {
@@ -334,22 +337,26 @@ static bool attend(struct cpu *cpu)
             if (vector >= 0)
                 deliver_external(cpu, (unsigned)vector);
         }
-        return true;
+        return LOOK_AGAIN;
     }
     if (cpu->halted || cpu->budget <= 0)
-        return false;
+        return LEAVE;
     if (nmi || intr || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) || cpu->breakpoints)
-        return step_one(cpu);
+        return step_one(cpu) ? LOOK_AGAIN : LEAVE;
     cpu->shadow = cpu->shadow_ss = false; /* nothing waits that the shadow would hold off */
-    return true;
+    return RUN_BLOCK;
 }
 
 static void run_loop(struct cpu *cpu)
 {
     for (;;) {
-        while (unlikely(needs_attention(cpu)))
-            if (!attend(cpu))
+        if (unlikely(needs_attention(cpu))) {
+            const enum next next = attend(cpu);
+            if (next == LEAVE)
                 return;
+            if (next == LOOK_AGAIN)
+                continue;
+        }
         if (cpu->budget <= 0 || cpu->halted || cpu->wait_sipi)
             return;
         struct block *b = code_find(cpu);

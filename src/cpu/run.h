@@ -15,7 +15,6 @@ insn_fn op_block_end; /* behind the last instruction of a block that no branch e
 insn_fn op_too_long;  /* an instruction over 15 bytes */
 insn_fn op_unbound;   /* never executed: bind.c replaces it */
 insn_fn op_cpl_fault; /* A_CPL0 at CPL > 0 */
-insn_fn op_sse_off, op_x87_off; /* MODE_NO_SSE, MODE_NO_X87 */
 
 /* Makes the running block leave before its instruction index (1..n-1). */
 void run_set_break(struct cpu *cpu, unsigned index);

@@ -1,0 +1,791 @@
+/*
+ * See machine.h. The run loop: events that are due, then the CPU up to the next one, then, about
+ * once a millisecond, the host: its event loop is polled and guest time set against host time.
+ */
+#include "machine.h"
+
+#include "core/vclock.h"
+#include "core/words.h"
+#include "cpu/access.h"
+#include "cpu/block.h"
+#include "cpu/cpu.h"
+#include "devices/acpi_pm.h"
+#include "devices/ps2_kbd.h"
+#include "devices/ps2_keys.h"
+#include "devices/vga.h"
+#include "host/chr_mux.h"
+#include "host/clock.h"
+#include "machine_pc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define SLICE_NS       (1 * NS_PER_MS) /* between sync points, in host time */
+#define FIXED_SLICE    UINT64_C(500000) /* the same in instructions, for deterministic machines */
+#define MAX_BACK_ENDS  16
+
+struct back_end {
+    char label[16];
+    struct chr *chr;
+};
+
+struct machine {
+    struct vm_config cfg;
+    struct log *log;
+    struct host_loop loop;
+    bool loop_made;
+    struct event_queue events;
+    struct door door;
+    struct vclock clock;
+    struct pc pc;
+
+    struct back_end back_end[MAX_BACK_ENDS];
+    unsigned back_ends;
+    struct chr *mux[CHR_MUX_PORTS]; /* ends not handed out yet */
+
+    bool running;
+    bool in_cpu; /* cpu_run() is on the stack */
+    enum stop_reason stop_reason;
+    struct machine_listener *listeners;
+    bool reset_pending;
+    bool stepping;
+    gla_t watch_hit;
+    uint64_t slice_end;
+    int64_t paused_at;
+
+    /* asked for by signals and other threads; read between instructions */
+    volatile int stop_asked; /* enum stop_reason */
+    volatile int exit_asked; /* enum machine_exit */
+    volatile int exit_status;
+    enum machine_exit exit;
+
+    int64_t idle_ns;
+    uint64_t syncs, idles;
+};
+
+/* --- time --- */
+
+static uint64_t icount(void *opaque)
+{
+    struct machine *m = opaque;
+    return m->pc.cpu ? cpu_icount(m->pc.cpu) : 0;
+}
+
+static int64_t read_clock(void *opaque)
+{
+    struct machine *m = opaque;
+    return vclock_ns(&m->clock, icount(m));
+}
+
+/* A device moved the earliest event: the CPU must not run past it. */
+static void deadline_changed(void *opaque)
+{
+    struct machine *m = opaque;
+    if (m->in_cpu)
+        cpu_kick(m->pc.cpu);
+}
+
+static void note_rate(struct machine *m)
+{
+    const int64_t setting[2] = {m->clock.base_ns, (int64_t)m->clock.rate};
+    door_enter(&m->door, DOOR_RATE, setting, sizeof setting);
+}
+
+/* --- back-ends --- */
+
+static void quit_from_mux(void *opaque)
+{
+    machine_quit(opaque, MACHINE_POWERED_OFF, 0);
+}
+
+static struct chr *keep_chr(struct machine *m, const char *label, struct chr *chr,
+                            struct error *err)
+{
+    if (m->back_ends == MAX_BACK_ENDS) {
+        chr_close(chr);
+        error_set(err, "%s: more than %u character devices", label, MAX_BACK_ENDS);
+        return NULL;
+    }
+    struct back_end *b = &m->back_end[m->back_ends++];
+    snprintf(b->label, sizeof b->label, "%s", label);
+    b->chr = chr;
+    return chr;
+}
+
+/* Label serialN gets the serial end of a mux, any other its monitor end. */
+static struct chr *open_mux(struct machine *m, const char *label, const char *spec,
+                            struct error *err)
+{
+    const bool serial = !strncmp(label, "serial", 6);
+    const enum chr_mux_port end = serial ? CHR_MUX_SERIAL : CHR_MUX_MONITOR;
+    if (!m->mux[end]) {
+        const struct chr_mux_config cfg = {
+            .label = label,
+            .spec = spec,
+            .loop = &m->loop,
+            .door = &m->door,
+            .log = m->log,
+            .quit = quit_from_mux,
+            .quit_opaque = m,
+        };
+        if (!chr_mux_open(&cfg, m->mux, err))
+            return NULL;
+    }
+    struct chr *chr = m->mux[end];
+    m->mux[end] = NULL;
+    return keep_chr(m, label, chr, err);
+}
+
+struct chr *machine_chr_open(struct machine *m, const char *label, const char *spec,
+                             struct error *err)
+{
+    if (chr_spec_is_mux(spec))
+        return open_mux(m, label, spec, err);
+    struct chr *chr = chr_open(label, spec, &m->loop, &m->door, m->log, err);
+    return chr ? keep_chr(m, label, chr, err) : NULL;
+}
+
+void machine_chr_close(struct machine *m, struct chr *chr)
+{
+    for (unsigned i = 0; i < m->back_ends; i++) {
+        if (m->back_end[i].chr == chr) {
+            chr_close(chr);
+            m->back_end[i] = m->back_end[--m->back_ends];
+            return;
+        }
+    }
+}
+
+static struct chr *open_for_board(void *opaque, const char *label, const char *spec,
+                                  struct error *err)
+{
+    return machine_chr_open(opaque, label, spec, err);
+}
+
+/* --- what the board says --- */
+
+static void board_reset(void *opaque)
+{
+    machine_request_reset(opaque);
+}
+static void board_power_off(void *opaque)
+{
+    machine_guest_shutdown(opaque);
+}
+/* QEMU's status: odd, so that it cannot be mistaken for success. */
+static void board_debug_exit(void *opaque, uint32_t value)
+{
+    machine_quit(opaque, MACHINE_DEBUG_EXIT, (int)(value << 1 | 1));
+}
+static void board_debug_stop(void *opaque, int why, gla_t at)
+{
+    struct machine *m = opaque;
+    if (why == CPU_STOP_WATCHPOINT)
+        m->watch_hit = at;
+    machine_stop(m, why == CPU_STOP_WATCHPOINT ? STOP_WATCHPOINT : STOP_BREAKPOINT);
+}
+
+/* --- life --- */
+
+static uint64_t guest_rip(void *opaque)
+{
+    struct machine *m = opaque;
+    return m->pc.cpu ? cpu_cur_rip(m->pc.cpu) : 0;
+}
+
+struct machine *machine_create(const struct vm_config *cfg, struct log *log, struct error *err)
+{
+    struct machine *m = calloc(1, sizeof *m);
+    if (!m) {
+        error_set(err, "out of memory");
+        return NULL;
+    }
+    m->cfg = *cfg; /* its strings stay the caller's */
+    m->log = log;
+    log->where = guest_rip;
+    log->where_opaque = m;
+    m->events = (struct event_queue){
+        .read_clock = read_clock,
+        .clock_opaque = m,
+        .deadline_changed = deadline_changed,
+        .deadline_opaque = m,
+    };
+    door_init(&m->door, cfg->icount, cfg->seed);
+    m->door.icount = icount;
+    m->door.icount_opaque = m;
+    if (cfg->icount)
+        vclock_init_fixed(&m->clock, cfg->icount_shift);
+    else
+        vclock_init_host(&m->clock, host_clock_ns());
+    if (!host_loop_create(&m->loop, err))
+        goto fail;
+    m->loop_made = true;
+    const struct pc_config pc = {
+        .vm = &m->cfg,
+        .events = &m->events,
+        .door = &m->door,
+        .log = log,
+        .loop = &m->loop,
+        .signals = {board_reset, board_power_off, board_debug_exit, board_debug_stop,
+                    open_for_board, m},
+    };
+    if (!pc_create(&m->pc, &pc, err))
+        goto fail;
+    m->running = !cfg->start_paused;
+    m->stop_reason = cfg->start_paused ? STOP_USER : STOP_NONE;
+    return m;
+fail:
+    machine_destroy(m, NULL);
+    return NULL;
+}
+
+bool machine_destroy(struct machine *m, struct error *err)
+{
+    if (!m)
+        return true;
+    const bool ok = pc_destroy(&m->pc, err);
+    m->pc.cpu = NULL;
+    for (unsigned i = 0; i < m->back_ends; i++)
+        chr_close(m->back_end[i].chr);
+    for (unsigned i = 0; i < CHR_MUX_PORTS; i++)
+        chr_close(m->mux[i]);
+    if (m->loop_made)
+        host_loop_destroy(&m->loop);
+    m->log->where = NULL;
+    free(m);
+    return ok;
+}
+
+/* --- running --- */
+
+static void tell_stopped(struct machine *m)
+{
+    for (struct machine_listener *l = m->listeners, *next; l; l = next) {
+        next = l->next;
+        if (l->stopped)
+            l->stopped(l->opaque, m->stop_reason);
+    }
+}
+
+static void pause(struct machine *m, enum stop_reason why)
+{
+    if (!m->running)
+        return;
+    m->running = false;
+    m->stepping = false;
+    m->stop_reason = why;
+    m->paused_at = host_clock_ns();
+    tell_stopped(m);
+}
+
+/* Host time spent paused is no guest time. */
+static void resume(struct machine *m)
+{
+    if (m->running)
+        return;
+    const int64_t now = host_clock_ns();
+    if (m->paused_at)
+        m->clock.host_start += now - m->paused_at;
+    vclock_resync(&m->clock, icount(m), now);
+    m->running = true;
+    m->stop_reason = STOP_NONE;
+    m->slice_end = 0;
+    m->pc.cpu->resume_over = true;
+    for (struct machine_listener *l = m->listeners; l; l = l->next)
+        if (l->continued)
+            l->continued(l->opaque);
+}
+
+static void take_requests(struct machine *m)
+{
+    if (m->exit_asked != MACHINE_RUNNING) {
+        m->exit = (enum machine_exit)m->exit_asked;
+        return;
+    }
+    if (m->reset_pending) {
+        m->reset_pending = false;
+        if (m->cfg.no_reboot) {
+            if (m->cfg.no_shutdown)
+                pause(m, STOP_SHUTDOWN);
+            else
+                m->exit = MACHINE_RESET_STOP;
+            return;
+        }
+        for (unsigned i = 0; i < PC_DISKS; i++)
+            if (m->pc.disk[i])
+                blk_drain(m->pc.disk[i]);
+        pc_reset(&m->pc, RESET_HARD);
+    }
+    if (m->stop_asked) {
+        const enum stop_reason why = (enum stop_reason)m->stop_asked;
+        m->stop_asked = STOP_NONE;
+        pause(m, why);
+    }
+}
+
+static void sync_point(struct machine *m)
+{
+    const uint64_t n = icount(m);
+    m->syncs++;
+    host_loop_poll(&m->loop);
+    if (m->cfg.icount) {
+        m->slice_end = n + FIXED_SLICE;
+        return;
+    }
+    vclock_sync(&m->clock, n, host_clock_ns(), SLICE_NS);
+    note_rate(m);
+    m->slice_end = n + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
+}
+
+/* HLT: to the next event, or until the host brings something. */
+static void idle(struct machine *m)
+{
+    const int64_t due = event_next_due(&m->events), now = read_clock(m);
+    m->idles++;
+    if (m->cfg.icount && !m->cfg.icount_sleep && due != EVENT_NEVER) {
+        host_loop_poll(&m->loop);
+        vclock_jump(&m->clock, icount(m), due);
+        note_rate(m);
+        return;
+    }
+    const int64_t before = host_clock_ns();
+    host_loop_wait(&m->loop, due == EVENT_NEVER ? EVENT_NEVER : MAX(due - now, 0));
+    const int64_t after = host_clock_ns();
+    m->idle_ns += after - before;
+    if (m->cfg.icount) {
+        if (due != EVENT_NEVER && after - before >= due - now)
+            vclock_jump(&m->clock, icount(m), due);
+        return;
+    }
+    vclock_jump(&m->clock, icount(m), MIN(after - m->clock.host_start, due));
+    vclock_resync(&m->clock, icount(m), after);
+    note_rate(m);
+    m->slice_end = icount(m) + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
+}
+
+static void run_cpu(struct machine *m)
+{
+    struct cpu *cpu = m->pc.cpu;
+    const uint64_t n = icount(m);
+    uint64_t end = vclock_icount(&m->clock, event_next_due(&m->events));
+    end = MIN(end, m->slice_end);
+    if (m->stepping)
+        end = n + 1;
+    cpu_set_end(cpu, MAX(end, n + 1));
+    m->in_cpu = true;
+    cpu_run(cpu);
+    m->in_cpu = false;
+    if (m->stepping && cpu_icount(cpu) > n)
+        machine_stop(m, STOP_STEP);
+}
+
+static void run_slice(struct machine *m)
+{
+    struct cpu *cpu = m->pc.cpu;
+    event_run(&m->events, read_clock(m));
+    take_requests(m);
+    if (!m->running || m->exit != MACHINE_RUNNING)
+        return;
+    if (!cpu_has_work(cpu)) {
+        idle(m);
+        return;
+    }
+    if (icount(m) >= m->slice_end)
+        sync_point(m);
+    run_cpu(m);
+}
+
+enum machine_exit machine_run(struct machine *m)
+{
+    if (!m->cfg.icount) {
+        /* what it took to set up is no guest time */
+        m->clock.host_start += host_clock_ns() - m->clock.sync_host;
+        vclock_resync(&m->clock, icount(m), host_clock_ns());
+    }
+    while (m->exit == MACHINE_RUNNING) {
+        take_requests(m);
+        if (m->exit != MACHINE_RUNNING)
+            break;
+        if (m->running)
+            run_slice(m);
+        else
+            host_loop_wait(&m->loop, EVENT_NEVER);
+    }
+    for (unsigned i = 0; i < PC_DISKS; i++)
+        if (m->pc.disk[i])
+            blk_drain(m->pc.disk[i]);
+    for (struct machine_listener *l = m->listeners; l; l = l->next)
+        if (l->ended)
+            l->ended(l->opaque, m->exit, m->exit_status);
+    return m->exit;
+}
+
+int machine_exit_status(const struct machine *m)
+{
+    return m->exit_status;
+}
+
+/* --- requests --- */
+
+static void wake(struct machine *m)
+{
+    if (m->in_cpu)
+        return; /* looked at within a slice */
+    host_loop_wake(&m->loop);
+}
+
+void machine_stop(struct machine *m, enum stop_reason reason)
+{
+    if (m->running && !m->stop_asked)
+        m->stop_asked = reason;
+    wake(m);
+}
+
+void machine_cont(struct machine *m)
+{
+    m->stop_asked = STOP_NONE;
+    resume(m);
+    wake(m);
+}
+
+void machine_step(struct machine *m, struct cpu *cpu)
+{
+    (void)cpu;
+    m->stop_asked = STOP_NONE;
+    resume(m);
+    m->stepping = true;
+    wake(m);
+}
+
+bool machine_running(const struct machine *m)
+{
+    return m->running;
+}
+enum stop_reason machine_stop_reason(const struct machine *m)
+{
+    return m->stop_reason;
+}
+
+void machine_quit(struct machine *m, enum machine_exit why, int status)
+{
+    if (m->exit_asked == MACHINE_RUNNING) {
+        m->exit_status = status;
+        m->exit_asked = why;
+    }
+    wake(m);
+}
+
+void machine_request_reset(struct machine *m)
+{
+    m->reset_pending = true;
+    if (m->in_cpu)
+        cpu_kick(m->pc.cpu);
+    wake(m);
+}
+
+void machine_power_button(struct machine *m)
+{
+    door_enter(&m->door, DOOR_CONTROL, "powerdown", 9);
+    acpi_pm_power_button(m->pc.pm);
+}
+
+void machine_guest_shutdown(struct machine *m)
+{
+    if (m->cfg.no_shutdown)
+        machine_stop(m, STOP_SHUTDOWN);
+    else
+        machine_quit(m, MACHINE_POWERED_OFF, 0);
+    if (m->in_cpu)
+        cpu_kick(m->pc.cpu);
+}
+
+void machine_listen(struct machine *m, struct machine_listener *l)
+{
+    l->next = m->listeners;
+    m->listeners = l;
+}
+
+void machine_unlisten(struct machine *m, struct machine_listener *l)
+{
+    for (struct machine_listener **p = &m->listeners; *p; p = &(*p)->next) {
+        if (*p == l) {
+            *p = l->next;
+            return;
+        }
+    }
+}
+
+/* --- parts --- */
+
+struct cpu *machine_cpu(struct machine *m, unsigned n)
+{
+    return n == 0 ? m->pc.cpu : NULL;
+}
+unsigned machine_cpus(const struct machine *m)
+{
+    return m->pc.cpu ? 1 : 0;
+}
+struct memmap *machine_memmap(struct machine *m)
+{
+    return &m->pc.mem;
+}
+struct iomap *machine_iomap(struct machine *m)
+{
+    return &m->pc.io;
+}
+struct host_loop *machine_loop(struct machine *m)
+{
+    return &m->loop;
+}
+struct door *machine_door(struct machine *m)
+{
+    return &m->door;
+}
+struct log *machine_log(struct machine *m)
+{
+    return m->log;
+}
+struct device_list *machine_devices(struct machine *m)
+{
+    return &m->pc.devices;
+}
+struct pci_bus *machine_pci(struct machine *m)
+{
+    return &m->pc.pci;
+}
+const struct vm_config *machine_config(const struct machine *m)
+{
+    return &m->cfg;
+}
+struct display_source *machine_display(struct machine *m)
+{
+    return m->pc.vga ? vga_display(m->pc.vga) : NULL;
+}
+int64_t machine_time_ns(struct machine *m)
+{
+    return read_clock(m);
+}
+
+/* --- keys --- */
+
+bool machine_send_key(struct machine *m, const char *qcode, bool down)
+{
+    const int key = ps2_key_from_name(qcode);
+    if (key < 0)
+        return false;
+    const uint8_t entry[2] = {(uint8_t)key, down};
+    door_enter(&m->door, DOOR_KEY, entry, sizeof entry);
+    ps2_kbd_key(m->pc.kbd, (unsigned)key, down);
+    return true;
+}
+
+const char *machine_key_nearest(struct machine *m, const char *qcode)
+{
+    const char *names[PS2_KEYS];
+    (void)m;
+    for (unsigned i = 0; i < PS2_KEYS; i++)
+        names[i] = ps2_key_name((enum ps2_key)i);
+    return word_nearest(qcode, names, sizeof names[0], PS2_KEYS);
+}
+
+/* --- memory, for debuggers --- */
+
+enum direction { TO_BUFFER, TO_GUEST };
+
+/* One page's worth, host memory only. */
+static bool physical_piece(struct machine *m, gpa_t at, uint8_t *buf, size_t len,
+                           enum direction dir)
+{
+    const ram_t ram = memmap_ram(&m->pc.mem, at, false);
+    if (ram == RAM_NONE)
+        return false;
+    uint8_t *host = ram_host(&m->pc.ram, ram);
+    if (dir == TO_BUFFER) {
+        memcpy(buf, host, len);
+    } else {
+        memcpy(host, buf, len);
+        ram_note_write(&m->pc.ram, ram, len);
+    }
+    return true;
+}
+
+static bool to_physical(struct machine *m, struct cpu *cpu, gla_t lin, gpa_t *gpa)
+{
+    struct walk_result w;
+    if (cpu->walk.mode == PAGING_NONE) {
+        *gpa = lin & m->pc.mem.a20_mask;
+        return true;
+    }
+    /* reads with supervisor rights and AC set meet nothing but absence */
+    if (!walk(&m->pc.mem, &cpu->walk, lin, WALK_READ, false, true, false, &w))
+        return false;
+    *gpa = w.gpa & m->pc.mem.a20_mask;
+    return true;
+}
+
+static size_t move(struct machine *m, struct cpu *cpu, uint64_t at, uint8_t *buf, size_t len,
+                   enum direction dir)
+{
+    size_t done = 0;
+    while (done < len) {
+        const size_t n = MIN(len - done, (size_t)(PAGE_SIZE - ((at + done) & ~PAGE_MASK)));
+        gpa_t gpa = at + done;
+        if (cpu && !to_physical(m, cpu, at + done, &gpa))
+            break;
+        if (!physical_piece(m, gpa, buf + done, n, dir))
+            break;
+        done += n;
+    }
+    return done;
+}
+
+size_t machine_read_linear(struct machine *m, struct cpu *cpu, gla_t at, void *buf, size_t len)
+{
+    return move(m, cpu, at, buf, len, TO_BUFFER);
+}
+size_t machine_write_linear(struct machine *m, struct cpu *cpu, gla_t at, const void *buf,
+                            size_t len)
+{
+    return move(m, cpu, at, (uint8_t *)buf, len, TO_GUEST);
+}
+size_t machine_read_physical(struct machine *m, gpa_t at, void *buf, size_t len)
+{
+    return move(m, NULL, at, buf, len, TO_BUFFER);
+}
+size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size_t len)
+{
+    return move(m, NULL, at, (uint8_t *)buf, len, TO_GUEST);
+}
+
+/* --- breakpoints --- */
+
+bool machine_breakpoint(struct machine *m, gla_t at, bool insert)
+{
+    struct cpu *cpu = m->pc.cpu;
+    unsigned i = 0;
+    while (i < cpu->breakpoints && cpu->breakpoint[i] < at)
+        i++;
+    const bool present = i < cpu->breakpoints && cpu->breakpoint[i] == at;
+    if (insert == present)
+        return insert;
+    gla_t *p = &cpu->breakpoint[i];
+    if (insert) {
+        if (cpu->breakpoints == CPU_MAX_BREAKPOINTS)
+            return false;
+        memmove(p + 1, p, (cpu->breakpoints++ - i) * sizeof *p);
+        *p = at;
+    } else {
+        memmove(p, p + 1, (--cpu->breakpoints - i) * sizeof *p);
+    }
+    code_flush(cpu->code);
+    return true;
+}
+
+bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind,
+                        bool insert)
+{
+    struct cpu *cpu = m->pc.cpu;
+    unsigned i = 0;
+    while (i < cpu->watchpoints && !(cpu->watch[i].at == at && cpu->watch[i].len == len &&
+                                     cpu->watch[i].kind == kind))
+        i++;
+    const bool present = i < cpu->watchpoints;
+    if (insert == present)
+        return insert;
+    if (insert) {
+        if (cpu->watchpoints == CPU_MAX_WATCHPOINTS || !len)
+            return false;
+        cpu->watch[cpu->watchpoints++] =
+            (struct cpu_watch){.at = at, .len = len, .kind = (uint8_t)kind};
+    } else {
+        cpu->watch[i] = cpu->watch[--cpu->watchpoints];
+    }
+    cpu_flush_tlb(cpu, false);
+    return true;
+}
+
+gla_t machine_watch_hit(const struct machine *m)
+{
+    return m->watch_hit;
+}
+
+/* --- statistics --- */
+
+struct printer {
+    void (*line)(void *, const char *);
+    void *opaque;
+};
+
+static void print(const struct printer *p, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void print(const struct printer *p, const char *fmt, ...)
+{
+    char line[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    p->line(p->opaque, line);
+}
+
+/* FNV-1a over guest memory, pages of zeros left out so that untouched memory costs nothing. */
+static uint64_t memory_hash(struct machine *m)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    const uint8_t *host = ram_host(&m->pc.ram, m->pc.ram_at);
+    for (uint64_t at = 0; at < m->cfg.ram_bytes; at += PAGE_SIZE) {
+        if (!memcmp(host + at, zeros, PAGE_SIZE))
+            continue;
+        h = (h ^ at) * UINT64_C(0x100000001b3);
+        for (unsigned i = 0; i < PAGE_SIZE; i += 8)
+            h = (h ^ ld64(host + at + i)) * UINT64_C(0x100000001b3);
+    }
+    return h;
+}
+
+static uint64_t state_hash(struct machine *m)
+{
+    struct state s;
+    state_init_hash(&s);
+    cpu_state(m->pc.cpu, &s);
+    device_state_all(&m->pc.devices, &s);
+    const uint64_t h = s.hash;
+    state_free(&s);
+    return h;
+}
+
+void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
+{
+    const struct printer p = {line, opaque};
+    const struct cpu_stats *s = &m->pc.cpu->stats;
+    const uint64_t n = icount(m);
+    const int64_t cpu_ns = host_cpu_time_ns();
+    print(&p, "instructions %" PRIu64, n);
+    print(&p, "cpu time %.3f s, %.1f MIPS", (double)cpu_ns / 1e9,
+          cpu_ns ? (double)n * 1e3 / (double)cpu_ns : 0.0);
+    print(&p, "guest time %.3f s, idle %.3f s", (double)read_clock(m) / 1e9,
+          (double)m->idle_ns / 1e9);
+    print(&p, "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
+              " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
+          s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
+          n ? (double)(s->tlb_misses[0] + s->tlb_misses[1] + s->tlb_misses[2]) * 1e3 / (double)n
+            : 0.0,
+          s->tlb_flushes, s->tlb_page_flushes);
+    print(&p, "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
+              ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,
+          s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
+          s->blocks_dropped, s->cache_flushes);
+    print(&p, "stores to code pages %" PRIu64, s->code_writes);
+    print(&p, "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
+              " syncs %" PRIu64,
+          s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
+    for (unsigned v = 0; v < 32; v++)
+        if (s->exceptions[v])
+            print(&p, "exceptions %s %" PRIu64, fault_vector_name(v), s->exceptions[v]);
+    print(&p, "guest errors %" PRIu64 ", not implemented %" PRIu64, m->log->guest_errors,
+          m->log->unimp);
+    print(&p, "hash state %016" PRIx64 " memory %016" PRIx64, state_hash(m), memory_hash(m));
+}

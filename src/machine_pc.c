@@ -1,0 +1,475 @@
+/*
+ * The schematic. Every address, interrupt and order is named here, once:
+ *
+ *   CPU -- local APIC <- LINT0 - 8259 pair <- ISA lines 0-15 -> IOAPIC (0 on pin 2)
+ *    |
+ *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
+ *    |                      02.0 VGA
+ *   RAM                ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), RTC (8),
+ *                           8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
+ */
+#include "machine_pc.h"
+
+#include "devices/acpi_pm.h"
+#include "devices/cmos_rtc.h"
+#include "devices/debugport.h"
+#include "devices/dma8237.h"
+#include "devices/exitport.h"
+#include "devices/fwcfg.h"
+#include "devices/i440fx.h"
+#include "devices/i8042.h"
+#include "devices/ide.h"
+#include "devices/ioapic.h"
+#include "devices/isa_irq.h"
+#include "devices/lapic.h"
+#include "devices/pic8259.h"
+#include "devices/piix3.h"
+#include "devices/pit8254.h"
+#include "devices/port92.h"
+#include "devices/post80.h"
+#include "devices/ps2_kbd.h"
+#include "devices/ps2_mouse.h"
+#include "devices/uart16550.h"
+#include "devices/vga.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define DEVFN(slot, fn) ((slot) << 3 | (fn))
+
+static const struct {
+    uint16_t port;
+    unsigned irq;
+} com_ports[CONFIG_MAX_SERIAL] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
+
+/* --- wires that end in a function of this file --- */
+
+static void set_a20(void *opaque, unsigned pin, int level)
+{
+    struct pc *pc = opaque;
+    (void)pin;
+    memmap_set_a20(&pc->mem, level);
+}
+
+static void set_reset(void *opaque, unsigned pin, int level)
+{
+    struct pc *pc = opaque;
+    (void)pin;
+    if (level)
+        pc->cfg.signals.reset(pc->cfg.signals.opaque);
+}
+
+/* INIT to the CPU alone: port CF9h soft reset. */
+static void set_cpu_init(void *opaque, unsigned pin, int level)
+{
+    struct pc *pc = opaque;
+    if (level)
+        lapic_init_pin(pc->lapic);
+    cpu_set_init(pc->cpu, pin, level);
+}
+
+static void set_power_off(void *opaque, unsigned pin, int level)
+{
+    struct pc *pc = opaque;
+    (void)pin;
+    if (level)
+        pc->cfg.signals.power_off(pc->cfg.signals.opaque);
+}
+
+static void set_sipi(void *opaque, unsigned pin, int level)
+{
+    struct pc *pc = opaque;
+    (void)pin;
+    if (level)
+        cpu_set_sipi(pc->cpu, (uint8_t)level);
+}
+
+/* --- what the CPU asks of the board --- */
+
+static int intr_ack(void *opaque)
+{
+    struct pc *pc = opaque;
+    if (!lapic_pending(pc->lapic))
+        return -1;
+    const int vector = lapic_accept(pc->lapic);
+    return vector == LAPIC_EXTINT ? pic8259_ack(pc->pic) : vector;
+}
+
+static uint64_t apic_base(void *opaque)
+{
+    return lapic_get_base(((struct pc *)opaque)->lapic);
+}
+static bool set_apic_base(void *opaque, uint64_t v)
+{
+    return lapic_set_base(((struct pc *)opaque)->lapic, v);
+}
+static uint8_t cr8(void *opaque)
+{
+    return (uint8_t)lapic_get_tpr(((struct pc *)opaque)->lapic);
+}
+static void set_cr8(void *opaque, uint8_t v)
+{
+    lapic_set_tpr(((struct pc *)opaque)->lapic, v);
+}
+static void cpu_shutdown(void *opaque)
+{
+    struct pc *pc = opaque;
+    pc->cfg.signals.reset(pc->cfg.signals.opaque);
+}
+static void debug_stop(void *opaque, int why, gla_t at)
+{
+    struct pc *pc = opaque;
+    pc->cfg.signals.debug_stop(pc->cfg.signals.opaque, why, at);
+}
+
+/* --- parts --- */
+
+static bool create_memory(struct pc *pc, struct error *err)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    /* beside RAM: firmware, video memory, option ROMs, and room to align each */
+    const uint64_t rest = ROM_BIOS_MAX_BYTES + VGA_VRAM_BYTES + 16 * MiB;
+    if (!ram_create(&pc->ram, vm->ram_bytes + rest, err))
+        return false;
+    memmap_create(&pc->mem, &pc->ram, pc->cfg.log);
+    if (!iomap_create(&pc->io, pc->cfg.log))
+        return error_set(err, "out of memory");
+    i440fx_split_ram(vm->ram_bytes, &pc->below_4g, &pc->above_4g);
+    pc->ram_at = ram_alloc(&pc->ram, vm->ram_bytes);
+    if (pc->ram_at == RAM_NONE)
+        return error_set(err, "-m: no room for the guest's memory");
+    if (!rom_load_bios(vm, &pc->ram, &pc->bios, err))
+        return false;
+    if (strcmp(vm->vga, "none") != 0 &&
+        !rom_load_option(vm, ROM_DEFAULT_VGA, &pc->ram, &pc->vga_rom, err))
+        return false;
+    return true;
+}
+
+static bool create_cpu(struct pc *pc, struct error *err)
+{
+    const struct cpu_config cfg = {
+        .mem = &pc->mem,
+        .io = &pc->io,
+        .time = pc->cfg.events,
+        .door = pc->cfg.door,
+        .log = pc->cfg.log,
+        .model = pc->cfg.vm->cpu,
+        .tsc_hz = 1000000000,
+        .hooks =
+            {
+                .intr_ack = intr_ack,
+                .apic_base = apic_base,
+                .set_apic_base = set_apic_base,
+                .cr8 = cr8,
+                .set_cr8 = set_cr8,
+                .shutdown = cpu_shutdown,
+                .debug_stop = debug_stop,
+                .opaque = pc,
+            },
+    };
+    pc->cpu = cpu_create(&cfg, err);
+    return pc->cpu != NULL;
+}
+
+static bool open_disks(struct pc *pc, struct error *err)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    const struct blk_host host = {pc->cfg.loop, pc->cfg.events, pc->cfg.door, pc->cfg.log};
+    for (unsigned i = 0; i < vm->drives; i++) {
+        const struct config_drive *d = &vm->drive[i];
+        if (d->bus != DRIVE_IDE)
+            continue;
+        const struct blk_options opt = {
+            .path = d->file,
+            .format = d->format,
+            .readonly = d->readonly,
+            .snapshot = d->snapshot || vm->snapshot,
+        };
+        pc->disk[d->index] = blk_open(&opt, &host, err);
+        if (!pc->disk[d->index])
+            return false;
+    }
+    return true;
+}
+
+/* The date at power-on, as -rtc asks for it. */
+static int64_t start_date(struct pc *pc, int64_t *ns)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    *ns = 0;
+    if (vm->rtc_set && vm->rtc_base == RTC_DATE)
+        return vm->rtc_date;
+    const int64_t now = door_date(pc->cfg.door, ns);
+    if (vm->rtc_base != RTC_LOCALTIME)
+        return now;
+    const time_t t = (time_t)now;
+    struct tm local;
+    localtime_r(&t, &local);
+    return now + local.tm_gmtoff;
+}
+
+/* --- the buses --- */
+
+static bool create_serial(struct pc *pc, struct isa_irq *isa, struct error *err)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    for (unsigned i = 0; i < vm->serials; i++) {
+        if (!vm->serial[i])
+            continue;
+        char label[16];
+        snprintf(label, sizeof label, "serial%u", i);
+        struct chr *chr =
+            pc->cfg.signals.open_chr(pc->cfg.signals.opaque, label, vm->serial[i], err);
+        if (!chr)
+            return false;
+        const struct irq_line irq = isa_irq_connect(isa, com_ports[i].irq);
+        struct uart16550 *uart = uart16550_create(&pc->io, com_ports[i].port, pc->cfg.events,
+                                                  pc->cfg.log, &irq, chr);
+        if (!uart)
+            return error_set(err, "out of memory");
+        device_add(&pc->devices, uart16550_device(uart));
+    }
+    return true;
+}
+
+static bool create_debug_ports(struct pc *pc, struct error *err)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    struct chr *chr = NULL;
+    if (vm->debugcon) {
+        chr = pc->cfg.signals.open_chr(pc->cfg.signals.opaque, "debugcon", vm->debugcon, err);
+        if (!chr)
+            return false;
+    }
+    struct debugport *e9 = debugport_create(&pc->io, 0xe9, chr);
+    struct debugport *bios = debugport_create(&pc->io, 0x402, chr);
+    struct post80 *post = post80_create(&pc->io, pc->cfg.log);
+    if (!e9 || !bios || !post)
+        return error_set(err, "out of memory");
+    device_add(&pc->devices, debugport_device(e9));
+    device_add(&pc->devices, debugport_device(bios));
+    device_add(&pc->devices, post80_device(post));
+    if (vm->debugcon && vm->debugcon_port != 0xe9 && vm->debugcon_port != 0x402) {
+        struct debugport *other = debugport_create(&pc->io, vm->debugcon_port, chr);
+        if (!other)
+            return error_set(err, "out of memory");
+        device_add(&pc->devices, debugport_device(other));
+    }
+    return true;
+}
+
+static uint64_t device_number(const struct config_device *d, const char *key, uint64_t preset)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        if (!strcmp(d->key[i], key))
+            return strtoull(d->value[i], NULL, 0);
+    return preset;
+}
+
+/* -device: what the board has no fixed place for. */
+static bool create_asked_for(struct pc *pc, struct error *err)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    for (unsigned i = 0; i < vm->devices; i++) {
+        const struct config_device *d = &vm->device[i];
+        if (strcmp(d->name, "isa-debug-exit") != 0)
+            return error_set(err, "-device %s: the board has no place for it", d->name);
+        const struct exitport_config cfg = {
+            .iobase = (uint16_t)device_number(d, "iobase", 0x501),
+            .iosize = (uint32_t)device_number(d, "iosize", 2),
+            .exit = pc->cfg.signals.debug_exit,
+            .opaque = pc->cfg.signals.opaque,
+        };
+        struct exitport *e = exitport_create(&pc->io, &cfg);
+        if (!e)
+            return error_set(err, "out of memory");
+        device_add(&pc->devices, exitport_device(e));
+    }
+    return true;
+}
+
+static bool create_interrupts(struct pc *pc, struct isa_irq **isa)
+{
+    apic_bus_init(&pc->apics, pc->cfg.log);
+    const struct lapic_config lapic = {
+        .bus = &pc->apics,
+        .queue = pc->cfg.events,
+        .mem = &pc->mem,
+        .log = pc->cfg.log,
+        .id = 0,
+        .bsp = true,
+        .intr = {cpu_set_intr, pc->cpu, 0},
+        .nmi = {cpu_set_nmi, pc->cpu, 0},
+        .init = {cpu_set_init, pc->cpu, 0},
+        .sipi = {set_sipi, pc, 0},
+    };
+    pc->lapic = lapic_create(&pc->devices, &lapic);
+    if (!pc->lapic)
+        return false;
+    const struct irq_line lint0 = {lapic_set_lint, pc->lapic, 0};
+    pc->pic = pic8259_create(&pc->io, pc->cfg.log, &lint0);
+    struct ioapic *ioapic = ioapic_create(&pc->devices, &pc->apics, &pc->mem, pc->cfg.log);
+    if (!pc->pic || !ioapic)
+        return false;
+    device_add(&pc->devices, pic8259_device(pc->pic));
+    *isa = isa_irq_create(&pc->devices, (struct irq_line){pic8259_set_irq, pc->pic, 0},
+                          (struct irq_line){ioapic_set_irq, ioapic, 0});
+    return *isa != NULL;
+}
+
+static bool create_isa(struct pc *pc, struct isa_irq *isa)
+{
+    const struct irq_line a20 = {set_a20, pc, 0}, reset = {set_reset, pc, 0};
+    const struct irq_line irq0 = isa_irq_connect(isa, 0), irq8 = isa_irq_connect(isa, 8);
+    int64_t ns;
+    const int64_t date = start_date(pc, &ns);
+    struct pit8254 *pit = pit8254_create(&pc->io, pc->cfg.events, &irq0);
+    pc->rtc = cmos_rtc_create(&pc->io, pc->cfg.events, pc->cfg.log, &irq8, date, ns);
+    struct dma8237 *dma = dma8237_create(&pc->io, &pc->mem, pc->cfg.log);
+    pc->kbd = ps2_kbd_create(pc->cfg.log);
+    pc->mouse = ps2_mouse_create(pc->cfg.log);
+    if (!pit || !pc->rtc || !dma || !pc->kbd || !pc->mouse)
+        return false;
+    const struct i8042_wiring wiring = {
+        .irq1 = isa_irq_connect(isa, 1),
+        .irq12 = isa_irq_connect(isa, 12),
+        .a20 = a20,
+        .reset = reset,
+        .kbd = ps2_kbd_port(pc->kbd),
+        .aux = ps2_mouse_port(pc->mouse),
+    };
+    struct i8042 *i8042 = i8042_create(&pc->io, pc->cfg.events, pc->cfg.log, &wiring);
+    struct port92 *port92 = port92_create(&pc->io, &a20, &reset);
+    if (!i8042 || !port92)
+        return false;
+    device_add(&pc->devices, pit8254_device(pit));
+    device_add(&pc->devices, cmos_rtc_device(pc->rtc));
+    device_add(&pc->devices, dma8237_device(dma));
+    device_add(&pc->devices, ps2_kbd_device(pc->kbd));
+    device_add(&pc->devices, ps2_mouse_device(pc->mouse));
+    device_add(&pc->devices, i8042_device(i8042));
+    device_add(&pc->devices, port92_device(port92));
+    return true;
+}
+
+static bool create_pci(struct pc *pc, struct isa_irq *isa)
+{
+    pci_bus_init(&pc->pci, &pc->io, &pc->mem, pc->cfg.log);
+    const struct i440fx_config north = {
+        .bus = &pc->pci,
+        .ram = pc->ram_at,
+        .below_4g = pc->below_4g,
+        .above_4g = pc->above_4g,
+        .bios = pc->bios.at,
+        .bios_size = pc->bios.size_bytes,
+    };
+    if (!i440fx_create(&pc->devices, &north))
+        return false;
+    struct piix3_config south = {
+        .bus = &pc->pci,
+        .hard_reset = {set_reset, pc, 0},
+        .cpu_init = {set_cpu_init, pc, 0},
+        .apm_written = acpi_pm_apm_command,
+    };
+    for (unsigned n = 3; n < 16; n++)
+        if (n != 8 && n != 13)
+            south.isa[n] = isa_irq_connect(isa, n);
+    const struct acpi_pm_config pm = {
+        .bus = &pc->pci,
+        .queue = pc->cfg.events,
+        .sci = isa_irq_connect(isa, 9),
+        .power_off = {set_power_off, pc, 0},
+    };
+    const struct irq_line ide_irq[2] = {isa_irq_connect(isa, 14), isa_irq_connect(isa, 15)};
+    pc->pm = acpi_pm_create(&pc->devices, &pm);
+    south.apm_opaque = pc->pm;
+    if (!pc->pm || !piix3_create(&pc->devices, &south))
+        return false;
+    struct ide *ide = ide_create(&pc->pci, DEVFN(1, 1), &pc->io, &pc->mem, pc->cfg.events,
+                                 pc->cfg.log, ide_irq, pc->disk);
+    if (!ide)
+        return false;
+    device_add(&pc->devices, ide_device(ide));
+    if (!strcmp(pc->cfg.vm->vga, "none"))
+        return true;
+    const struct vga_wiring vga = {
+        .bus = &pc->pci,
+        .devfn = DEVFN(2, 0),
+        .io = &pc->io,
+        .mem = &pc->mem,
+        .ram = &pc->ram,
+        .events = pc->cfg.events,
+        .log = pc->cfg.log,
+        .rom = pc->vga_rom.at,
+        .rom_size = pc->vga_rom.size_bytes,
+    };
+    pc->vga = vga_create(&vga);
+    if (!pc->vga)
+        return false;
+    device_add(&pc->devices, vga_device(pc->vga));
+    return true;
+}
+
+static bool create_firmware_tables(struct pc *pc, struct error *err)
+{
+    const struct fwcfg_config cfg = {&pc->io, &pc->mem, pc->cfg.log};
+    pc->fwcfg = fwcfg_create(&pc->devices, &cfg);
+    if (!pc->fwcfg)
+        return error_set(err, "out of memory");
+    fwcfg_add_u64(pc->fwcfg, FWCFG_RAM_SIZE, pc->cfg.vm->ram_bytes);
+    fwcfg_add_u16(pc->fwcfg, FWCFG_NB_CPUS, 1);
+    fwcfg_add_u16(pc->fwcfg, FWCFG_MAX_CPUS, 1);
+    struct { uint64_t base, len; uint32_t type; } __attribute__((packed)) e820[2] = {{0, pc->below_4g, 1}, {4*GiB, pc->above_4g, 1}};
+    fwcfg_add_file(pc->fwcfg, "etc/e820", e820, pc->above_4g ? 40 : 20);
+    return fwcfg_ok(pc->fwcfg, err);
+}
+
+bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
+{
+    struct isa_irq *isa = NULL;
+    *pc = (struct pc){.cfg = *cfg};
+    device_list_init(&pc->devices);
+    if (!create_memory(pc, err) || !create_cpu(pc, err) || !open_disks(pc, err))
+        return false;
+    memmap_begin(&pc->mem);
+    const bool wired = create_interrupts(pc, &isa) && create_isa(pc, isa) && create_pci(pc, isa);
+    memmap_end(&pc->mem);
+    if (!wired)
+        return error_set(err, "out of memory while the board was put together");
+    if (!create_serial(pc, isa, err) || !create_debug_ports(pc, err) || !create_asked_for(pc, err))
+        return false;
+    if (!create_firmware_tables(pc, err))
+        return false;
+    pc_reset(pc, RESET_POWER_ON);
+    return true;
+}
+
+bool pc_destroy(struct pc *pc, struct error *err)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < PC_DISKS; i++)
+        if (pc->disk[i])
+            blk_drain(pc->disk[i]);
+    device_destroy_all(&pc->devices);
+    for (unsigned i = 0; i < PC_DISKS; i++)
+        ok &= blk_close(pc->disk[i], err);
+    cpu_destroy(pc->cpu);
+    if (pc->io.port)
+        iomap_destroy(&pc->io);
+    if (pc->ram.host) {
+        memmap_destroy(&pc->mem);
+        ram_destroy(&pc->ram);
+    }
+    return ok;
+}
+
+void pc_reset(struct pc *pc, enum reset_kind kind)
+{
+    memmap_begin(&pc->mem);
+    device_reset_all(&pc->devices, kind);
+    memmap_set_a20(&pc->mem, true);
+    memmap_end(&pc->mem);
+    cpu_reset(pc->cpu, false);
+}

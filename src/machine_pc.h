@@ -1,0 +1,70 @@
+/* The board: an i440FX/PIIX3 PC. One function wires it (machine_pc.c). */
+#ifndef VITRINE_MACHINE_PC_H
+#define VITRINE_MACHINE_PC_H
+
+#include "bios/rom.h"
+#include "config.h"
+#include "core/device.h"
+#include "core/door.h"
+#include "cpu/cpu.h"
+#include "devices/apic_bus.h"
+#include "devices/pci.h"
+#include "host/blk.h"
+#include "host/chr.h"
+#include "host/display.h"
+#include "host/loop.h"
+
+/* What the board tells the machine that owns it. On the machine's thread. */
+struct pc_signals {
+    void (*reset)(void *opaque);
+    void (*power_off)(void *opaque);
+    void (*debug_exit)(void *opaque, uint32_t value);
+    void (*debug_stop)(void *opaque, int why, gla_t at);
+    /* Opens a back-end that the machine will close. */
+    struct chr *(*open_chr)(void *opaque, const char *label, const char *spec, struct error *err);
+    void *opaque;
+};
+
+struct pc_config {
+    const struct vm_config *vm;
+    struct event_queue *events;
+    struct door *door;
+    struct log *log;
+    struct host_loop *loop;
+    struct pc_signals signals;
+};
+
+#define PC_DISKS 4
+
+struct pc {
+    struct pc_config cfg;
+    struct ram ram;
+    struct memmap mem;
+    struct iomap io;
+    struct device_list devices;
+    struct pci_bus pci;
+    struct apic_bus apics;
+    struct cpu *cpu;
+    struct rom bios, vga_rom;
+    ram_t ram_at;
+    uint64_t below_4g, above_4g;
+    struct blk *disk[PC_DISKS];
+
+    struct lapic *lapic;
+    struct pic8259 *pic;
+    struct acpi_pm *pm;
+    struct cmos_rtc *rtc;
+    struct ps2_kbd *kbd;
+    struct ps2_mouse *mouse;
+    struct vga *vga;
+    struct fwcfg *fwcfg;
+};
+
+bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err);
+/* False with err when a disk could not take its last writes. Harmless on a half-made board. */
+bool pc_destroy(struct pc *pc, struct error *err);
+
+/* RESET#: every device, then the CPU. */
+void pc_reset(struct pc *pc, enum reset_kind kind);
+
+#endif
