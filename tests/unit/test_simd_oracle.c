@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "cpu/decode_tables.h"
@@ -20,15 +21,17 @@
 #include "cpu/op_x87.h"
 #include "native.inc"
 
+/* Operands lie in a window of three pages: writable, read-only, absent. */
 #define WINDOW_BYTES 8192
-#define DATA_AT      2048 /* where operands lie in the window, more or less */
+#define DATA_AT      2048 /* more or less */
 
 static struct cpu *cpu;
 static struct log quiet;
 static struct ram ram;
 static struct memmap map;
-static struct mem_region region;
-static uint8_t *host_window, *guest_window; /* at one linear address, the host's */
+static struct mem_region region, tables;
+static uint8_t *host_window, *guest_window; /* host's addresses of the bytes */
+static uintptr_t window;                    /* where instructions see them, host's and guest's */
 static uint8_t before[WINDOW_BYTES];
 static uint64_t rng_state;
 
@@ -466,7 +469,8 @@ struct test_case {
     uint64_t seed;
     uint8_t bytes[16];
     unsigned len;
-    unsigned at; /* of the memory operand in the window; 0: none */
+    unsigned at;      /* of the memory operand in the window; 0: none */
+    bool in_sequence; /* RBX points at DATA_AT and stays */
     struct native_state guest;
     int vector; /* exception in the guest, or -1 */
 };
@@ -495,7 +499,7 @@ static void encode(struct test_case *c, struct native_state *s)
     unsigned reg = f->reg >= 0 ? (unsigned)f->reg : below(8);
     unsigned rm = f->rm >= 0 ? (unsigned)f->rm : below(8);
     static const uint8_t bases[] = {3, 5, 6, 8, 9, 10, 11, 13, 14, 15};
-    unsigned base = bases[below(ARRAY_SIZE(bases))];
+    const unsigned base = c->in_sequence ? REG_RBX : bases[below(ARRAY_SIZE(bases))];
     if (!mem && !(rex & 1) && rm == 4 && has_operand(f->row, O_Eb, O_Ry_Mw))
         rm = 3; /* not RSP */
     if (has_operand(f->row, O_Gb, O_Gz) && !(rex & 4) && reg == 4)
@@ -510,12 +514,19 @@ static void encode(struct test_case *c, struct native_state *s)
     n += f->opcodes;
     if (form_has_modrm(f)) {
         if (mem) {
-            const int8_t disp = (int8_t)rnd();
+            int8_t disp = (int8_t)rnd();
             unsigned at = DATA_AT + 64 * below(8);
-            if (one_in(f->row->attr & A_ALIGN ? 40 : 3))
+            if (c->in_sequence) {
+                disp &= f->row->attr & A_ALIGN ? ~15 : ~0;
+                at = (unsigned)(DATA_AT + disp);
+            } else if (one_in(
+                           30)) { /* at the end of a page, or on the one that cannot be written */
+                at = (1 + below(2)) * 4096 - (one_in(2) ? 64 * below(9) : below(32));
+            } else if (one_in(f->row->attr & A_ALIGN ? 40 : 3)) {
                 at += below(64);
+            }
             c->at = at;
-            s->gpr[base] = (uintptr_t)host_window + at - (uint64_t)(int64_t)disp;
+            s->gpr[base] = window + at - (uint64_t)(int64_t)disp;
             out[n++] = (uint8_t)(0x40 | reg << 3 | rm);
             out[n++] = (uint8_t)disp;
         } else {
@@ -527,40 +538,46 @@ static void encode(struct test_case *c, struct native_state *s)
     c->len = n;
 }
 
-/* Memory that makes sense for those that want some sense in it. */
-static void prepare_memory(const struct form *f, struct native_state *s)
+/* Memory that makes sense for those that want some sense in it, from the operand on. */
+static void prepare_memory(const struct test_case *c, struct native_state *s)
 {
-    for (unsigned i = 0; i < WINDOW_BYTES; i += 16) {
-        if (f->opcode[0] != 0x0f && one_in(2))
+    const enum op op = c->form->row->op;
+    unsigned at = c->at;
+    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU) {
+        at = one_in(8) ? (1 + below(2)) * 4096 - below(20) : DATA_AT + below(64);
+        s->gpr[REG_RDI] = window + at;
+    }
+    if (op == OP_PCMPESTRI || op == OP_PCMPESTRM) {
+        s->gpr[REG_RAX] = one_in(4) ? rnd() : (uint64_t)(int64_t)((int)below(40) - 20);
+        s->gpr[REG_RDX] = one_in(4) ? rnd() : (uint64_t)(int64_t)((int)below(40) - 20);
+    }
+    if (!at)
+        return;
+    for (unsigned i = at & ~15u; i < MIN(at + 640, WINDOW_BYTES); i += 16) {
+        if (c->form->opcode[0] != 0x0f && one_in(2))
             random_f80(before + i);
         else
             random_bytes(before + i, 16);
     }
-    const enum op op = f->row->op;
-    if (op == OP_FBLD)
-        for (unsigned i = 0; i < WINDOW_BYTES; i++)
-            before[i] = (uint8_t)(below(10) | below(10) << 4);
-    if (op == OP_FXRSTOR || op == OP_XRSTOR || op == OP_XSAVE || op == OP_LDMXCSR ||
-        op == OP_FRSTOR || op == OP_FLDENV) {
-        for (unsigned i = DATA_AT - 64; i < DATA_AT + 1024; i += 64) {
-            st32(before + i + 24, one_in(16) ? (uint32_t)rnd() : random_mxcsr());
-            st64(before + i, op == OP_LDMXCSR ? random_mxcsr() : rnd());
-            if (op == OP_XRSTOR && !one_in(16)) {
-                memset(before + i, 0, 24);
-                st64(before + i, below(4));
-                st16(before + i + 32, (uint16_t)rnd());
-            }
-        }
+    if (at >= WINDOW_BYTES)
+        return;
+    uint8_t operand[640];
+    memcpy(operand, before + at, MIN(640, WINDOW_BYTES - at));
+    if (op == OP_FXRSTOR || op == OP_XRSTOR || op == OP_XSAVE)
+        st32(operand + 24, one_in(16) ? (uint32_t)rnd() : random_mxcsr());
+    if (op == OP_LDMXCSR)
+        st32(operand, one_in(16) ? (uint32_t)rnd() : random_mxcsr());
+    if (op == OP_XRSTOR && !one_in(16)) {
+        memset(operand + 512, 0, 24);
+        operand[512] = (uint8_t)below(4);
     }
+    if (op == OP_FBLD)
+        for (unsigned i = 0; i < 9; i++)
+            operand[i] = (uint8_t)(below(10) | below(10) << 4);
+    memcpy(before + at, operand, MIN(640, WINDOW_BYTES - at));
     if (op == OP_XSAVE || op == OP_XRSTOR) {
         s->gpr[REG_RAX] = rnd() & 3;
         s->gpr[REG_RDX] = 0;
-    }
-    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU)
-        s->gpr[REG_RDI] = (uintptr_t)host_window + DATA_AT + below(64);
-    if (op == OP_PCMPESTRI || op == OP_PCMPESTRM) {
-        s->gpr[REG_RAX] = one_in(4) ? rnd() : (uint64_t)(int64_t)((int)below(40) - 20);
-        s->gpr[REG_RDX] = one_in(4) ? rnd() : (uint64_t)(int64_t)((int)below(40) - 20);
     }
 }
 
@@ -618,11 +635,14 @@ static void print_difference(const struct native_state *in, const struct native_
  *    APM 1 table 6-22 "The destination and the TOP are not changed"); family 1Ah pushes it.
  *  - FXSAVE, XSAVE: last-instruction pointers are stored; AMD stores zeros while ES is clear.
  *    MXCSR_MASK is the model's own.
+ *  - MASKMOVQ, MASKMOVDQU: which faults unselected bytes cause (SDM 2B "MASKMOVDQU").
  */
 static bool host_differs(const struct form *f, const struct native_state *guest)
 {
     const enum op op = f->row->op;
     const uint16_t cw = ld16(guest->fx), sw = ld16(guest->fx + 2);
+    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU)
+        return native.vector == VEC_PF;
     return (op == OP_FLD_M32 || op == OP_FLD_M64) && (sw & ~cw & FSW_DE);
 }
 static bool is_fcomi(enum op op)
@@ -632,7 +652,7 @@ static bool is_fcomi(enum op op)
 static void mask_image(const struct test_case *c, uint8_t *memory)
 {
     const enum op op = c->form->row->op;
-    if (op != OP_FXSAVE && op != OP_XSAVE)
+    if ((op != OP_FXSAVE && op != OP_XSAVE) || c->at + 512 > WINDOW_BYTES)
         return;
     memset(memory + c->at + 28, 0, 4);
     if (!(ld16(native.in.fx + 2) & FSW_ES))
@@ -657,6 +677,19 @@ static void mask_state(const struct form *f, struct native_state *s)
     s->fx[5] = 0;
 }
 
+/* Operands of many bytes: which is touched first, and so reported in CR2, is the model's own. */
+static bool is_image(enum op op)
+{
+    return op == OP_FXSAVE || op == OP_FXRSTOR || op == OP_XSAVE || op == OP_XRSTOR ||
+           op == OP_FNSAVE || op == OP_FRSTOR || op == OP_FNSTENV || op == OP_FLDENV;
+}
+/* #PF: error code and address; the others' codes the host's kernel does not always tell. */
+static bool same_fault(const struct test_case *c)
+{
+    return native.vector != VEC_PF || is_image(c->form->row->op) ||
+           (cpu->fault.error == native.error && cpu->fault.cr2 == native.address);
+}
+
 /* One run on either; true if they agree. */
 static bool compare(struct test_case *c)
 {
@@ -671,7 +704,8 @@ static bool compare(struct test_case *c)
     from_guest(&c->guest);
     mask_image(c, guest_window);
     mask_state(c->form, &c->guest);
-    return c->vector == native.vector && !memcmp(&c->guest, &native.out, sizeof c->guest) &&
+    return c->vector == native.vector && same_fault(c) &&
+           !memcmp(&c->guest, &native.out, sizeof c->guest) &&
            !memcmp(guest_window, host_window, WINDOW_BYTES);
 }
 
@@ -683,6 +717,10 @@ static void report(const struct test_case *c)
     printf("\n");
     if (c->vector != native.vector)
         printf("  vector: host %d guest %d\n", native.vector, c->vector);
+    else if (!same_fault(c))
+        printf("  error: host %llx guest %x, cr2: host +%llx guest +%llx\n",
+               (long long)native.error, cpu->fault.error, (long long)(native.address - window),
+               (long long)(cpu->fault.cr2 - window));
     print_difference(&native.in, &native.out, &c->guest);
     for (unsigned i = 0; i < WINDOW_BYTES; i++)
         if (guest_window[i] != host_window[i])
@@ -698,11 +736,11 @@ static bool run_case(const struct form *f, struct tally *t)
     c.seed = rng_state;
     for (unsigned i = 0; i < 16; i++)
         native.in.gpr[i] = rnd();
-    native.in.gpr[REG_RSP] = (uintptr_t)host_window + WINDOW_BYTES - 256;
+    native.in.gpr[REG_RSP] = window + 256;
     native.in.rflags = (rnd() & FLAGS_ARITH) | 0x202;
     random_fx(native.in.fx, one_in(12));
-    prepare_memory(f, &native.in);
     encode(&c, &native.in);
+    prepare_memory(&c, &native.in);
 
     /* A second try: the host's kernel may take the thread between instruction and FNSTENV, and some
      * processors lose the last-instruction pointers then. */
@@ -734,13 +772,165 @@ static void run_form(const struct form *f, void *opaque)
         printf("%u of %u: %s\n", t->mismatches - bad, t->cases_per_form, describe(f));
 }
 
+/* --- sequences: what one instruction leaves for the next, the control registers kept loaded --- */
+
+#define MAX_SEQUENCE 12
+
+struct pool {
+    struct form form[600];
+    unsigned n;
+};
+
+/* Forms that neither need nor change general registers. */
+static void collect(const struct form *f, void *opaque)
+{
+    struct pool *pool = opaque;
+    struct form g = *f;
+    const enum op op = f->row->op;
+    if (has_operand(f->row, O_Gb, O_Gz) || has_operand(f->row, O_Rd, O_Ry))
+        return;
+    if (has_operand(f->row, O_Eb, O_Ed_q) || has_operand(f->row, O_Rv_Mw, O_Ry_Mw)) {
+        if (f->mem == 0)
+            return;
+        g.mem = 1;
+    }
+    if (op == OP_FNSTSW_AX || op == OP_PCMPESTRI || op == OP_PCMPESTRM || is_fcomi(op) ||
+        op == OP_FXSAVE || op == OP_XSAVE || op == OP_XRSTOR || op == OP_MASKMOVQ ||
+        op == OP_MASKMOVDQU)
+        return;
+    assert_true(pool->n < ARRAY_SIZE(pool->form));
+    pool->form[pool->n++] = g;
+}
+
+static bool loads_fcw(enum op op)
+{
+    return op == OP_FLDCW || op == OP_FLDENV || op == OP_FRSTOR || op == OP_FXRSTOR;
+}
+static bool converts_to_st(enum op op)
+{
+    return op == OP_FLD_M32 || op == OP_FLD_M64;
+}
+
+/* Runs the instructions one behind the other, as in a block; RIP of a fault to *rip. */
+static int guest_run_all(const uint8_t *bytes, unsigned len, uint64_t *rip)
+{
+    static struct insn u[2];
+    u[1].fn = end_of_case;
+    volatile unsigned off = 0;
+    volatile int vector = -1;
+    fp_enter(cpu);
+    while (off < len && vector < 0) {
+        if (decode(&u[0], bytes + off, len - off, cpu->mode, &cpu->feat, off) != DECODE_OK) {
+            vector = VEC_UD;
+            break;
+        }
+        u[0].fn = handlers[u[0].op].fn;
+        if (setjmp(cpu->unwind) == 0) {
+            u[0].fn(cpu, &u[0]);
+            off += u[0].len;
+        } else {
+            vector = cpu->fault.vector;
+        }
+    }
+    fp_leave(cpu);
+    *rip = native_code_address() + off;
+    return vector;
+}
+
+static bool run_sequence(const struct pool *pool, bool verbose)
+{
+    static struct native_state guest;
+    uint8_t bytes[16 * MAX_SEQUENCE];
+    unsigned len = 0;
+    /* see host_differs(): either no denormal is loaded or DE stays masked */
+    const bool control = one_in(2);
+    for (unsigned i = 0; i < 16; i++)
+        native.in.gpr[i] = rnd();
+    native.in.gpr[REG_RSP] = window + 256;
+    native.in.gpr[REG_RBX] = window + DATA_AT;
+    native.in.rflags = (rnd() & FLAGS_ARITH) | 0x202;
+    random_fx(native.in.fx, one_in(12));
+    if (!control) {
+        st16(native.in.fx, ld16(native.in.fx) | FSW_DE);
+        st16(native.in.fx + 2, ld16(native.in.fx + 2) & (uint16_t) ~(FSW_DE | FSW_ES | FSW_B));
+        if (ld16(native.in.fx + 2) & ~ld16(native.in.fx) & FSW_EXC)
+            st16(native.in.fx + 2, ld16(native.in.fx + 2) | FSW_ES | FSW_B);
+    }
+    const unsigned want = 2 + below(MAX_SEQUENCE - 2);
+    for (unsigned n = 0; n < want;) {
+        struct test_case c = {.form = &pool->form[below(pool->n)], .in_sequence = true};
+        const enum op op = c.form->row->op;
+        if (control ? converts_to_st(op) : loads_fcw(op))
+            continue;
+        encode(&c, &native.in);
+        if (c.at) {
+            prepare_memory(&c, &native.in);
+            if (op == OP_FLDCW && one_in(2))
+                st16(before + c.at, 0x37f);
+        }
+        memcpy(bytes + len, c.bytes, c.len);
+        len += c.len;
+        n++;
+    }
+    for (unsigned try = 0; try < 3; try++) { /* more than one for the reason in run_case() */
+        uint64_t rip;
+        const struct form any = {.row = &opcode_ud};
+        memcpy(host_window, before, WINDOW_BYTES);
+        native_run(bytes, len);
+        mask_state(&any, &native.out);
+        memcpy(guest_window, before, WINDOW_BYTES);
+        to_guest(&native.in);
+        const int vector = guest_run_all(bytes, len, &rip);
+        from_guest(&guest);
+        mask_state(&any, &guest);
+        if (vector == native.vector && (vector < 0 || rip == native.rip) &&
+            !memcmp(&guest, &native.out, sizeof guest) &&
+            !memcmp(guest_window, host_window, WINDOW_BYTES))
+            return true;
+        if (try == 2 && verbose)
+            printf("  vector: host %d at +%llx guest %d at +%llx\n", native.vector,
+                   (long long)(native.rip - native_code_address()), vector,
+                   (long long)(rip - native_code_address()));
+    }
+    if (verbose) {
+        for (unsigned i = 0; i < len; i++)
+            printf(" %02x", bytes[i]);
+        printf("\n");
+        print_difference(&native.in, &native.out, &guest);
+    }
+    return false;
+}
+
+static void test_sequences(void **state)
+{
+    (void)state;
+    native_catch();
+    native.any_rip = true;
+    const char *cases = getenv("ORACLE_CASES");
+    const unsigned n = cases ? 100 * (unsigned)atoi(cases) : 50000;
+    static struct pool pool;
+    pool.n = 0;
+    walk_all(collect, &pool);
+    unsigned mismatches = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const uint64_t seed = rng_state;
+        if (run_sequence(&pool, mismatches < 10))
+            continue;
+        mismatches++;
+        printf("sequence mismatch, seed %#llx\n", (unsigned long long)seed);
+    }
+    printf("%u sequences of up to %u of %u forms, %u mismatches\n", n, MAX_SEQUENCE, pool.n,
+           mismatches);
+    assert_int_equal(mismatches, 0);
+}
+
 static void test_rows(void **state)
 {
     (void)state;
     native_catch();
     const char *seed = getenv("ORACLE_SEED"), *cases = getenv("ORACLE_CASES");
     rng_state = seed ? strtoull(seed, NULL, 0) : UINT64_C(0x9e3779b97f4a7c15);
-    struct tally t = {.cases_per_form = cases ? (unsigned)atoi(cases) : 400,
+    struct tally t = {.cases_per_form = cases ? (unsigned)atoi(cases) : 1000,
                       .only = getenv("ORACLE_OP")};
     printf("seed %#llx\n", (unsigned long long)rng_state);
     walk_all(run_form, &t);
@@ -752,25 +942,64 @@ static void test_rows(void **state)
 
 /* --- set-up --- */
 
+static bool map_host(void)
+{
+    FILE *f = tmpfile();
+    if (!f || ftruncate(fileno(f), WINDOW_BYTES))
+        return false;
+    uint8_t *view = mmap(NULL, WINDOW_BYTES + PAGE_SIZE, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    host_window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(f), 0);
+    if (view == MAP_FAILED || host_window == MAP_FAILED)
+        return false;
+    const int shared = MAP_SHARED | MAP_FIXED;
+    if (mmap(view, PAGE_SIZE, PROT_READ | PROT_WRITE, shared, fileno(f), 0) == MAP_FAILED ||
+        mmap(view + PAGE_SIZE, PAGE_SIZE, PROT_READ, shared, fileno(f), PAGE_SIZE) == MAP_FAILED)
+        return false;
+    window = (uintptr_t)view;
+    fclose(f);
+    return true;
+}
+
+/* The same through page tables at TABLES_AT; the window's bytes lie at physical 0. */
+#define TABLES_AT UINT64_C(0x10000)
+static bool map_guest(void)
+{
+    enum { P = 1, W = 2, U = 4 };
+    struct error err = {0};
+    log_init(&quiet, NULL, NULL);
+    if (!ram_create(&ram, WINDOW_BYTES + 4 * PAGE_SIZE, &err))
+        return false;
+    memmap_create(&map, &ram, &quiet);
+    const ram_t at = ram_alloc(&ram, WINDOW_BYTES), tables_at = ram_alloc(&ram, 4 * PAGE_SIZE);
+    mem_region_init_ram(&region, "window", at, WINDOW_BYTES);
+    mem_region_init_ram(&tables, "tables", tables_at, 4 * PAGE_SIZE);
+    memmap_add(&map, &region, 0, 0);
+    memmap_add(&map, &tables, TABLES_AT, 0);
+    guest_window = ram_host(&ram, at);
+    uint8_t *t = ram_host(&ram, tables_at);
+    for (unsigned level = 3; level; level--, t += PAGE_SIZE)
+        st64(t + 8 * ((window >> (12 + 9 * level)) & 511),
+             (TABLES_AT + (4 - level) * PAGE_SIZE) | P | W | U);
+    const unsigned i = (window >> 12) & 511;
+    if (i == 511) /* would take a second table */
+        return false;
+    st64(t + 8 * i, 0 | P | W | U);
+    st64(t + 8 * (i + 1), PAGE_SIZE | P | U);
+    cpu->mem = &map;
+    cpu->walk = (struct walk_params){
+        .mode = PAGING_4LEVEL, .root = TABLES_AT, .phys_bits = 40, .nxe = true, .wp = true};
+    return true;
+}
+
 static int setup(void **state)
 {
     (void)state;
     if (!native_create())
         return -1;
-    host_window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     cpu = calloc(1, sizeof *cpu);
-    struct error err = {0};
-    log_init(&quiet, NULL, NULL);
-    if (host_window == MAP_FAILED || !cpu || !ram_create(&ram, WINDOW_BYTES, &err))
+    if (!cpu || !map_host() || !map_guest())
         return -1;
-    memmap_create(&map, &ram, &quiet);
-    const ram_t at = ram_alloc(&ram, WINDOW_BYTES);
-    mem_region_init_ram(&region, "window", at, WINDOW_BYTES);
-    memmap_add(&map, &region, (uintptr_t)host_window, 0);
-    guest_window = ram_host(&ram, at);
-    cpu->mem = &map;
-    cpu->walk.mode = PAGING_NONE; /* not so on a real 64-bit CPU, but then linear is physical */
     for (unsigned i = 0; i < FEAT_COUNT + 1; i++)
         cpu->feat.has[i] = true;
     cpu->mode = MODE_CODE64 | MODE_FLAT | MODE_PROT | MODE_USER;
@@ -792,6 +1021,7 @@ static int teardown(void **state)
     (void)state;
     native_destroy();
     munmap(host_window, WINDOW_BYTES);
+    munmap((void *)window, WINDOW_BYTES + PAGE_SIZE);
     memmap_destroy(&map);
     ram_destroy(&ram);
     free(cpu);
@@ -802,6 +1032,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_sequences),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
