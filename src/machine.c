@@ -22,9 +22,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#define SLICE_NS       (1 * NS_PER_MS) /* between sync points, in host time */
-#define FIXED_SLICE    UINT64_C(500000) /* the same in instructions, for deterministic machines */
-#define MAX_BACK_ENDS  16
+#define SLICE_NS      (1 * NS_PER_MS)  /* between sync points, in host time */
+#define FIXED_SLICE   UINT64_C(500000) /* the same in instructions, for deterministic machines */
+#define MAX_BACK_ENDS 16
 
 struct back_end {
     char label[16];
@@ -688,8 +688,8 @@ bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_ki
 {
     struct cpu *cpu = m->pc.cpu;
     unsigned i = 0;
-    while (i < cpu->watchpoints && !(cpu->watch[i].at == at && cpu->watch[i].len == len &&
-                                     cpu->watch[i].kind == kind))
+    while (i < cpu->watchpoints &&
+           !(cpu->watch[i].at == at && cpu->watch[i].len == len && cpu->watch[i].kind == kind))
         i++;
     const bool present = i < cpu->watchpoints;
     if (insert == present)
@@ -730,18 +730,20 @@ static void print(const struct printer *p, const char *fmt, ...)
     p->line(p->opaque, line);
 }
 
-/* FNV-1a over guest memory, pages of zeros left out so that untouched memory costs nothing. */
+/* FNV-1a over the guest's pages that are not all zeros; what was never touched is not touched. */
 static uint64_t memory_hash(struct machine *m)
 {
     static const uint8_t zeros[PAGE_SIZE];
     uint64_t h = UINT64_C(0xcbf29ce484222325);
-    const uint8_t *host = ram_host(&m->pc.ram, m->pc.ram_at);
-    for (uint64_t at = 0; at < m->cfg.ram_bytes; at += PAGE_SIZE) {
-        if (!memcmp(host + at, zeros, PAGE_SIZE))
-            continue;
-        h = (h ^ at) * UINT64_C(0x100000001b3);
-        for (unsigned i = 0; i < PAGE_SIZE; i += 8)
-            h = (h ^ ld64(host + at + i)) * UINT64_C(0x100000001b3);
+    const ram_t end = m->pc.ram_at + m->cfg.ram_bytes;
+    for (ram_t at = ram_next_data(&m->pc.ram, m->pc.ram_at); at < end;) {
+        const uint8_t *page = ram_host(&m->pc.ram, at);
+        if (memcmp(page, zeros, PAGE_SIZE) != 0) {
+            h = (h ^ (at - m->pc.ram_at)) * UINT64_C(0x100000001b3);
+            for (unsigned i = 0; i < PAGE_SIZE; i += 8)
+                h = (h ^ ld64(page + i)) * UINT64_C(0x100000001b3);
+        }
+        at = ram_next_data(&m->pc.ram, at + PAGE_SIZE);
     }
     return h;
 }
@@ -749,6 +751,9 @@ static uint64_t memory_hash(struct machine *m)
 static uint64_t state_hash(struct machine *m)
 {
     struct state s;
+    for (unsigned i = 0; i < PC_DISKS; i++)
+        if (m->pc.disk[i])
+            blk_drain(m->pc.disk[i]);
     state_init_hash(&s);
     cpu_state(m->pc.cpu, &s);
     device_state_all(&m->pc.devices, &s);
@@ -768,19 +773,22 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           cpu_ns ? (double)n * 1e3 / (double)cpu_ns : 0.0);
     print(&p, "guest time %.3f s, idle %.3f s", (double)read_clock(m) / 1e9,
           (double)m->idle_ns / 1e9);
-    print(&p, "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
-              " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
+    print(&p,
+          "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
+          " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
           s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
           n ? (double)(s->tlb_misses[0] + s->tlb_misses[1] + s->tlb_misses[2]) * 1e3 / (double)n
             : 0.0,
           s->tlb_flushes, s->tlb_page_flushes);
-    print(&p, "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
-              ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,
+    print(&p,
+          "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
+          ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,
           s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
           s->blocks_dropped, s->cache_flushes);
     print(&p, "stores to code pages %" PRIu64, s->code_writes);
-    print(&p, "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
-              " syncs %" PRIu64,
+    print(&p,
+          "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
+          " syncs %" PRIu64,
           s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
     for (unsigned v = 0; v < 32; v++)
         if (s->exceptions[v])

@@ -10,6 +10,9 @@
  */
 #include "machine_pc.h"
 
+#include "bios/cmos.h"
+#include "bios/tables.h"
+#include "cpu/sys.h"
 #include "devices/acpi_pm.h"
 #include "devices/cmos_rtc.h"
 #include "devices/debugport.h"
@@ -225,8 +228,8 @@ static bool create_serial(struct pc *pc, struct isa_irq *isa, struct error *err)
         if (!chr)
             return false;
         const struct irq_line irq = isa_irq_connect(isa, com_ports[i].irq);
-        struct uart16550 *uart = uart16550_create(&pc->io, com_ports[i].port, pc->cfg.events,
-                                                  pc->cfg.log, &irq, chr);
+        struct uart16550 *uart =
+            uart16550_create(&pc->io, com_ports[i].port, pc->cfg.events, pc->cfg.log, &irq, chr);
         if (!uart)
             return error_set(err, "out of memory");
         device_add(&pc->devices, uart16550_device(uart));
@@ -412,18 +415,49 @@ static bool create_pci(struct pc *pc, struct isa_irq *isa)
     return true;
 }
 
-static bool create_firmware_tables(struct pc *pc, struct error *err)
+/* --- what the firmware is told --- */
+
+static void set_cmos(void *opaque, uint8_t index, uint8_t value)
+{
+    struct pc *pc = opaque;
+    cmos_rtc_set(pc->rtc, index, value);
+}
+
+static void fill_cmos(struct pc *pc)
+{
+    struct bios_disk disk[PC_DISKS] = {0};
+    for (unsigned i = 0; i < PC_DISKS; i++) {
+        if (!pc->disk[i])
+            continue;
+        disk[i] = (struct bios_disk){
+            .cylinders = ide_default_cylinders(pc->disk[i]->size_bytes / BLK_SECTOR),
+            .heads = IDE_DEFAULT_HEADS,
+            .sectors = IDE_DEFAULT_SECTORS,
+        };
+    }
+    bios_fill_cmos(pc->cfg.vm, set_cmos, pc);
+    bios_fill_cmos_disks(disk, set_cmos, pc);
+}
+
+static bool inform_firmware(struct pc *pc, struct error *err)
 {
     const struct fwcfg_config cfg = {&pc->io, &pc->mem, pc->cfg.log};
+    uint32_t version[4];
     pc->fwcfg = fwcfg_create(&pc->devices, &cfg);
     if (!pc->fwcfg)
         return error_set(err, "out of memory");
-    fwcfg_add_u64(pc->fwcfg, FWCFG_RAM_SIZE, pc->cfg.vm->ram_bytes);
-    fwcfg_add_u16(pc->fwcfg, FWCFG_NB_CPUS, 1);
-    fwcfg_add_u16(pc->fwcfg, FWCFG_MAX_CPUS, 1);
-    struct { uint64_t base, len; uint32_t type; } __attribute__((packed)) e820[2] = {{0, pc->below_4g, 1}, {4*GiB, pc->above_4g, 1}};
-    fwcfg_add_file(pc->fwcfg, "etc/e820", e820, pc->above_4g ? 40 : 20);
-    return fwcfg_ok(pc->fwcfg, err);
+    cpuid(pc->cpu, 1, 0, version);
+    const struct bios_board board = {
+        .cfg = pc->cfg.vm,
+        .fw = pc->fwcfg,
+        .pci = &pc->pci,
+        .below_4g = pc->below_4g,
+        .above_4g = pc->above_4g,
+        .cpu_signature = version[0],
+        .cpu_features = version[3],
+    };
+    fill_cmos(pc);
+    return bios_setup(&pc->devices, &board, err) && fwcfg_ok(pc->fwcfg, err);
 }
 
 bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
@@ -440,7 +474,7 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
         return error_set(err, "out of memory while the board was put together");
     if (!create_serial(pc, isa, err) || !create_debug_ports(pc, err) || !create_asked_for(pc, err))
         return false;
-    if (!create_firmware_tables(pc, err))
+    if (!inform_firmware(pc, err))
         return false;
     pc_reset(pc, RESET_POWER_ON);
     return true;

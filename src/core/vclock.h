@@ -1,7 +1,8 @@
 /*
  * Guest time: a straight line over the instruction count, in pieces.
  *
- *     ns = base_ns + (icount - base_icount) * rate        rate: ns an instruction, 32.32 fixed point
+ *     ns = base_ns + (icount - base_icount) * rate        rate: ns an instruction, 32.32 fixed
+ * point
  *
  * Deterministic machines keep one rate for ever. The others set base and rate at sync points so
  * that guest time follows host time; it never goes back. Each such setting enters by the door.
@@ -31,8 +32,7 @@ void vclock_init_host(struct vclock *c, int64_t host_ns);
 
 static inline int64_t vclock_ns(const struct vclock *c, uint64_t icount)
 {
-    return c->base_ns +
-           (int64_t)(((unsigned __int128)(icount - c->base_icount) * c->rate) >> 32);
+    return c->base_ns + (int64_t)(((unsigned __int128)(icount - c->base_icount) * c->rate) >> 32);
 }
 
 /* The first instruction count at which guest time is at least ns; UINT64_MAX for EVENT_NEVER. */

@@ -406,8 +406,8 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     enum fault_reason why = row_illegal(u, mode, feat);
     if (why != REASON_NONE)
         return bad(u, &r, why);
-    if (is_90 && u->op == OP_XCHG && !(u->rex & REX_B))
-        u->op = OP_NOP;
+    if (is_90 && !(u->rex & REX_B))
+        u->op = u->rep ? OP_PAUSE : OP_NOP;
 
     bool rip_relative = false, relative = false;
     unsigned default_seg = SEG_DS;

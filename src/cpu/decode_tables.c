@@ -135,13 +135,6 @@ static const struct opcode mode_9f[2] = {
     ROW(LAHF, NONE, NONE, NONE, NONE, 0, NONE),
     ROW(LAHF, NONE, NONE, NONE, NONE, 0, LAHF_LM),
 };
-/* 90 with REX.B exchanges R8 with rAX: the decoder looks at REX before it calls it a NOP. */
-static const struct opcode pfx_90[4] = {
-    ROW(XCHG, Zv, rAX, NONE, NONE, 0, NONE),
-    ROW(XCHG, Zv, rAX, NONE, NONE, 0, NONE),
-    ROW(PAUSE, NONE, NONE, NONE, NONE, 0, NONE),
-    ROW(XCHG, Zv, rAX, NONE, NONE, 0, NONE),
-};
 static const struct opcode pfx_0fb8[4] = {
     {0},
     {0},

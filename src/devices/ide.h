@@ -20,4 +20,9 @@ struct ide *ide_create(struct pci_bus *bus, uint8_t devfn, struct iomap *io, str
                        struct blk *disk[4]);
 struct device *ide_device(struct ide *ide);
 
+/* The geometry a disk of this size reports, for the firmware's tables. */
+#define IDE_DEFAULT_HEADS   16
+#define IDE_DEFAULT_SECTORS 63
+uint16_t ide_default_cylinders(uint64_t sectors);
+
 #endif

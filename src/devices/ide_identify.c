@@ -9,9 +9,9 @@
 #define LBA28_MAX UINT64_C(0x0FFFFFFF)
 
 /* At most 16383 cylinders: what lies beyond 8 GB is reached by LBA only. */
-uint16_t ide_default_cylinders(const struct ide_drive *d)
+uint16_t ide_default_cylinders(uint64_t sectors)
 {
-    const uint64_t n = ide_sectors(d) / (IDE_DEFAULT_HEADS * IDE_DEFAULT_SECTORS);
+    const uint64_t n = sectors / (IDE_DEFAULT_HEADS * IDE_DEFAULT_SECTORS);
     return (uint16_t)MIN(MAX(n, 1), 16383);
 }
 
@@ -28,7 +28,7 @@ static void put_string(uint16_t *word, unsigned words, const char *text)
 static void put_geometry(const struct ide_drive *d, uint16_t *w)
 {
     const uint64_t total = ide_sectors(d);
-    w[1] = ide_default_cylinders(d);
+    w[1] = ide_default_cylinders(ide_sectors(d));
     w[3] = IDE_DEFAULT_HEADS;
     w[6] = IDE_DEFAULT_SECTORS;
     const uint32_t cylinder = (uint32_t)d->heads * d->sectors;

@@ -147,9 +147,6 @@ void ide_dma_continue(struct ide_channel *ch);
 void ide_command_failed(struct ide_drive *d, uint8_t error);
 
 /* ide_identify.c */
-uint16_t ide_default_cylinders(const struct ide_drive *d);
-#define IDE_DEFAULT_HEADS   16
-#define IDE_DEFAULT_SECTORS 63
 void ide_identify(const struct ide_drive *d, uint8_t *out);
 
 /* ide_dma.c */

@@ -187,3 +187,10 @@ bool ram_log_take(struct ram *ram, ram_t at, uint64_t len)
     }
     return dirty;
 }
+
+/* SEEK_DATA on the memfd knows which pages exist (lseek(2)). */
+ram_t ram_next_data(const struct ram *ram, ram_t at)
+{
+    const off_t data = at < ram->size_bytes ? lseek(ram->memfd, (off_t)at, SEEK_DATA) : -1;
+    return data < 0 ? ram->size_bytes : (ram_t)data & PAGE_MASK;
+}

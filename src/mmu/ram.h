@@ -30,9 +30,11 @@ struct ram {
     uint64_t used_bytes; /* handed out so far */
     uint8_t *page_flags; /* one byte a page */
     int memfd;
-    /* Write tags of [start, start+len) must be re-read: flags were set. Given by the CPU; may be NULL. */
+    /* Write tags of [start, start+len) must be re-read: flags were set. Given by the CPU; may be
+     * NULL. */
     void (*flags_set)(void *opaque, ram_t start, uint64_t len);
-    /* Something other than a CPU store (DMA, debugger, loader) changed traced bytes. May be NULL. */
+    /* Something other than a CPU store (DMA, debugger, loader) changed traced bytes. May be NULL.
+     */
     void (*traced_write)(void *opaque, ram_t start, uint64_t len);
     void *opaque;
 };
@@ -41,7 +43,8 @@ struct ram {
 bool ram_create(struct ram *ram, uint64_t max_bytes, struct error *err);
 void ram_destroy(struct ram *ram);
 
-/* Takes the next size_bytes (rounded up to pages; 2-MiB aligned when that large). RAM_NONE if full. */
+/* Takes the next size_bytes (rounded up to pages; 2-MiB aligned when that large). RAM_NONE if full.
+ */
 ram_t ram_alloc(struct ram *ram, uint64_t size_bytes);
 
 static inline uint8_t *ram_host(const struct ram *ram, ram_t at)
@@ -60,7 +63,11 @@ void ram_clear_flags(struct ram *ram, ram_t at, uint8_t flags);
 /* A non-CPU write to [at, at+len) happened: marks logged pages dirty, tells traced_write. */
 void ram_note_write(struct ram *ram, ram_t at, uint64_t len);
 
-/* Dirty log, for displays and snapshots. take: true if [at, at+len) was written since the last take. */
+/* The first page from at on that was ever touched; the end of the reservation if there is none. */
+ram_t ram_next_data(const struct ram *ram, ram_t at);
+
+/* Dirty log, for displays and snapshots. take: true if [at, at+len) was written since the last
+ * take. */
 void ram_log_start(struct ram *ram, ram_t at, uint64_t len);
 void ram_log_stop(struct ram *ram, ram_t at, uint64_t len);
 bool ram_log_take(struct ram *ram, ram_t at, uint64_t len);
