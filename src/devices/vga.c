@@ -398,17 +398,10 @@ static void vga_loaded(struct device *dev)
     vga_timing_update(v);
 }
 
+/* The maps go with the machine, and regions in them whose devices went first are no longer there. */
 static void vga_destroy(struct device *dev)
 {
-    struct vga *v = from_device(dev);
-    vga_mem_unmap(v);
-    memmap_del(v->mem, &v->pci.bar[0].mem);
-    memmap_del(v->mem, &v->pci.bar[2].mem);
-    memmap_del(v->mem, &v->pci.rom);
-    for (unsigned i = 0; i < VGA_PORT_GROUPS; i++)
-        iomap_del(v->io, &v->ports[i].region);
-    iomap_del(v->io, &v->vbe_ports);
-    free(v);
+    free(from_device(dev));
 }
 
 static const struct device_ops vga_device_ops = {

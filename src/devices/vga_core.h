@@ -187,7 +187,6 @@ struct vga {
 /* The window's mode, and its place in the map, from the registers. vga_mem.c */
 void vga_mem_init(struct vga *v);
 void vga_mem_update(struct vga *v);
-void vga_mem_unmap(struct vga *v);
 
 /* Length of lines and frames from the registers. vga.c */
 void vga_timing_update(struct vga *v);

@@ -328,12 +328,3 @@ void vga_mem_init(struct vga *v)
     memmap_add(v->mem, &v->high, WINDOW_BASE + HALF_BYTES, WINDOW_PRIORITY);
     memmap_end(v->mem);
 }
-
-void vga_mem_unmap(struct vga *v)
-{
-    memmap_begin(v->mem);
-    memmap_del(v->mem, &v->linear);
-    memmap_del(v->mem, &v->low);
-    memmap_del(v->mem, &v->high);
-    memmap_end(v->mem);
-}
