@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Runs the bare-metal images of cases.cfg and judges what they print.
+
+    run.py --roms DIR [--emulator vitrine|qemu|bochs|PATH] [--list] [--verbose] [CASE...]
+
+An image ends with "DONE name: N checks, F failed" and through isa-debug-exit; a FAIL line, a wrong
+exit status or no end in time fails the case. --list prints the failed checks, one a line, which is
+how the emulators are compared (docs/guest-tests.md).
+"""
+import argparse
+import configparser
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def machine_command(emulator, rom, extra):
+    common = ["-bios", rom, "-m", "64", "-display", "none", "-serial", "stdio", "-monitor", "none",
+              "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-vga", "none"]
+    if os.path.basename(emulator).startswith("qemu"):
+        return [emulator, "-accel", "tcg", "-cpu", "max", "-net", "none", *common, *extra]
+    return [emulator, "-cpu", "max", *common, *extra]
+
+
+BOCHS_RC = """\
+megs: 64
+cpu: model=corei7_skylake_x, count=1, ips=200000000, reset_on_triple_fault=1, ignore_bad_msrs=0
+romimage: file={rom}, address=0x{address:x}
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
+display_library: term
+port_e9_hack: enabled=1
+com1: enabled=1, mode=file, dev={out}
+log: {log}
+panic: action=fatal
+error: action=report
+info: action=ignore
+sound: waveoutdrv=dummy
+speaker: enabled=0
+boot: floppy
+"""
+
+
+def run_bochs(rom, timeout):
+    with tempfile.TemporaryDirectory() as tmp:
+        out, rc = os.path.join(tmp, "out"), os.path.join(tmp, "bochsrc")
+        with open(rc, "w") as f:
+            f.write(BOCHS_RC.format(rom=rom, address=(1 << 32) - os.path.getsize(rom), out=out,
+                                    log=os.path.join(tmp, "log")))
+        env = dict(os.environ, TERM="xterm")
+        command = ["script", "-qec", f"bochs -q -f {rc}", "/dev/null"]
+        try:
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=timeout, env=env, cwd=tmp)
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            with open(out, errors="replace") as f:
+                return f.read(), None
+        except OSError:
+            return "", None
+
+
+def run_machine(command, timeout):
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as p:
+        try:
+            out, err = p.communicate(timeout=timeout)
+            status = p.returncode
+        except subprocess.TimeoutExpired:
+            p.kill()
+            out, err = p.communicate()
+            status = "timeout"
+    return out.decode(errors="replace").replace("\r", ""), status, err.decode(errors="replace")
+
+
+def run_case(name, case, args):
+    rom = os.path.join(args.roms, case.get("image", name) + ".rom")
+    timeout = case.getint("timeout", 20) * args.patience
+    extra = case.get("args", "").split()
+    err = ""
+    if args.emulator == "bochs":
+        out, status = run_bochs(rom, timeout)
+    else:
+        out, status, err = run_machine(machine_command(args.emulator, rom, extra), timeout)
+    if args.verbose:
+        print(out, end="")
+    fails = re.findall(r"^FAIL ([^:]*): (.*)$", out, re.M)
+    passes = len(re.findall(r"^PASS ", out, re.M))
+    done = re.search(r"^DONE (\S+): (\d+) checks, (\d+) failed", out, re.M)
+    ok = bool(done) and not fails and status in (1, None)
+    if args.list:
+        for what, how in fails:
+            print(f"{name} {what}: {how}")
+        if not done:
+            print(f"{name} did not end (status {status}) after {passes} groups: "
+                  f"{out.strip().splitlines()[-1] if out.strip() else 'no output'}")
+        return ok, int(done[2]) if done else 0
+    if not ok and not args.verbose:
+        print(out, end="")
+        print(err, end="")
+    count = f"{passes} groups, {done[2]} checks" if done else "no end"
+    print(f"{'ok' if ok else 'FAILED'} {name}: {count}, {len(fails)} failed, status {status}")
+    return ok, int(done[2]) if done else 0
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--roms", required=True)
+    p.add_argument("--emulator", default="vitrine")
+    p.add_argument("--list", action="store_true")
+    p.add_argument("--verbose", "-v", action="store_true")
+    p.add_argument("--patience", type=float, default=1, help="factor on every timeout")
+    p.add_argument("case", nargs="*")
+    args = p.parse_args()
+    if args.emulator == "qemu":
+        args.emulator = "qemu-system-x86_64"
+    cases = configparser.ConfigParser()
+    cases.read(os.path.join(HERE, "cases.cfg"))
+    names = args.case or cases.sections()
+    results = [run_case(n, cases[n], args) for n in names]
+    failed = sum(not ok for ok, _ in results)
+    if not args.list:
+        print(f"{len(results) - failed} passed, {failed} failed ({sum(n for _, n in results)} checks)")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
