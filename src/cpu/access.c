@@ -14,13 +14,15 @@ static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, enum fault_reason w
     cpu_fault(cpu, s == SEG_SS ? VEC_SS : VEC_GP, 0, why);
 }
 
-/* In 64-bit mode a non-canonical address through rSP or rBP is #SS (SDM 3A §6.15 "Interrupt 12").
+/*
+ * In 64-bit mode a non-canonical address through rSP or rBP, or of a push or pop, is #SS (SDM 3A
+ * §6.15 "Interrupt 12"). A stack access beside a memory operand was checked by seg_linear().
  */
-static _Noreturn void noncanonical_fault(struct cpu *cpu, bool stack)
+static _Noreturn void noncanonical_fault(struct cpu *cpu)
 {
     const struct insn *u = cpu->cur;
-    if (u && u->mem && !u->seg_ovr && (u->base == REG_RSP || u->base == REG_RBP))
-        stack = true;
+    const bool stack = u && (u->mem ? !u->seg_ovr && (u->base == REG_RSP || u->base == REG_RBP)
+                                    : (op_info[u->op].attr & OA_STACK) != 0);
     cpu_fault(cpu, stack ? VEC_SS : VEC_GP, 0, REASON_NONCANONICAL);
 }
 
@@ -52,23 +54,41 @@ static gla_t seg_checked(struct cpu *cpu, unsigned s, uint64_t off, unsigned siz
     return (uint32_t)(g->base + off);
 }
 
+static gla_t wrap_linear(const struct cpu *cpu, gla_t lin)
+{
+    return cpu_long(cpu) ? lin : (uint32_t)lin;
+}
+
+/* The last byte counts before a page fault of the first one does, as on processors. */
+static void check_canonical(struct cpu *cpu, gla_t lin)
+{
+    if (unlikely(cpu_long(cpu) && !cpu_canonical(cpu, lin)))
+        noncanonical_fault(cpu);
+}
+
 /* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"). */
 static void check_alignment(struct cpu *cpu, gla_t lin, unsigned size)
 {
     if (unlikely(cpu->cpl == 3 && (cpu->eflags & FLAG_AC) && (cpu->cr0 & CR0_AM)) && size > 1 &&
-        size <= 8 && (lin & (size - 1)))
+        size <= 8 && (lin & (size - 1))) {
+        check_canonical(cpu, lin);
         cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+    }
 }
 
 gla_t seg_linear(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
 {
     gla_t lin;
-    if (cpu_code64(cpu))
+    if (cpu_code64(cpu)) {
         lin = off + (s == SEG_FS || s == SEG_GS ? cpu->seg[s].base : 0);
-    else if (s == SEG_FLAT)
+        if (s == SEG_SS &&
+            unlikely(!cpu_canonical(cpu, lin) || !cpu_canonical(cpu, lin + size - 1)))
+            cpu_fault(cpu, VEC_SS, 0, REASON_NONCANONICAL);
+    } else if (s == SEG_FLAT) {
         lin = off;
-    else
+    } else {
         lin = seg_checked(cpu, s, off, size, acc);
+    }
     check_alignment(cpu, lin, size);
     return lin;
 }
@@ -111,8 +131,10 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
         l->rd = (struct tlb_half){.tag = tlb_empty_tag(i)};
     if (l->wr.tag != page)
         l->wr = (struct tlb_half){.tag = tlb_empty_tag(i)};
-    if (ram != RAM_NONE)
-        l->rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
+    if (ram == RAM_NONE)
+        return;
+    ram_touch(cpu->mem->ram, ram);
+    l->rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
     if (write && dirty) {
         const ram_t wram = memmap_ram(cpu->mem, gpage, true);
         if (wram != RAM_NONE && !(ram_flags(cpu->mem->ram, wram) & RAM_TRACED))
@@ -133,8 +155,7 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
         w.gpa = lin;
         w.dirty = w.writable = true;
     } else {
-        if (unlikely(cpu_long(cpu) && !cpu_canonical(cpu, lin)))
-            noncanonical_fault(cpu, false);
+        check_canonical(cpu, lin);
         if (!walk(cpu->mem, &cpu->walk, lin, write ? WALK_WRITE : WALK_READ, tlb_mode == TLB_USER,
                   tlb_mode == TLB_KERNEL_AC, true, &w))
             cpu_fault_page(cpu, lin, w.error_code);
@@ -145,11 +166,6 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
     if (p.ram != RAM_NONE)
         p.host = ram_host(cpu->mem->ram, p.ram);
     return p;
-}
-
-static gla_t wrap_linear(const struct cpu *cpu, gla_t lin)
-{
-    return cpu_long(cpu) ? lin : (uint32_t)lin;
 }
 
 /* --- one page at a time --- */
@@ -185,6 +201,7 @@ uint64_t load_slow(struct cpu *cpu, gla_t lin, unsigned size, unsigned tlb_mode)
 {
     if (unlikely(((lin & ~PAGE_MASK) + size) > PAGE_SIZE)) {
         const unsigned n = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
+        check_canonical(cpu, lin + n);
         const struct place lo = translate(cpu, lin, false, tlb_mode);
         const struct place hi = translate(cpu, wrap_linear(cpu, lin + n), false, tlb_mode);
         uint64_t v = 0;
@@ -208,6 +225,7 @@ void store_slow(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size, unsigned 
 {
     if (unlikely(((lin & ~PAGE_MASK) + size) > PAGE_SIZE)) {
         const unsigned n = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
+        check_canonical(cpu, lin + n);
         const struct place lo = translate(cpu, lin, true, tlb_mode);
         const struct place hi = translate(cpu, wrap_linear(cpu, lin + n), true, tlb_mode);
         for (unsigned i = 0; i < size; i++) {
@@ -230,6 +248,7 @@ void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
 {
     const unsigned tlb_mode = tlb_mode_of(cpu);
     if (((lin & ~PAGE_MASK) + size) > PAGE_SIZE) {
+        check_canonical(cpu, lin + size - 1);
         translate(cpu, lin, true, tlb_mode);
         translate(cpu, wrap_linear(cpu, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
         return NULL;
@@ -245,6 +264,7 @@ void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
 void probe(struct cpu *cpu, gla_t lin, size_t n, enum access acc)
 {
     const gla_t last = lin + (n ? n - 1 : 0);
+    check_canonical(cpu, wrap_linear(cpu, last));
     for (gla_t page = lin;; page = (page & PAGE_MASK) + PAGE_SIZE) {
         translate(cpu, wrap_linear(cpu, page), acc & ACC_W, tlb_mode_of(cpu));
         if ((page & PAGE_MASK) == (last & PAGE_MASK))
