@@ -115,7 +115,7 @@ OP(op_enter)
     }
     sp = (sp - u->imm) & mask;
     /* the final stack pointer must be writable (SDM 2A "ENTER") */
-    probe(cpu, stack_linear(cpu, sp, 1, ACC_W), 1, ACC_W);
+    probe(cpu, stack_linear(cpu, sp, size, ACC_W), size, ACC_W);
     reg_write(cpu, REG_RBP, frame, MIN(size, stack_size(cpu)));
     stack_set(cpu, sp);
 }
