@@ -61,6 +61,12 @@ struct machine {
     volatile int exit_status;
     enum machine_exit exit;
 
+    /* statistics: when each stage of the boot began; the last is where the run ended */
+    struct stage {
+        uint64_t icount;
+        int64_t guest_ns, cpu_ns;
+        bool reached;
+    } stage[CPU_MILESTONES + 1];
     int64_t idle_ns;
     uint64_t syncs, idles;
 };
@@ -187,6 +193,16 @@ static void board_debug_stop(void *opaque, int why, gla_t at)
     machine_stop(m, why == CPU_STOP_WATCHPOINT ? STOP_WATCHPOINT : STOP_BREAKPOINT);
 }
 
+static void note_stage(struct machine *m, unsigned n)
+{
+    m->stage[n] = (struct stage){icount(m), read_clock(m), host_cpu_time_ns(), true};
+}
+
+static void board_milestone(void *opaque, enum cpu_milestone which)
+{
+    note_stage(opaque, which);
+}
+
 /* --- life --- */
 
 static uint64_t guest_rip(void *opaque)
@@ -228,8 +244,16 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
         .door = &m->door,
         .log = log,
         .loop = &m->loop,
-        .signals = {board_reset, board_power_off, board_debug_exit, board_debug_stop,
-                    open_for_board, m},
+        .signals =
+            {
+                .reset = board_reset,
+                .power_off = board_power_off,
+                .debug_exit = board_debug_exit,
+                .debug_stop = board_debug_stop,
+                .milestone = board_milestone,
+                .open_chr = open_for_board,
+                .opaque = m,
+            },
     };
     if (!pc_create(&m->pc, &pc, err))
         goto fail;
@@ -762,6 +786,24 @@ static uint64_t state_hash(struct machine *m)
     return h;
 }
 
+/* Each stage with what it took, from the one before it to the one behind it. */
+static void print_stages(struct machine *m, const struct printer *p)
+{
+    static const char *const names[] = {"firmware", "boot sector", "boot loader", "kernel",
+                                        "user programs"};
+    const struct stage *from = &(const struct stage){0};
+    note_stage(m, CPU_MILESTONES);
+    for (unsigned i = 0; i <= CPU_MILESTONES; i++) {
+        const struct stage *to = &m->stage[i];
+        if (!to->reached)
+            continue;
+        print(p, "phase %s: %" PRIu64 " instructions, guest %.3f s, host cpu %.3f s", names[i],
+              to->icount - from->icount, (double)(to->guest_ns - from->guest_ns) / 1e9,
+              (double)(to->cpu_ns - from->cpu_ns) / 1e9);
+        from = to;
+    }
+}
+
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
 {
     const struct printer p = {line, opaque};
@@ -790,6 +832,7 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
           " syncs %" PRIu64,
           s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
+    print_stages(m, &p);
     for (unsigned v = 0; v < 32; v++)
         if (s->exceptions[v])
             print(&p, "exceptions %s %" PRIu64, fault_vector_name(v), s->exceptions[v]);

@@ -126,6 +126,12 @@ static void debug_stop(void *opaque, int why, gla_t at)
     pc->cfg.signals.debug_stop(pc->cfg.signals.opaque, why, at);
 }
 
+static void milestone(void *opaque, enum cpu_milestone which)
+{
+    struct pc *pc = opaque;
+    pc->cfg.signals.milestone(pc->cfg.signals.opaque, which);
+}
+
 /* --- parts --- */
 
 static bool create_memory(struct pc *pc, struct error *err)
@@ -169,6 +175,7 @@ static bool create_cpu(struct pc *pc, struct error *err)
                 .set_cr8 = set_cr8,
                 .shutdown = cpu_shutdown,
                 .debug_stop = debug_stop,
+                .milestone = milestone,
                 .opaque = pc,
             },
     };

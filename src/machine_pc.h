@@ -20,6 +20,7 @@ struct pc_signals {
     void (*power_off)(void *opaque);
     void (*debug_exit)(void *opaque, uint32_t value);
     void (*debug_stop)(void *opaque, int why, gla_t at);
+    void (*milestone)(void *opaque, enum cpu_milestone which);
     /* Opens a back-end that the machine will close. */
     struct chr *(*open_chr)(void *opaque, const char *label, const char *spec, struct error *err);
     void *opaque;

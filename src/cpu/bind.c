@@ -178,6 +178,12 @@ static insn_fn *bind_special(struct insn *u, uint32_t mode)
         if (fast_stack && u->row->opnd[0] != O_Ev)
             return push_i64;
         return op_push;
+    case OP_MOVS:
+    case OP_STOS:
+    case OP_LODS: {
+        insn_fn *single = bind_single_string(u, mode);
+        return single ? single : plain_handler[u->op];
+    }
     case OP_POP:
         return fast_stack && u->row->opnd[0] == O_Zv ? pop_r64 : op_pop;
     default:
@@ -209,6 +215,13 @@ void bind_insn(struct insn *u, uint32_t mode)
         u->fn = op_x87_off;
     else
         u->fn = bind_special(u, mode);
+}
+
+bool bind_ends_block(const struct insn *u)
+{
+    if ((u->op == OP_MOVS || u->op == OP_STOS || u->op == OP_LODS) && u->fn != plain_handler[u->op])
+        return false;
+    return op_info[u->op].attr & OA_END;
 }
 
 insn_fn *bind_plain(const struct insn *u, uint32_t mode)

@@ -43,7 +43,7 @@ struct jump_line {
 };
 
 struct code_page {
-    uint64_t lines; /* bit n: 64-byte line n holds decoded code */
+    uint64_t code[PAGE_SIZE / 64]; /* a bit for each byte that was decoded */
     struct block *blocks;
 };
 
@@ -89,6 +89,8 @@ static inline unsigned jump_index(gla_t lin)
 
 /* bind.c: chooses handlers for one instruction, and joins pairs of a finished block. */
 void bind_insn(struct insn *u, uint32_t mode);
+/* Whether the bound instruction leaves its block: single MOVS, STOS and LODS need not. */
+bool bind_ends_block(const struct insn *u);
 void bind_fuse(struct block *b);
 /* The handler u would have if it were not fused with its successor. */
 insn_fn *bind_plain(const struct insn *u, uint32_t mode);

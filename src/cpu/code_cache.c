@@ -171,17 +171,33 @@ static void page_extent(const struct block *b, ram_t page, unsigned *from, unsig
     }
 }
 
-static uint64_t line_bits(unsigned from, unsigned to)
+/* The bits of word w of a page's map that [from, to) covers. */
+static uint64_t word_bits(unsigned w, unsigned from, unsigned to)
 {
-    return bits(~UINT64_C(0), (to - 1) / 64 - from / 64, 0) << (from / 64);
+    const unsigned lo = MAX(from, w * 64), hi = MIN(to, w * 64 + 64);
+    return bits(~UINT64_C(0), hi - 1 - lo, 0) << (lo - w * 64);
+}
+
+static void mark_code(struct code_page *cp, unsigned from, unsigned to)
+{
+    for (unsigned w = from / 64; w <= (to - 1) / 64; w++)
+        cp->code[w] |= word_bits(w, from, to);
+}
+
+static bool holds_code(const struct code_page *cp, unsigned from, unsigned to)
+{
+    for (unsigned w = from / 64; w <= (to - 1) / 64; w++)
+        if (cp->code[w] & word_bits(w, from, to))
+            return true;
+    return false;
 }
 
 static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
 {
     struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
-    if (!cp || !(cp->lines & line_bits(from, to)))
+    if (!cp || !holds_code(cp, from, to))
         return;
-    uint64_t lines = 0;
+    memset(cp->code, 0, sizeof cp->code);
     struct block **p = &cp->blocks;
     while (*p) {
         struct block *b = *p;
@@ -191,11 +207,10 @@ static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsig
             *p = *page_list_next(b, page);
             drop(cc, b);
         } else {
-            lines |= line_bits(bf, bt);
+            mark_code(cp, bf, bt);
             p = page_list_next(b, page);
         }
     }
-    cp->lines = lines;
     if (!cp->blocks) {
         free(cp);
         cc->pages[page >> PAGE_SHIFT] = NULL;
@@ -228,7 +243,7 @@ static void enter_page(struct code_cache *cc, struct block *b, ram_t page)
     }
     unsigned from, to;
     page_extent(b, page, &from, &to);
-    (*cp)->lines |= line_bits(from, to);
+    mark_code(*cp, from, to);
     *page_list_next(b, page) = (*cp)->blocks;
     (*cp)->blocks = b;
 }
@@ -282,7 +297,7 @@ static bool add_insn(struct cpu *cpu, struct block *b, struct insn *u, enum deco
     u->index = b->n++;
     b->bytes += u->len;
     cpu->stats.insns_decoded++;
-    return st == DECODE_OK && !(op_info[u->op].attr & OA_END);
+    return st == DECODE_OK && !bind_ends_block(u);
 }
 
 /* Ends the instruction array with a handler that leaves the block. */
@@ -363,6 +378,28 @@ static struct block *new_block(struct code_cache *cc)
     return b;
 }
 
+static void reach(struct cpu *cpu, enum cpu_milestone which)
+{
+    if (cpu->milestones & BIT(which))
+        return;
+    cpu->milestones |= (uint8_t)BIT(which);
+    if (cpu->hooks.milestone)
+        cpu->hooks.milestone(cpu->hooks.opaque, which);
+}
+
+/* Seen when code is decoded, which the first instruction of each stage is. */
+static void note_milestones(struct cpu *cpu, gla_t lin)
+{
+    if (lin == 0x7c00 && !cpu_prot(cpu))
+        reach(cpu, CPU_BOOT_SECTOR);
+    if (!(cpu->milestones & BIT(CPU_BOOT_SECTOR)))
+        return;
+    if (cpu_prot(cpu) && !cpu_vm86(cpu))
+        reach(cpu, CPU_PROTECTED);
+    if (cpu->cr0 & CR0_PG)
+        reach(cpu, cpu->cpl == 3 ? CPU_USER : CPU_PAGING);
+}
+
 static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_left)
 {
     struct code_cache *cc = cpu->code;
@@ -377,6 +414,8 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
     b->start = is_ram ? e.ram + off : RAM_NONE;
     b->page2 = RAM_NONE;
     cpu->stats.blocks_decoded++;
+    if (unlikely(cpu->milestones != BIT(CPU_MILESTONES) - 1))
+        note_milestones(cpu, lin);
     if (is_ram && bytes_left >= PAGE_SIZE - off)
         decode_run(cpu, b, ram_host(cc->ram, b->start), PAGE_SIZE - off, lin);
     if (b->n)

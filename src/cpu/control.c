@@ -82,7 +82,8 @@ void cr0_write(struct cpu *cpu, uint64_t v)
     }
     cpu->cr0 = v;
     cpu->efer = efer;
-    if (changed & (CR0_PG | CR0_PE | CR0_WP))
+    /* without paging neither PE nor WP changes a translation */
+    if ((changed & CR0_PG) || ((changed & CR0_WP) && (v & CR0_PG)))
         cpu_flush_tlb(cpu, false);
     cpu_update_mode(cpu);
 }

@@ -247,6 +247,7 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu->cur = NULL;
     cpu->pending_dr6 = 0;
     if (!init) {
+        cpu->milestones = 0;
         memset(&cpu->fpu, 0, sizeof cpu->fpu);
         cpu->fpu.cw = 0x40;
         memset(cpu->zmm, 0, sizeof cpu->zmm);

@@ -211,6 +211,15 @@ struct fault {
     enum fault_reason reason;
 };
 
+/* The stages of a boot, as the CPU can tell them: each is told of once. */
+enum cpu_milestone {
+    CPU_BOOT_SECTOR, /* first instruction at 7C00h in real mode */
+    CPU_PROTECTED,   /* ... in protected mode after that */
+    CPU_PAGING,      /* ... with paging on */
+    CPU_USER,        /* ... at CPL 3 with paging on */
+    CPU_MILESTONES,
+};
+
 /* What the board gives the CPU. All run on the machine's thread. */
 struct cpu_hooks {
     int (*intr_ack)(void *opaque); /* INTA: vector, or -1 when nothing is pending any more */
@@ -223,6 +232,7 @@ struct cpu_hooks {
     bool (*x2apic_msr)(void *opaque, bool write, uint32_t msr, uint64_t *value); /* may be NULL */
     /* A breakpoint, watchpoint or finished step of a debugger: stop the machine. */
     void (*debug_stop)(void *opaque, int why, gla_t at);
+    void (*milestone)(void *opaque, enum cpu_milestone which); /* may be NULL */
     void *opaque;
 };
 
@@ -329,6 +339,8 @@ struct cpu {
     gla_t breakpoint[CPU_MAX_BREAKPOINTS]; /* sorted */
     struct cpu_watch watch[CPU_MAX_WATCHPOINTS];
     bool resume_over; /* do not stop at a breakpoint on the first instruction after a stop */
+
+    uint8_t milestones; /* bit n: enum cpu_milestone n was reached */
 
     struct cpu_stats {
         uint64_t blocks_decoded, insns_decoded, block_lookups, jump_cache_misses;

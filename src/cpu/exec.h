@@ -18,10 +18,18 @@
 #include "cpu/flags.h"
 #include "cpu/handlers.h"
 
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
-#define NEXT(cpu, u) return (u)[1].fn((cpu), (u) + 1)
+/* GCC makes sibling calls wherever it can; Clang has to be told where a handler has a local whose
+ * address went somewhere. */
+#if defined(__clang__)
+#define MUSTTAIL __attribute__((musttail))
 #else
-#define NEXT(cpu, u) return (u) + 1
+#define MUSTTAIL
+#endif
+
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define NEXT(cpu, u) MUSTTAIL return (u)[1].fn((cpu), (u) + 1)
+#else
+#define NEXT(cpu, u) return (void)(cpu), (u) + 1
 #endif
 
 #define OP(name)                                                                                \

@@ -45,6 +45,9 @@ extern insn_fn *const cmov_rr_forms[2][16];                        /* [32, 64] *
 extern insn_fn *const cmp_jcc_rr[3][16], *const cmp_jcc_ri[3][16]; /* [8, 32, 64] fused pairs */
 extern insn_fn *const cmp_jcc_rm[3][16], *const cmp_jcc_mi[3][16]; /* address form f */
 extern insn_fn *const test_jcc_rr[3][16], *const test_jcc_ri[3][16];
+/* MOVS, STOS, LODS without REP in flat modes; NULL: they have no special form here. */
+insn_fn *bind_single_string(struct insn *u, uint32_t mode);
+
 insn_fn jmp_direct, call_direct_64, call_direct_g, ret_64, ret_g, push_r64, push_i64, pop_r64;
 
 /* The linear address of u's memory operand in address form f. */

@@ -205,6 +205,63 @@ const struct insn *op_lods(struct cpu *cpu, const struct insn *u)
     return string_end(&s, cpu, u, false);
 }
 
+/* --- one element, flat: no REP, so the block goes on behind it --- */
+
+#define SINGLE(N)                                                                             \
+    static const struct insn *movs_1_##N(struct cpu *cpu, const struct insn *u)               \
+    {                                                                                         \
+        cpu->cur = u;                                                                         \
+        const uint64_t mask = u->imm, step = single_step(cpu, N / 8);                         \
+        const uint##N##_t v = load##N(cpu, (cpu->r[REG_RSI] & mask) + cpu->seg[u->seg].base); \
+        store##N(cpu, cpu->r[REG_RDI] & mask, v);                                             \
+        cpu->r[REG_RSI] = (cpu->r[REG_RSI] + step) & mask;                                    \
+        cpu->r[REG_RDI] = (cpu->r[REG_RDI] + step) & mask;                                    \
+        NEXT(cpu, u);                                                                         \
+    }                                                                                         \
+    static const struct insn *stos_1_##N(struct cpu *cpu, const struct insn *u)               \
+    {                                                                                         \
+        cpu->cur = u;                                                                         \
+        const uint64_t mask = u->imm, step = single_step(cpu, N / 8);                         \
+        store##N(cpu, cpu->r[REG_RDI] & mask, (uint##N##_t)cpu->r[REG_RAX]);                  \
+        cpu->r[REG_RDI] = (cpu->r[REG_RDI] + step) & mask;                                    \
+        NEXT(cpu, u);                                                                         \
+    }                                                                                         \
+    static const struct insn *lods_1_##N(struct cpu *cpu, const struct insn *u)               \
+    {                                                                                         \
+        cpu->cur = u;                                                                         \
+        const uint64_t mask = u->imm, step = single_step(cpu, N / 8);                         \
+        wr##N(cpu, 0, load##N(cpu, (cpu->r[REG_RSI] & mask) + cpu->seg[u->seg].base));        \
+        cpu->r[REG_RSI] = (cpu->r[REG_RSI] + step) & mask;                                    \
+        NEXT(cpu, u);                                                                         \
+    }
+
+static inline uint64_t single_step(const struct cpu *cpu, unsigned size)
+{
+    return cpu->eflags & FLAG_DF ? -(uint64_t)size : size;
+}
+SINGLE(8)
+SINGLE(16)
+SINGLE(32)
+SINGLE(64)
+
+/* In flat modes; imm holds the mask of the address size. NULL: the general handler serves. */
+insn_fn *bind_single_string(struct insn *u, uint32_t mode)
+{
+    static insn_fn *const forms[3][4] = {
+        {movs_1_8, movs_1_16, movs_1_32, movs_1_64},
+        {stos_1_8, stos_1_16, stos_1_32, stos_1_64},
+        {lods_1_8, lods_1_16, lods_1_32, lods_1_64},
+    };
+    const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
+    const unsigned kind = u->op == OP_MOVS ? 0 : u->op == OP_STOS ? 1 : 2;
+    /* a 32-bit address in 64-bit mode clears the upper halves of its registers: fine with a mask */
+    if (u->rep || u->repne || u->asize == 2 || !(mode & MODE_FLAT) || (mode & MODE_ALIGN) ||
+        (!code64 && u->seg != SEG_FLAT))
+        return NULL;
+    u->imm = size_mask(u->asize);
+    return forms[kind][__builtin_ctz(u->osize)];
+}
+
 /* --- CMPS, SCAS: REPE and REPNE end when ZF says so --- */
 
 static void compare(struct cpu *cpu, uint64_t a, uint64_t b, unsigned size)

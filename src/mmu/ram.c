@@ -188,6 +188,16 @@ bool ram_log_take(struct ram *ram, ram_t at, uint64_t len)
     return dirty;
 }
 
+void ram_provide_chunk(struct ram *ram, ram_t at)
+{
+    const ram_t start = at & ~(RAM_CHUNK - 1);
+    ram->page_flags[start >> PAGE_SHIFT] |= RAM_PRESENT;
+#ifdef MADV_POPULATE_WRITE
+    /* a host that cannot (kernels before 5.14) provides page by page, as they are touched */
+    madvise(ram->host + start, MIN(RAM_CHUNK, ram->size_bytes - start), MADV_POPULATE_WRITE);
+#endif
+}
+
 /* SEEK_DATA on the memfd knows which pages exist (lseek(2)). */
 ram_t ram_next_data(const struct ram *ram, ram_t at)
 {

@@ -21,6 +21,7 @@ enum {
     RAM_WATCH = BIT(2), /* a watchpoint lies on it */
     RAM_LOG = BIT(3),   /* writes are to be logged in RAM_DIRTY */
     RAM_DIRTY = BIT(4), /* written since ram_log_start/ram_log_take */
+    RAM_PRESENT = BIT(7), /* on a chunk's first page: the host has been asked for all of it */
     RAM_TRACED = RAM_CODE | RAM_TABLE | RAM_WATCH | RAM_LOG,
 };
 
@@ -62,6 +63,18 @@ void ram_clear_flags(struct ram *ram, ram_t at, uint8_t flags);
 
 /* A non-CPU write to [at, at+len) happened: marks logged pages dirty, tells traced_write. */
 void ram_note_write(struct ram *ram, ram_t at, uint64_t len);
+
+/*
+ * The CPU is about to use the page of at: has the host provide the whole chunk around it at once,
+ * since a host fault a page costs a hundred times as much.
+ */
+#define RAM_CHUNK (256 * KiB)
+void ram_provide_chunk(struct ram *ram, ram_t at);
+static inline void ram_touch(struct ram *ram, ram_t at)
+{
+    if (unlikely(!(ram->page_flags[(at & ~(RAM_CHUNK - 1)) >> PAGE_SHIFT] & RAM_PRESENT)))
+        ram_provide_chunk(ram, at);
+}
 
 /* The first page from at on that was ever touched; the end of the reservation if there is none. */
 ram_t ram_next_data(const struct ram *ram, ram_t at);
