@@ -59,9 +59,9 @@ static inline void x87_push(struct cpu *cpu, const union fpreg *v)
 
 /* A waiting instruction met an unmasked exception: #MF, or with CR0.NE clear the FERR# pin, whose
  * interrupt comes before the next instruction; then (as with IGNNE#) it goes on. */
-void x87_pending(struct cpu *cpu);
+__attribute__((cold, noinline)) void x87_pending(struct cpu *cpu);
 /* Works out ES and B from the flags and masks, and drives FERR#. */
-void x87_update_es(struct cpu *cpu);
+__attribute__((cold, noinline)) void x87_update_es(struct cpu *cpu);
 /* FNINIT */
 void x87_init(struct cpu *cpu);
 /* Full tag word from contents. SDM 1 §8.1.7 */
@@ -96,7 +96,7 @@ static inline void x87_note_mem(struct cpu *cpu, const struct insn *u, uint64_t 
 }
 
 /* An unmasked exception was recorded. */
-void x87_raise(struct cpu *cpu);
+__attribute__((cold, noinline)) void x87_raise(struct cpu *cpu);
 
 /*
  * Takes over what the unit reported in sw: its exception flags and, of the condition codes, those
@@ -120,7 +120,7 @@ enum {
 };
 
 /* Stack overflow (C1 set) or underflow. True if masked: the indefinite is to be delivered. */
-bool x87_stack_fault(struct cpu *cpu, bool overflow);
+__attribute__((cold, noinline)) bool x87_stack_fault(struct cpu *cpu, bool overflow);
 
 /* Pushes the result of a load; the caller knows the slot to be empty. */
 static inline bool x87_can_push(struct cpu *cpu)
