@@ -191,6 +191,7 @@ static void board_debug_stop(void *opaque, int why, gla_t at)
     if (why == CPU_STOP_WATCHPOINT)
         m->watch_hit = at;
     machine_stop(m, why == CPU_STOP_WATCHPOINT ? STOP_WATCHPOINT : STOP_BREAKPOINT);
+    cpu_kick(m->pc.cpu);
 }
 
 static void note_stage(struct machine *m, unsigned n)

@@ -184,8 +184,11 @@ static void place_store(struct cpu *cpu, const struct place *p, const void *src,
         memcpy(p->host, src, size);
         if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED)) {
             struct ram *ram = cpu->mem->ram;
-            if (ram_flags(ram, p->ram) & RAM_LOG)
+            if (ram_flags(ram, p->ram) & RAM_LOG) {
+                /* one is enough until the log is taken, which traces the page again */
                 ram_set_flags(ram, p->ram, RAM_DIRTY);
+                ram_clear_flags(ram, p->ram, RAM_LOG);
+            }
             if (ram_flags(ram, p->ram) & RAM_CODE)
                 code_written(cpu->code, p->ram, size);
         }
