@@ -11,6 +11,7 @@ import argparse
 import configparser
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,13 +51,17 @@ def run_bochs(rom, timeout):
         with open(rc, "w") as f:
             f.write(BOCHS_RC.format(rom=rom, address=(1 << 32) - os.path.getsize(rom), out=out,
                                     log=os.path.join(tmp, "log")))
+        with open(rc + ".cmd", "w") as f:
+            f.write("c\n")  # Debian's Bochs has its debugger built in
         env = dict(os.environ, TERM="xterm")
-        command = ["script", "-qec", f"bochs -q -f {rc}", "/dev/null"]
+        command = ["script", "-qec", f"bochs -q -f {rc} -rc {rc}.cmd", "/dev/null"]
+        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, env=env, cwd=tmp, start_new_session=True)
         try:
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=timeout, env=env, cwd=tmp)
+            p.wait(timeout)
         except subprocess.TimeoutExpired:
-            pass
+            os.killpg(p.pid, signal.SIGTERM)
+            p.wait()
         try:
             with open(out, errors="replace") as f:
                 return f.read(), None

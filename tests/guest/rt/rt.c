@@ -129,6 +129,8 @@ void print(const char *fmt, ...)
 /* isa-debug-exit (status * 2 + 1), then Bochs' shutdown port, then nothing */
 _Noreturn void quit(unsigned status)
 {
+    for (unsigned n = 0; n < 1000000 && !(inb(0x3fd) & 0x40); n++) {
+    }
     outl(0xf4, status);
     for (const char *s = "Shutdown"; *s; s++)
         outb(0x8900, (uint8_t)*s);
@@ -541,6 +543,7 @@ void set_phase(unsigned n)
 void rt_main(void)
 {
     memcpy((void *)0x7000, real_load, (size_t)real_bytes);
+    outb(0x3fb, 3); /* 8 bits a character */
     outb(0x21, 0xff); /* the interrupt controllers keep still until a test wants them */
     outb(0xa1, 0xff);
     tables();
