@@ -433,7 +433,8 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     if (u->mem || is_string_or_moffs_or_xlat(u)) {
         if (!u->seg_ovr)
             u->seg = (uint8_t)default_seg;
-        if (u->seg < SEG_FS && (code64 || (mode & MODE_FLAT)))
+        /* CS keeps its checks: a flat code segment still cannot be written */
+        if (u->seg < SEG_FS && (code64 || ((mode & MODE_FLAT) && u->seg != SEG_CS)))
             u->seg = SEG_FLAT;
     }
     return DECODE_OK;
