@@ -376,8 +376,6 @@ void cpu_loaded(struct cpu *cpu); /* derives mode and caches after a load or a d
  * Returns with rip exact. Not re-entrant.
  */
 void cpu_run(struct cpu *cpu);
-/* Runs exactly one instruction (with interrupts as usual); for debuggers. */
-void cpu_step(struct cpu *cpu);
 
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);

@@ -32,17 +32,19 @@
 #define NEXT(cpu, u) return (void)(cpu), (u) + 1
 #endif
 
-#define OP(name)                                                                                \
+/* A handler around a body that may fault; leave is how it goes on. */
+#define DEFINE_OP(name, leave)                                                                  \
     static inline                                                                               \
         __attribute__((always_inline)) void name##_body(struct cpu *cpu, const struct insn *u); \
     const struct insn *name(struct cpu *cpu, const struct insn *u)                              \
     {                                                                                           \
         cpu->cur = u;                                                                           \
         name##_body(cpu, u);                                                                    \
-        NEXT(cpu, u);                                                                           \
+        leave;                                                                                  \
     }                                                                                           \
     static inline __attribute__((always_inline)) void name##_body(                              \
         struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
+#define OP(name) DEFINE_OP(name, NEXT(cpu, u))
 
 /* Byte registers: without REX, encodings 4-7 are AH, CH, DH, BH. */
 static inline uint8_t *reg8(struct cpu *cpu, unsigned n, bool rex)
@@ -67,6 +69,16 @@ static inline void reg_write(struct cpu *cpu, unsigned n, uint64_t v, unsigned s
 static inline uint64_t size_mask(unsigned size)
 {
     return ~UINT64_C(0) >> (64 - 8 * size);
+}
+
+/* The r/m operand at operand size, zero-extended: from its register, or loaded. */
+static inline uint64_t rm_read(struct cpu *cpu, const struct insn *u)
+{
+    if (u->mem)
+        return load_n(cpu, ea_linear(cpu, u, u->osize, ACC_R), u->osize);
+    if (u->osize == 1)
+        return *reg8(cpu, u->rm, u->rex);
+    return cpu->r[u->rm] & size_mask(u->osize);
 }
 
 #endif

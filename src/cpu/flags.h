@@ -62,4 +62,10 @@ static inline void flags_set_arith(struct cpu *cpu, uint32_t v)
     cpu->flag_aux = flag_make_aux(v & FLAG_CF, v & FLAG_OF, v & FLAG_AF);
 }
 
+/* Changes ZF alone. */
+static inline void flags_set_zf(struct cpu *cpu, bool zf)
+{
+    flags_set_arith(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (zf ? FLAG_ZF : 0));
+}
+
 #endif

@@ -10,14 +10,6 @@
 #define W 64
 #include "cpu/op_alu.inc"
 
-#define WIDTHS(name)                          \
-    {                                         \
-        name##8, name##16, name##32, name##64 \
-    }
-#define WIDTHS_A(name, A)                                 \
-    {                                                     \
-        name##8##A, name##16##A, name##32##A, name##64##A \
-    }
 #define MEMORY(name)                               \
     {                                              \
         {                                          \

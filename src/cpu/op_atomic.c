@@ -58,24 +58,6 @@ OP(op_xchg)
     write_reg(cpu, u, v);
 }
 
-static void sub_flags(struct cpu *cpu, uint64_t a, uint64_t b, unsigned size)
-{
-    switch (size) {
-    case 1:
-        do_sub8(cpu, (uint8_t)a, (uint8_t)b);
-        break;
-    case 2:
-        do_sub16(cpu, (uint16_t)a, (uint16_t)b);
-        break;
-    case 4:
-        do_sub32(cpu, (uint32_t)a, (uint32_t)b);
-        break;
-    default:
-        do_sub64(cpu, a, b);
-        break;
-    }
-}
-
 /* The destination is written in either case (SDM 2A "CMPXCHG"). */
 OP(op_cmpxchg)
 {
@@ -92,7 +74,7 @@ OP(op_cmpxchg)
         else
             reg_write(cpu, REG_RAX, dst, size);
     }
-    sub_flags(cpu, acc, dst, size);
+    do_sub_n(cpu, acc, dst, size);
 }
 
 OP(op_xadd)
@@ -106,25 +88,7 @@ OP(op_xadd)
         write_reg(cpu, u, dst);
         write_rm(cpu, u, lin, dst + src);
     }
-    switch (u->osize) {
-    case 1:
-        do_add8(cpu, (uint8_t)dst, (uint8_t)src);
-        break;
-    case 2:
-        do_add16(cpu, (uint16_t)dst, (uint16_t)src);
-        break;
-    case 4:
-        do_add32(cpu, (uint32_t)dst, (uint32_t)src);
-        break;
-    default:
-        do_add64(cpu, dst, src);
-        break;
-    }
-}
-
-static void set_zf(struct cpu *cpu, bool zf)
-{
-    flags_set_arith(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (zf ? FLAG_ZF : 0));
+    do_add_n(cpu, dst, src, u->osize);
 }
 
 OP(op_cmpxchg8b)
@@ -139,7 +103,7 @@ OP(op_cmpxchg8b)
         cpu->r[REG_RAX] = (uint32_t)old;
         cpu->r[REG_RDX] = old >> 32;
     }
-    set_zf(cpu, same);
+    flags_set_zf(cpu, same);
 }
 
 OP(op_cmpxchg16b)
@@ -155,5 +119,5 @@ OP(op_cmpxchg16b)
         cpu->r[REG_RAX] = old[0];
         cpu->r[REG_RDX] = old[1];
     }
-    set_zf(cpu, same);
+    flags_set_zf(cpu, same);
 }

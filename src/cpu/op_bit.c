@@ -61,17 +61,10 @@ OP(op_btc)
     bit_op(cpu, u, BIT_COMPLEMENT);
 }
 
-static inline uint64_t source(struct cpu *cpu, const struct insn *u)
-{
-    if (u->mem)
-        return load_n(cpu, ea_linear(cpu, u, u->osize, ACC_R), u->osize);
-    return cpu->r[u->rm] & size_mask(u->osize);
-}
-
 /* A zero source leaves the destination unchanged, all 64 bits of it, on every known processor. */
 static inline void scan(struct cpu *cpu, const struct insn *u, bool reverse)
 {
-    const uint64_t v = source(cpu, u);
+    const uint64_t v = rm_read(cpu, u);
     if (v)
         reg_write(cpu, u->reg,
                   reverse ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v),
@@ -90,7 +83,7 @@ OP(op_bsr)
 
 OP(op_popcnt)
 {
-    const uint64_t v = source(cpu, u);
+    const uint64_t v = rm_read(cpu, u);
     reg_write(cpu, u->reg, (unsigned)__builtin_popcountll(v), u->osize);
     flags_set_arith(cpu, v ? 0 : FLAG_ZF);
 }

@@ -43,7 +43,6 @@ const struct insn *jmp_direct(struct cpu *cpu, const struct insn *u)
     TAKE(cpu, u);
 }
 
-#define CCS(X)        X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 #define HANDLER(name) static const struct insn *name(struct cpu *cpu, const struct insn *u)
 
 #define JCC(CC)            \

@@ -189,6 +189,34 @@ DEFINE_SET_FLAGS(32)
 DEFINE_SET_FLAGS(64)
 #undef DEFINE_SET_FLAGS
 
+/* At a size known when it runs: flags and result. */
+static inline uint64_t do_sub_n(struct cpu *cpu, uint64_t a, uint64_t b, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return do_sub8(cpu, (uint8_t)a, (uint8_t)b);
+    case 2:
+        return do_sub16(cpu, (uint16_t)a, (uint16_t)b);
+    case 4:
+        return do_sub32(cpu, (uint32_t)a, (uint32_t)b);
+    default:
+        return do_sub64(cpu, a, b);
+    }
+}
+static inline uint64_t do_add_n(struct cpu *cpu, uint64_t a, uint64_t b, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return do_add8(cpu, (uint8_t)a, (uint8_t)b);
+    case 2:
+        return do_add16(cpu, (uint16_t)a, (uint16_t)b);
+    case 4:
+        return do_add32(cpu, (uint32_t)a, (uint32_t)b);
+    default:
+        return do_add64(cpu, a, b);
+    }
+}
+
 /* Registers at a width; byte registers by offset. */
 static inline uint8_t rd8(const struct cpu *cpu, unsigned off)
 {
@@ -222,5 +250,16 @@ static inline void wr64(struct cpu *cpu, unsigned n, uint64_t v)
 {
     cpu->r[n] = v;
 }
+
+/* X(0) to X(15), for the sixteen conditions; the names of a handler at the four widths. */
+#define CCS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define WIDTHS(name)                          \
+    {                                         \
+        name##8, name##16, name##32, name##64 \
+    }
+#define WIDTHS_A(name, A)                                 \
+    {                                                     \
+        name##8##A, name##16##A, name##32##A, name##64##A \
+    }
 
 #endif

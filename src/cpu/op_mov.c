@@ -73,8 +73,6 @@ LEA(f, cpu->r[u->base] + (cpu->r[u->xindex] << u->scale) + (uint64_t)u->disp)
 LEA(g, ea_offset(cpu, u))
 insn_fn *const lea_forms[2][3] = {{lea_16_f, lea_32_f, lea_64_f}, {lea_16_g, lea_32_g, lea_64_g}};
 
-#define CCS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-
 #define SETCC(CC)                      \
     HANDLER(setcc_r_##CC)              \
     {                                  \

@@ -5,15 +5,6 @@
 typedef unsigned __int128 u128;
 typedef __int128 s128;
 
-static uint64_t source(struct cpu *cpu, const struct insn *u)
-{
-    if (u->mem)
-        return load_n(cpu, ea_linear(cpu, u, u->osize, ACC_R), u->osize);
-    if (u->osize == 1)
-        return *reg8(cpu, u->rm, u->rex);
-    return cpu->r[u->rm] & size_mask(u->osize);
-}
-
 /* CF and OF say that the upper half matters; SF, ZF, AF, PF are undefined: from the low half. */
 static void set_product_flags(struct cpu *cpu, uint64_t low, unsigned size, bool wide)
 {
@@ -35,7 +26,7 @@ static void write_product(struct cpu *cpu, uint64_t low, uint64_t high, unsigned
 OP(op_mul)
 {
     const unsigned size = u->osize, n = size * 8;
-    const u128 p = (u128)(cpu->r[REG_RAX] & size_mask(size)) * source(cpu, u);
+    const u128 p = (u128)(cpu->r[REG_RAX] & size_mask(size)) * rm_read(cpu, u);
     const uint64_t low = (uint64_t)p & size_mask(size), high = (uint64_t)(p >> n) & size_mask(size);
     write_product(cpu, low, high, size);
     set_product_flags(cpu, low, size, high != 0);
@@ -44,7 +35,7 @@ OP(op_mul)
 OP(op_imul1)
 {
     const unsigned size = u->osize, n = size * 8;
-    const s128 p = (s128)sign_extend(cpu->r[REG_RAX], n) * sign_extend(source(cpu, u), n);
+    const s128 p = (s128)sign_extend(cpu->r[REG_RAX], n) * sign_extend(rm_read(cpu, u), n);
     const uint64_t low = (uint64_t)p & size_mask(size), high = (uint64_t)(p >> n) & size_mask(size);
     write_product(cpu, low, high, size);
     set_product_flags(cpu, low, size, p != sign_extend(low, n));
@@ -53,7 +44,7 @@ OP(op_imul1)
 OP(op_imul)
 {
     const unsigned size = u->osize, n = size * 8;
-    const int64_t a = sign_extend(source(cpu, u), n);
+    const int64_t a = sign_extend(rm_read(cpu, u), n);
     const int64_t b = u->row->opnd[2] == O_NONE ? sign_extend(cpu->r[u->reg], n) : (int64_t)u->imm;
     const s128 p = (s128)a * b;
     reg_write(cpu, u->reg, (uint64_t)p, size);
@@ -77,7 +68,7 @@ static u128 dividend(const struct cpu *cpu, unsigned size)
 OP(op_div)
 {
     const unsigned size = u->osize;
-    const uint64_t d = source(cpu, u);
+    const uint64_t d = rm_read(cpu, u);
     const u128 v = dividend(cpu, size);
     if (!d || (uint64_t)(v >> (size * 8)) >= d)
         divide_error(cpu);
@@ -95,7 +86,7 @@ OP(op_div)
 OP(op_idiv)
 {
     const unsigned size = u->osize, n = size * 8;
-    const int64_t d = sign_extend(source(cpu, u), n);
+    const int64_t d = sign_extend(rm_read(cpu, u), n);
     const s128 v = (s128)(dividend(cpu, size) << (128 - 2 * n)) >> (128 - 2 * n);
     if (!d)
         divide_error(cpu);

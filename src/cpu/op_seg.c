@@ -188,11 +188,6 @@ OP(op_lidt)
 
 /* --- LAR, LSL, VERR, VERW, ARPL --- */
 
-static void set_zf(struct cpu *cpu, bool zf)
-{
-    flags_set_arith(cpu, (flags_arith(cpu) & ~FLAG_ZF) | (zf ? FLAG_ZF : 0));
-}
-
 /* Whether a descriptor may be looked at from here; conforming code always. */
 static bool visible(const struct cpu *cpu, uint16_t sel, const struct desc *d)
 {
@@ -224,7 +219,7 @@ OP(op_lar)
     const bool ok = fetch_visible(cpu, sel, &d, TYPES_LAR);
     if (ok)
         reg_write(cpu, u->reg, d.hi & 0x00f0ff00, u->osize);
-    set_zf(cpu, ok);
+    flags_set_zf(cpu, ok);
 }
 
 OP(op_lsl)
@@ -234,7 +229,7 @@ OP(op_lsl)
     const bool ok = fetch_visible(cpu, sel, &d, TYPES_LSL);
     if (ok)
         reg_write(cpu, u->reg, desc_segment(sel, &d).limit, u->osize);
-    set_zf(cpu, ok);
+    flags_set_zf(cpu, ok);
 }
 
 OP(op_verr)
@@ -242,7 +237,7 @@ OP(op_verr)
     const uint16_t sel = read_selector(cpu, u);
     struct desc d;
     const bool ok = fetch_visible(cpu, sel, &d, 0);
-    set_zf(cpu, ok && (!desc_is_code(&d) || (desc_attr(&d) & ATTR_RW)));
+    flags_set_zf(cpu, ok && (!desc_is_code(&d) || (desc_attr(&d) & ATTR_RW)));
 }
 
 OP(op_verw)
@@ -250,7 +245,7 @@ OP(op_verw)
     const uint16_t sel = read_selector(cpu, u);
     struct desc d;
     const bool ok = fetch_visible(cpu, sel, &d, 0);
-    set_zf(cpu, ok && !desc_is_code(&d) && (desc_attr(&d) & ATTR_RW));
+    flags_set_zf(cpu, ok && !desc_is_code(&d) && (desc_attr(&d) & ATTR_RW));
 }
 
 OP(op_arpl)
@@ -266,7 +261,7 @@ OP(op_arpl)
         else
             reg_write(cpu, u->rm, v, 2);
     }
-    set_zf(cpu, lower);
+    flags_set_zf(cpu, lower);
 }
 
 OP(op_bound)

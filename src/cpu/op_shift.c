@@ -20,14 +20,6 @@ static inline void set_cf_of(struct cpu *cpu, bool cf, bool of)
 #define W 64
 #include "cpu/op_shift.inc"
 
-#define WIDTHS(name)                          \
-    {                                         \
-        name##8, name##16, name##32, name##64 \
-    }
-#define WIDTHS_A(name, A)                                 \
-    {                                                     \
-        name##8##A, name##16##A, name##32##A, name##64##A \
-    }
 #define SHIFT_HALF(name)                                                                 \
     {                                                                                    \
         .r = WIDTHS(name##_r), .m = { {WIDTHS_A(name##_m, _f), WIDTHS_A(name##_m, _g)} } \

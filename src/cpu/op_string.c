@@ -264,24 +264,6 @@ insn_fn *bind_single_string(struct insn *u, uint32_t mode)
 
 /* --- CMPS, SCAS: REPE and REPNE end when ZF says so --- */
 
-static void compare(struct cpu *cpu, uint64_t a, uint64_t b, unsigned size)
-{
-    switch (size) {
-    case 1:
-        do_sub8(cpu, (uint8_t)a, (uint8_t)b);
-        break;
-    case 2:
-        do_sub16(cpu, (uint16_t)a, (uint16_t)b);
-        break;
-    case 4:
-        do_sub32(cpu, (uint32_t)a, (uint32_t)b);
-        break;
-    default:
-        do_sub64(cpu, a, b);
-        break;
-    }
-}
-
 const struct insn *op_cmps(struct cpu *cpu, const struct insn *u)
 {
     struct string_op s;
@@ -291,7 +273,7 @@ const struct insn *op_cmps(struct cpu *cpu, const struct insn *u)
     while (!stop && string_allowed(&s, cpu)) {
         const uint64_t a = load_n(cpu, string_linear(&s, cpu, u->seg, REG_RSI, ACC_R), s.size);
         const uint64_t b = load_n(cpu, string_linear(&s, cpu, dseg, REG_RDI, ACC_R), s.size);
-        compare(cpu, a, b, s.size);
+        do_sub_n(cpu, a, b, s.size);
         string_advance(&s, cpu, REG_RSI, 1);
         string_advance(&s, cpu, REG_RDI, 1);
         string_count(&s, cpu, 1);
@@ -309,7 +291,7 @@ const struct insn *op_scas(struct cpu *cpu, const struct insn *u)
     bool stop = false;
     while (!stop && string_allowed(&s, cpu)) {
         const uint64_t b = load_n(cpu, string_linear(&s, cpu, dseg, REG_RDI, ACC_R), s.size);
-        compare(cpu, a, b, s.size);
+        do_sub_n(cpu, a, b, s.size);
         string_advance(&s, cpu, REG_RDI, 1);
         string_count(&s, cpu, 1);
         stop = s.rep && (a == b) != u->rep;

@@ -336,6 +336,8 @@ static enum next attend(struct cpu *cpu)
             const int vector = cpu->hooks.intr_ack(cpu->hooks.opaque);
             if (vector >= 0)
                 deliver_external(cpu, (unsigned)vector);
+            else
+                cpu->events &= ~(uint32_t)EV_INTR; /* whoever asked has thought better of it */
         }
         return LOOK_AGAIN;
     }
@@ -380,11 +382,4 @@ void cpu_run(struct cpu *cpu)
         take_fault(cpu);
     run_loop(cpu);
     fp_leave(cpu);
-}
-
-void cpu_step(struct cpu *cpu)
-{
-    cpu_set_end(cpu, cpu_icount(cpu) + 1);
-    cpu->resume_over = true;
-    cpu_run(cpu);
 }

@@ -76,30 +76,9 @@ static inline uint64_t next_rip(const struct cpu *cpu, const struct insn *u)
         END_TO_LOOP(cpu, target_);                                                                \
     } while (0)
 
-/* A handler for an instruction that ends its block: OP_END(name) { body } goes on behind it. */
-#define OP_END(name)                                                                            \
-    static inline                                                                               \
-        __attribute__((always_inline)) void name##_body(struct cpu *cpu, const struct insn *u); \
-    const struct insn *name(struct cpu *cpu, const struct insn *u)                              \
-    {                                                                                           \
-        cpu->cur = u;                                                                           \
-        name##_body(cpu, u);                                                                    \
-        END_TO_LOOP(cpu, next_rip(cpu, u));                                                     \
-    }                                                                                           \
-    static inline __attribute__((always_inline)) void name##_body(                              \
-        struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
-
+/* An instruction that ends its block goes on behind itself, by the loop. */
+#define OP_END(name) DEFINE_OP(name, END_TO_LOOP(cpu, next_rip(cpu, u)))
 /* A far or otherwise special transfer: the body sets cpu->rip itself. */
-#define OP_FAR(name)                                                                            \
-    static inline                                                                               \
-        __attribute__((always_inline)) void name##_body(struct cpu *cpu, const struct insn *u); \
-    const struct insn *name(struct cpu *cpu, const struct insn *u)                              \
-    {                                                                                           \
-        cpu->cur = u;                                                                           \
-        name##_body(cpu, u);                                                                    \
-        return NULL;                                                                            \
-    }                                                                                           \
-    static inline __attribute__((always_inline)) void name##_body(                              \
-        struct cpu *cpu __attribute__((unused)), const struct insn *u __attribute__((unused)))
+#define OP_FAR(name) DEFINE_OP(name, return NULL)
 
 #endif
