@@ -1,0 +1,444 @@
+/*
+ * The decoder against capstone: length, validity and mnemonic, for every opcode of every map under
+ * many prefixes and ModRM bytes, and for random bytes, in 16, 32 and 64-bit mode.
+ *
+ * Capstone knows more instructions than this CPU has, and is wrong in places: what it says is
+ * passed over only by a rule below that gives the manual's word for it.
+ *
+ * DECODE_SEED and DECODE_CASES (random strings per mode) choose what is run; DECODE_ALL=1 tries
+ * every ModRM byte.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "cpu/cpu.h"
+#include "cpu/decode_tables.h"
+#include "cpu/fault.h"
+
+#include <capstone/capstone.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static csh handle[3]; /* 16, 32, 64 bits */
+static cs_insn *cs;
+static struct cpu_features feat;
+static uint64_t rng_state;
+
+static uint64_t rnd(void)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+struct text {
+    uint8_t b[16];
+    unsigned mode; /* 0, 1, 2: 16, 32, 64 bits */
+};
+
+/* What both say of one string. */
+struct verdict {
+    struct insn u;
+    enum decode_status status;
+    unsigned len;    /* ours, 0: invalid */
+    unsigned cs_len; /* capstone's */
+    /* the string without its prefixes */
+    uint8_t rex;
+    unsigned at; /* of the opcode */
+    bool lock, rep, repne, has66;
+};
+
+struct tally {
+    unsigned long cases, both, neither, passed_over, wrong;
+};
+
+static void split(const struct text *t, struct verdict *v)
+{
+    for (v->at = 0; v->at < 15; v->at++) {
+        const uint8_t b = t->b[v->at];
+        if (t->mode == 2 && (b & 0xf0) == 0x40) {
+            v->rex = b; /* only the last one counts */
+            continue;
+        }
+        if (b == 0xf0)
+            v->lock = true;
+        else if (b == 0xf2 || b == 0xf3)
+            v->rep = b == 0xf3, v->repne = b == 0xf2;
+        else if (b == 0x66)
+            v->has66 = true;
+        else if (b != 0x26 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0x64 && b != 0x65 &&
+                 b != 0x67)
+            return;
+        v->rex = 0;
+    }
+}
+
+/* --- where they differ --- */
+
+static uint8_t opcode_0f(const struct text *t, const struct verdict *v)
+{
+    return t->b[v->at] == 0x0f ? t->b[v->at + 1] : 0;
+}
+
+static bool in_group(unsigned group)
+{
+    for (unsigned i = 0; i < cs->detail->groups_count; i++)
+        if (cs->detail->groups[i] == group)
+            return true;
+    return false;
+}
+
+/* Instructions that this CPU does not have. */
+static bool not_ours(void)
+{
+    static const uint8_t groups[] = {X86_GRP_3DNOW, X86_GRP_AES,    X86_GRP_ADX,  X86_GRP_AVX,
+                                     X86_GRP_AVX2,  X86_GRP_AVX512, X86_GRP_BMI,  X86_GRP_BMI2,
+                                     X86_GRP_F16C,  X86_GRP_FMA,    X86_GRP_FMA4, X86_GRP_FSGSBASE,
+                                     X86_GRP_HLE,   X86_GRP_RTM,    X86_GRP_SHA,  X86_GRP_SSE4A,
+                                     X86_GRP_XOP,   X86_GRP_TBM,    X86_GRP_VM,   X86_GRP_PCLMUL};
+    static const uint16_t more[] = {
+        X86_INS_GETSEC,    X86_INS_RSM,        X86_INS_MOVBE,     X86_INS_FEMMS,
+        X86_INS_XSAVEC,    X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,
+        X86_INS_XSAVEOPT,  X86_INS_XSAVEOPT64, X86_INS_XRSTORS,   X86_INS_XRSTORS64,
+        X86_INS_CLWB,      X86_INS_CLFLUSHOPT, X86_INS_XSHA1,     X86_INS_XSHA256,
+        X86_INS_XCRYPTECB, X86_INS_XCRYPTCBC,  X86_INS_XCRYPTCTR, X86_INS_XCRYPTCFB,
+        X86_INS_XCRYPTOFB, X86_INS_XSTORE,     X86_INS_MONTMUL,   X86_INS_XTEST,
+        X86_INS_ENCLU,     X86_INS_ENCLS,      X86_INS_PCOMMIT};
+    for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
+        if (in_group(groups[i]))
+            return true;
+    for (unsigned i = 0; i < ARRAY_SIZE(more); i++)
+        if (cs->id == more[i])
+            return true;
+    return false;
+}
+
+/* Do 66, F2, F3 mean anything to this row? */
+static bool mandatory_row(const struct verdict *v)
+{
+    return (v->u.row->attr & (A_SSE | A_MMX)) || v->u.op == OP_INVPCID;
+}
+static bool means_66(const struct text *t, const struct verdict *v)
+{
+    if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32)
+        return true;
+    if (mandatory_row(v))
+        return v->u.pfx == PFX_66;
+    /* SDM 2A §2.2.1.2: near branches have 64 bits whatever 66 says */
+    return !(v->u.row->attr & A_F64) || t->mode != 2;
+}
+static bool means_rep(const struct verdict *v)
+{
+    return (v->u.row->attr & (A_REP | A_SSE)) || v->u.op == OP_POPCNT || v->u.op == OP_CRC32 ||
+           v->u.op == OP_PAUSE;
+}
+
+/*
+ * The length that capstone gives when what it trips over is put in other words: prefixes that mean
+ * nothing dropped, the mandatory one last; and 16-bit mode as 32-bit mode, in which it does not
+ * know vector instructions with 66.
+ */
+static unsigned second_opinion(const struct text *t, const struct verdict *v)
+{
+    uint8_t out[24];
+    unsigned n = 0, mode = t->mode;
+    bool has67 = false, has66 = v->has66 && means_66(t, v);
+    unsigned dropped = v->at;
+    for (unsigned i = 0; i < v->at; i++)
+        has67 |= t->b[i] == 0x67;
+    if (mode == 0) {
+        mode = 1;
+        has67 = !has67;
+        if (!mandatory_row(v))
+            has66 = !has66;
+    }
+    if (has67)
+        out[n++] = 0x67;
+    if (v->u.seg_ovr)
+        out[n++] = 0x64;
+    if (has66)
+        out[n++] = 0x66;
+    if ((v->rep || v->repne) && means_rep(v))
+        out[n++] = v->rep ? 0xf3 : 0xf2;
+    if (v->rex)
+        out[n++] = v->rex;
+    dropped -= n;
+    memcpy(out + n, t->b + v->at, 15 - v->at);
+    const uint8_t *code = out;
+    size_t left = n + 15 - v->at;
+    uint64_t address = 0;
+    return cs_disasm_iter(handle[mode], &code, &left, &address, cs) ? cs->size + dropped : 0;
+}
+
+/* Why what capstone says does not count, or NULL: it does. */
+static const char *rule(const struct text *t, const struct verdict *v)
+{
+    const uint8_t map0f = opcode_0f(t, v);
+    if (!v->len && v->cs_len && not_ours())
+        return "no such feature";
+    if (!v->len && v->lock && v->u.imm == REASON_UD_LOCK)
+        return "LOCK: #UD unless the row allows it and the destination is memory (SDM 2A \"LOCK\")";
+    if (!v->len && map0f && (v->rep || v->repne) && v->u.imm == REASON_UD_OPCODE)
+        return "F2 and F3 are part of the opcode in vector rows: an empty slot is #UD (SDM 2D "
+               "A.2.1)";
+    if (!v->len && map0f && v->has66 && v->u.imm == REASON_UD_OPCODE)
+        return "and so is 66 there";
+    if (!v->len && (cs->id == X86_INS_SYSCALL || cs->id == X86_INS_SYSRET))
+        return "only in 64-bit mode on Intel's (SDM 2B \"SYSCALL\")";
+    if (!v->len && (map0f == 0x20 || map0f == 0x22) && v->u.imm == REASON_UD_OPERAND)
+        return "CR1, CR5-7, CR9-15: #UD (SDM 2B \"MOV-Move to/from Control Registers\")";
+    if (v->len && (map0f == 0x0d || map0f == 0x18 || (map0f >= 0x19 && map0f <= 0x1f)))
+        return "0F 0D, 0F 18-1F: NOPs with ModRM (SDM 2B \"NOP\", \"PREFETCHh\", \"PREFETCHW\")";
+    if (!v->len && v->u.imm == REASON_UD_OPERAND && cs->id == X86_INS_MOV && map0f == 0)
+        return "MOV to CS: #UD (SDM 2B \"MOV\")";
+    if (!v->len && (map0f == 0x21 || map0f == 0x23) && (v->rex & 4))
+        return "DR8-15: #UD (SDM 2B \"MOV-Move to/from Debug Registers\")";
+    if (!v->len && (map0f == 0x12 || map0f == 0x16 || map0f == 0xd6) &&
+        v->u.imm == REASON_UD_OPERAND)
+        return "MOVLPD, MOVHPD: memory only; MOVQ2DQ, MOVDQ2Q: registers only";
+    if (!v->len && cs->id == X86_INS_SWAPGS)
+        return "only in 64-bit mode";
+    if (!v->len && (t->b[v->at] == 0xc5 || t->b[v->at] == 0xc4 || t->b[v->at] == 0x62))
+        return "VEX and EVEX are not here yet";
+    if (v->len && v->rex && (v->u.op == OP_RET || v->u.op == OP_CALL))
+        return "RET has 16 bits, CALL 32, whatever 67 and REX.W say";
+    if (v->len && v->rex && (v->u.op == OP_MOV_SREG || v->u.op == OP_MOV_TO_SREG))
+        return "REX.R is ignored for segment registers (SDM 2A §2.2.1.2)";
+    if (v->len && map0f == 0xae && v->u.modrm >= 0xe8)
+        return "fences ignore ModRM.rm (SDM 2A \"LFENCE\", 2B \"MFENCE\", \"SFENCE\")";
+    if (v->len && second_opinion(t, v) == v->len)
+        return "without prefixes that mean nothing, capstone agrees";
+    if (v->len && (v->u.op == OP_UD0 || v->u.op == OP_UD1))
+        return "UD0 and UD1 have ModRM (SDM 2B \"UD\")";
+    return NULL;
+}
+
+/* --- names --- */
+
+static bool names_match(const char *ours, const char *theirs)
+{
+    static const char *const aliases[][2] = {
+        {"cbw", "cwde"},       {"cbw", "cdqe"},           {"cwd", "cdq"},
+        {"cwd", "cqo"},        {"mov", "movabs"},         {"lret", "retf"},
+        {"lret", "retfq"},     {"fwait", "wait"},         {"shl", "sal"},
+        {"jcxz", "jecxz"},     {"jcxz", "jrcxz"},         {"xchg", "nop"},
+        {"bsf", "tzcnt"},      {"bsr", "lzcnt"},          {"fstp1", "fstpnce"},
+        {"fnsetpm", "fsetpm"}, {"fneni", "feni8087_nop"}, {"fndisi", "fdisi8087_nop"},
+        {"pusha", "pushal"},   {"pusha", "pushaw"},       {"popa", "popal"},
+        {"popa", "popaw"},     {"movq2dq", "movq"},       {"movdq2q", "movq"},
+        {"movq", "movd"},      {"pause", "xchg"},         {"nop", "endbr32"},
+        {"nop", "endbr64"},
+    };
+    const size_t n = strlen(ours), m = strlen(theirs);
+    if (!strcmp(ours, theirs))
+        return true;
+    for (unsigned i = 0; i < ARRAY_SIZE(aliases); i++)
+        if (!strcmp(ours, aliases[i][0]) && !strcmp(theirs, aliases[i][1]))
+            return true;
+    /* a size behind it, or a predicate within */
+    if (!strncmp(ours, theirs, n) &&
+        (!strcmp(theirs + n, "64") || (m == n + 1 && strchr("bwdq", theirs[n]))))
+        return true;
+    return n == 5 && m > 5 && !strncmp(ours, "cmp", 3) && !strncmp(theirs, "cmp", 3) &&
+           !strcmp(ours + 3, theirs + m - 2);
+}
+
+static bool names_agree(const struct text *t, struct verdict *v)
+{
+    const char *ours = op_info[v->u.op].mnemonic, *blank = strrchr(cs->mnemonic, ' ');
+    if (names_match(ours, blank ? blank + 1 : cs->mnemonic))
+        return true;
+    split(t, v);
+    if (second_opinion(t, v) != v->len)
+        return false;
+    blank = strrchr(cs->mnemonic, ' ');
+    return names_match(ours, blank ? blank + 1 : cs->mnemonic);
+}
+
+/* --- memory operands --- */
+
+static unsigned our_register(x86_reg r)
+{
+    static const uint8_t order[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const x86_reg low[3][8] = {
+        {X86_REG_AX, X86_REG_CX, X86_REG_DX, X86_REG_BX, X86_REG_SP, X86_REG_BP, X86_REG_SI,
+         X86_REG_DI},
+        {X86_REG_EAX, X86_REG_ECX, X86_REG_EDX, X86_REG_EBX, X86_REG_ESP, X86_REG_EBP, X86_REG_ESI,
+         X86_REG_EDI},
+        {X86_REG_RAX, X86_REG_RCX, X86_REG_RDX, X86_REG_RBX, X86_REG_RSP, X86_REG_RBP, X86_REG_RSI,
+         X86_REG_RDI},
+    };
+    for (unsigned s = 0; s < 3; s++)
+        for (unsigned i = 0; i < 8; i++)
+            if (r == low[s][i])
+                return order[i];
+    if (r >= X86_REG_R8 && r <= X86_REG_R15)
+        return REG_R8 + (r - X86_REG_R8);
+    if (r >= X86_REG_R8D && r <= X86_REG_R15D)
+        return REG_R8 + (r - X86_REG_R8D);
+    return r == X86_REG_RIP || r == X86_REG_EIP ? REG_PC : REG_ZERO;
+}
+
+/* The registers, scale and displacement of the one memory operand, where there is one. */
+static bool addresses_agree(const struct insn *u)
+{
+    const cs_x86_op *op = NULL;
+    if (!u->mem || (op_info[u->op].attr & (OA_STRING | OA_STACK)) || u->op == OP_XLAT)
+        return true;
+    for (unsigned i = 0; i < cs->detail->x86.op_count; i++)
+        if (cs->detail->x86.operands[i].type == X86_OP_MEM)
+            op = &cs->detail->x86.operands[i];
+    if (!op)
+        return true;
+    const unsigned base = our_register(op->mem.base), index = our_register(op->mem.index);
+    int64_t disp = op->mem.disp;
+    if (base == REG_PC)
+        disp += u->len;
+    if (base != u->base || index != u->xindex || (unsigned)op->mem.scale != 1u << u->scale)
+        return false;
+    return ((disp ^ u->disp) & (int64_t)(~UINT64_C(0) >> (64 - 8 * u->asize))) == 0;
+}
+
+static void complain(const struct text *t, const struct verdict *v, struct tally *tally)
+{
+    if (tally->wrong++ >= 100000)
+        return;
+    printf("%u:", 16 << t->mode);
+    for (unsigned i = 0; i < 15; i++)
+        printf(" %02x", t->b[i]);
+    printf(" ours %u %s (%d) capstone %u %s %s\n", v->len, v->len ? op_info[v->u.op].mnemonic : "",
+           v->len ? 0 : (int)v->u.imm, v->cs_len, v->cs_len ? cs->mnemonic : "",
+           v->cs_len ? cs->op_str : "");
+}
+
+static void compare(const struct text *t, struct tally *tally)
+{
+    static const uint32_t modes[3] = {
+        MODE_CODE16 | MODE_PROT | MODE_CPL0,
+        MODE_CODE32 | MODE_PROT | MODE_CPL0,
+        MODE_CODE64 | MODE_FLAT | MODE_PROT | MODE_CPL0,
+    };
+    struct verdict v = {.len = 0};
+    v.status = decode(&v.u, t->b, 15, modes[t->mode], &feat, 0);
+    v.len = v.status == DECODE_OK ? v.u.len : 0;
+    const uint8_t *code = t->b;
+    size_t left = 15;
+    uint64_t address = 0;
+    v.cs_len = cs_disasm_iter(handle[t->mode], &code, &left, &address, cs) ? cs->size : 0;
+    tally->cases++;
+    if (v.len == v.cs_len) {
+        if (v.len)
+            tally->both++;
+        else
+            tally->neither++;
+        if (v.len && (!addresses_agree(&v.u) || !names_agree(t, &v)))
+            complain(t, &v, tally);
+        return;
+    }
+    split(t, &v);
+    if (rule(t, &v)) {
+        tally->passed_over++;
+        return;
+    }
+    complain(t, &v, tally);
+}
+
+static void random_tail(struct text *t, unsigned from)
+{
+    for (unsigned i = from; i < 16; i++)
+        t->b[i] = (uint8_t)(rnd() >> 24);
+}
+
+static void test_systematic(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t b[3], n;
+    } prefixes[] = {
+        {{0}, 0},          {{0x66}, 1},       {{0x67}, 1},       {{0xf2}, 1},
+        {{0xf3}, 1},       {{0xf0}, 1},       {{0x66, 0xf2}, 2}, {{0xf3, 0x66}, 2},
+        {{0x66, 0x67}, 2}, {{0x2e}, 1},       {{0x64}, 1},       {{0x48}, 1},
+        {{0x41}, 1},       {{0x4f}, 1},       {{0x66, 0x48}, 2}, {{0xf2, 0x48}, 2},
+        {{0xf3, 0x44}, 2}, {{0xf0, 0x48}, 2}, {{0x48, 0x66}, 2}, {{0x67, 0x40}, 2},
+    };
+    static const struct {
+        uint8_t b[2], n;
+    } maps[] = {{{0}, 0}, {{0x0f}, 1}, {{0x0f, 0x38}, 2}, {{0x0f, 0x3a}, 2}};
+    struct tally tally = {0};
+    const bool all = getenv("DECODE_ALL");
+    for (unsigned mode = 0; mode < 3; mode++)
+        for (unsigned p = 0; p < ARRAY_SIZE(prefixes); p++)
+            for (unsigned m = 0; m < ARRAY_SIZE(maps); m++)
+                for (unsigned op = 0; op < 256; op++)
+                    for (unsigned modrm = 0; modrm < 256; modrm++) {
+                        if (!all && (modrm & 7) != 4 && (modrm & 7) != 5 && (rnd() & 3))
+                            continue;
+                        struct text t = {.mode = mode};
+                        unsigned n = prefixes[p].n;
+                        memcpy(t.b, prefixes[p].b, n);
+                        memcpy(t.b + n, maps[m].b, maps[m].n);
+                        n += maps[m].n;
+                        t.b[n++] = (uint8_t)op;
+                        t.b[n++] = (uint8_t)modrm;
+                        random_tail(&t, n);
+                        compare(&t, &tally);
+                    }
+    printf("%lu strings: %lu valid, %lu invalid, %lu passed over, %lu wrong\n", tally.cases,
+           tally.both, tally.neither, tally.passed_over, tally.wrong);
+    assert_int_equal(tally.wrong, 0);
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    const char *cases = getenv("DECODE_CASES");
+    const unsigned long n = cases ? strtoul(cases, NULL, 0) : 500000;
+    struct tally tally = {0};
+    for (unsigned long i = 0; i < 3 * n; i++) {
+        struct text t = {.mode = i % 3};
+        random_tail(&t, 0);
+        compare(&t, &tally);
+    }
+    printf("%lu strings: %lu valid, %lu invalid, %lu passed over, %lu wrong\n", tally.cases,
+           tally.both, tally.neither, tally.passed_over, tally.wrong);
+    assert_int_equal(tally.wrong, 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    static const cs_mode modes[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
+    struct error err = {0};
+    const char *seed = getenv("DECODE_SEED");
+    rng_state = seed ? strtoull(seed, NULL, 0) : UINT64_C(0x9e3779b97f4a7c15);
+    if (!cpu_features_parse(&feat, "max,+monitor", &err))
+        return -1;
+    for (unsigned i = 0; i < 3; i++)
+        if (cs_open(CS_ARCH_X86, modes[i], &handle[i]) != CS_ERR_OK ||
+            cs_option(handle[i], CS_OPT_DETAIL, CS_OPT_ON) != CS_ERR_OK)
+            return -1;
+    cs = cs_malloc(handle[0]);
+    return cs ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cs_free(cs, 1);
+    for (unsigned i = 0; i < 3; i++)
+        cs_close(&handle[i]);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_systematic),
+        cmocka_unit_test(test_random),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
