@@ -156,7 +156,7 @@ OP(op_movd_st_mmx)
     mmx_ready(cpu);
     const uint32_t v = (uint32_t)mmx_read(cpu, u->reg)[0];
     if (u->mem)
-        store32(cpu, ea_linear(cpu, u, 4, ACC_W), v);
+        store32(cpu, vec_linear(cpu, u, 4, ACC_W), v);
     else
         cpu->r[u->rm] = v;
     mmx_enter(cpu);
@@ -164,7 +164,7 @@ OP(op_movd_st_mmx)
 static inline void store_mmx(struct cpu *cpu, const struct insn *u)
 {
     mmx_ready(cpu);
-    store64(cpu, ea_linear(cpu, u, 8, ACC_W), mmx_read(cpu, u->reg)[0]);
+    store64(cpu, vec_linear(cpu, u, 8, ACC_W), mmx_read(cpu, u->reg)[0]);
     mmx_enter(cpu);
 }
 OP(op_movq_gpr_st_mmx)
@@ -195,7 +195,7 @@ OP(op_movntq)
 OP(op_pinsrw_mmx)
 {
     mmx_ready(cpu);
-    const uint64_t v = u->mem ? load16(cpu, ea_linear(cpu, u, 2, ACC_R)) : (uint16_t)cpu->r[u->rm];
+    const uint64_t v = u->mem ? load16(cpu, vec_linear(cpu, u, 2, ACC_R)) : (uint16_t)cpu->r[u->rm];
     const unsigned shift = 16 * (u->imm & 3);
     const uint64_t a = mmx_read(cpu, u->reg)[0];
     load_mmx(cpu, u, (a & ~(UINT64_C(0xffff) << shift)) | v << shift);

@@ -24,7 +24,7 @@ OP(op_movu_st)
 {
     const v128 v = xmm_read(cpu, u->reg);
     if (u->mem)
-        store128(cpu, ea_linear(cpu, u, 16, ACC_W), &v);
+        store128(cpu, vec_unaligned(cpu, u, 16, ACC_W), &v);
     else
         xmm_write(cpu, u->rm, v);
 }
@@ -40,7 +40,7 @@ OP(op_movss_st)
 {
     const v128 v = xmm_read(cpu, u->reg);
     if (u->mem)
-        store32(cpu, ea_linear(cpu, u, 4, ACC_W), (uint32_t)v[0]);
+        store32(cpu, vec_linear(cpu, u, 4, ACC_W), (uint32_t)v[0]);
     else
         xmm_write(cpu, u->rm, vec_blend(xmm_read(cpu, u->rm), v, 1, 4));
 }
@@ -53,7 +53,7 @@ OP(op_movsd_st)
 {
     const uint64_t v = xmm_read(cpu, u->reg)[0];
     if (u->mem)
-        store64(cpu, ea_linear(cpu, u, 8, ACC_W), v);
+        store64(cpu, vec_linear(cpu, u, 8, ACC_W), v);
     else
         xmm_write(cpu, u->rm, v128_of(v, xmm_read(cpu, u->rm)[1]));
 }
@@ -72,7 +72,7 @@ OP(op_movd_st)
 {
     const uint32_t v = (uint32_t)xmm_read(cpu, u->reg)[0];
     if (u->mem)
-        store32(cpu, ea_linear(cpu, u, 4, ACC_W), v);
+        store32(cpu, vec_linear(cpu, u, 4, ACC_W), v);
     else
         cpu->r[u->rm] = v;
 }
@@ -80,7 +80,7 @@ OP(op_movq_gpr_st)
 {
     const uint64_t v = xmm_read(cpu, u->reg)[0];
     if (u->mem)
-        store64(cpu, ea_linear(cpu, u, 8, ACC_W), v);
+        store64(cpu, vec_linear(cpu, u, 8, ACC_W), v);
     else
         cpu->r[u->rm] = v;
 }
@@ -92,7 +92,7 @@ OP(op_movq_st)
 {
     const uint64_t v = xmm_read(cpu, u->reg)[0];
     if (u->mem)
-        store64(cpu, ea_linear(cpu, u, 8, ACC_W), v);
+        store64(cpu, vec_linear(cpu, u, 8, ACC_W), v);
     else
         xmm_write(cpu, u->rm, v128_of(v, 0));
 }
@@ -109,11 +109,11 @@ OP(op_movhp)
 }
 OP(op_movlp_st)
 {
-    store64(cpu, ea_linear(cpu, u, 8, ACC_W), xmm_read(cpu, u->reg)[0]);
+    store64(cpu, vec_linear(cpu, u, 8, ACC_W), xmm_read(cpu, u->reg)[0]);
 }
 OP(op_movhp_st)
 {
-    store64(cpu, ea_linear(cpu, u, 8, ACC_W), xmm_read(cpu, u->reg)[1]);
+    store64(cpu, vec_linear(cpu, u, 8, ACC_W), xmm_read(cpu, u->reg)[1]);
 }
 OP(op_movhlps)
 {
@@ -147,7 +147,7 @@ OP(op_pextrb)
 {
     const uint8_t v = xmm_chunk(cpu, u->reg).b[u->imm & 15];
     if (u->mem)
-        store8(cpu, ea_linear(cpu, u, 1, ACC_W), v);
+        store8(cpu, vec_linear(cpu, u, 1, ACC_W), v);
     else
         cpu->r[u->rm] = v;
 }
@@ -155,7 +155,7 @@ OP(op_pextrw_st) /* 0F3A 15: to r/m */
 {
     const uint16_t v = xmm_chunk(cpu, u->reg).w[u->imm & 7];
     if (u->mem)
-        store16(cpu, ea_linear(cpu, u, 2, ACC_W), v);
+        store16(cpu, vec_linear(cpu, u, 2, ACC_W), v);
     else
         cpu->r[u->rm] = v;
 }
@@ -167,7 +167,7 @@ OP(op_pextrd) /* and EXTRACTPS */
 {
     const uint32_t v = xmm_chunk(cpu, u->reg).d[u->imm & 3];
     if (u->mem)
-        store32(cpu, ea_linear(cpu, u, 4, ACC_W), v);
+        store32(cpu, vec_linear(cpu, u, 4, ACC_W), v);
     else
         cpu->r[u->rm] = v;
 }
@@ -175,18 +175,18 @@ OP(op_pextrq)
 {
     const uint64_t v = xmm_read(cpu, u->reg)[u->imm & 1];
     if (u->mem)
-        store64(cpu, ea_linear(cpu, u, 8, ACC_W), v);
+        store64(cpu, vec_linear(cpu, u, 8, ACC_W), v);
     else
         cpu->r[u->rm] = v;
 }
 OP(op_pinsrb)
 {
-    const uint8_t v = u->mem ? load8(cpu, ea_linear(cpu, u, 1, ACC_R)) : (uint8_t)cpu->r[u->rm];
+    const uint8_t v = u->mem ? load8(cpu, vec_linear(cpu, u, 1, ACC_R)) : (uint8_t)cpu->r[u->rm];
     cpu->zmm[u->reg].b[u->imm & 15] = v;
 }
 OP(op_pinsrw)
 {
-    const uint16_t v = u->mem ? load16(cpu, ea_linear(cpu, u, 2, ACC_R)) : (uint16_t)cpu->r[u->rm];
+    const uint16_t v = u->mem ? load16(cpu, vec_linear(cpu, u, 2, ACC_R)) : (uint16_t)cpu->r[u->rm];
     cpu->zmm[u->reg].w[u->imm & 7] = v;
 }
 OP(op_pinsrd)
@@ -224,9 +224,9 @@ OP(op_movmskpd)
 OP(op_movnti)
 {
     if (u->rex & 8)
-        store64(cpu, ea_linear(cpu, u, 8, ACC_W), cpu->r[u->reg]);
+        store64(cpu, vec_linear(cpu, u, 8, ACC_W), cpu->r[u->reg]);
     else
-        store32(cpu, ea_linear(cpu, u, 4, ACC_W), (uint32_t)cpu->r[u->reg]);
+        store32(cpu, vec_linear(cpu, u, 4, ACC_W), (uint32_t)cpu->r[u->reg]);
 }
 
 void store_masked(struct cpu *cpu, const struct insn *u, v128 v, uint32_t mask, unsigned n)
@@ -237,6 +237,7 @@ void store_masked(struct cpu *cpu, const struct insn *u, v128 v, uint32_t mask, 
                                          : (uint16_t)cpu->r[REG_RDI];
     /* the row has no memory operand that would have given the decoder a default segment */
     const gla_t lin = seg_linear(cpu, u->seg_ovr ? u->seg : SEG_DS, off, n, ACC_W);
+    x87_check_alignment(cpu, lin, 8);
     if (!mask)
         return;
     const unsigned first = (unsigned)__builtin_ctz(mask), last = 31 - (unsigned)__builtin_clz(mask);
@@ -259,5 +260,5 @@ OP(op_hint)
 /* CLFLUSH is checked like a byte load. SDM 2A "CLFLUSH" */
 OP(op_clflush)
 {
-    load8(cpu, ea_linear(cpu, u, 1, ACC_R));
+    load8(cpu, vec_linear(cpu, u, 1, ACC_R));
 }

@@ -181,7 +181,7 @@ OP(op_crc32)
 {
     uint64_t v;
     if (u->mem)
-        v = load_n(cpu, ea_linear(cpu, u, u->osize, ACC_R), u->osize);
+        v = load_n(cpu, vec_linear(cpu, u, u->osize, ACC_R), u->osize);
     else if (u->osize == 1)
         v = *reg8(cpu, u->rm, u->rex);
     else

@@ -19,6 +19,34 @@ static inline void xmm_write(struct cpu *cpu, unsigned n, v128 v)
     memcpy(&cpu->zmm[n], &v, sizeof v);
 }
 
+/* ea_linear(), ea_aligned() with 64-bit flat addresses in line; in 32-bit flat segments too. */
+static inline gla_t vec_linear(struct cpu *cpu, const struct insn *u, unsigned size,
+                               enum access acc)
+{
+    const gla_t sum = cpu->r[u->base] + (cpu->r[u->xindex] << u->scale) + (uint64_t)u->disp;
+    if (likely(u->seg == SEG_FLAT && !(cpu->mode & MODE_ALIGN))) {
+        if (likely(u->asize == 8))
+            return sum;
+        if (u->asize == 4)
+            return (uint32_t)sum;
+    }
+    return ea_linear(cpu, u, size, acc);
+}
+/* What need not be aligned, unless alignment is checked: 16 bytes are one datum then. */
+static inline gla_t vec_unaligned(struct cpu *cpu, const struct insn *u, unsigned size,
+                                  enum access acc)
+{
+    const gla_t lin = vec_linear(cpu, u, size, acc);
+    x87_check_alignment(cpu, lin, size);
+    return lin;
+}
+static inline gla_t vec_aligned(struct cpu *cpu, const struct insn *u, unsigned size,
+                                enum access acc)
+{
+    const gla_t lin = vec_linear(cpu, u, size, acc);
+    return likely(!(lin & (size - 1))) ? lin : ea_aligned(cpu, u, size, acc);
+}
+
 /* r/m as an XMM register or a memory operand; what is narrower than 16 bytes is zero-extended
  * from memory and a whole register otherwise. */
 static inline v128 xmm_w128(struct cpu *cpu, const struct insn *u)
@@ -26,7 +54,7 @@ static inline v128 xmm_w128(struct cpu *cpu, const struct insn *u)
     if (!u->mem)
         return xmm_read(cpu, u->rm);
     v128 v;
-    load128(cpu, ea_aligned(cpu, u, 16, ACC_R), &v);
+    load128(cpu, vec_aligned(cpu, u, 16, ACC_R), &v);
     return v;
 }
 static inline v128 xmm_w128_unaligned(struct cpu *cpu, const struct insn *u)
@@ -34,14 +62,14 @@ static inline v128 xmm_w128_unaligned(struct cpu *cpu, const struct insn *u)
     if (!u->mem)
         return xmm_read(cpu, u->rm);
     v128 v;
-    load128(cpu, ea_linear(cpu, u, 16, ACC_R), &v);
+    load128(cpu, vec_unaligned(cpu, u, 16, ACC_R), &v);
     return v;
 }
-#define XMM_W_NARROW(bits)                                                              \
-    static inline v128 xmm_w##bits(struct cpu *cpu, const struct insn *u)               \
-    {                                                                                   \
-        return u->mem ? v128_of(load##bits(cpu, ea_linear(cpu, u, bits / 8, ACC_R)), 0) \
-                      : xmm_read(cpu, u->rm);                                           \
+#define XMM_W_NARROW(bits)                                                               \
+    static inline v128 xmm_w##bits(struct cpu *cpu, const struct insn *u)                \
+    {                                                                                    \
+        return u->mem ? v128_of(load##bits(cpu, vec_linear(cpu, u, bits / 8, ACC_R)), 0) \
+                      : xmm_read(cpu, u->rm);                                            \
     }
 XMM_W_NARROW(16)
 XMM_W_NARROW(32)
@@ -50,17 +78,17 @@ XMM_W_NARROW(64)
 
 static inline void xmm_store128(struct cpu *cpu, const struct insn *u, v128 v)
 {
-    store128(cpu, ea_aligned(cpu, u, 16, ACC_W), &v);
+    store128(cpu, vec_aligned(cpu, u, 16, ACC_W), &v);
 }
 
 /* r/m as a general register or memory. */
 static inline uint64_t gpr_e32(struct cpu *cpu, const struct insn *u)
 {
-    return u->mem ? load32(cpu, ea_linear(cpu, u, 4, ACC_R)) : (uint32_t)cpu->r[u->rm];
+    return u->mem ? load32(cpu, vec_linear(cpu, u, 4, ACC_R)) : (uint32_t)cpu->r[u->rm];
 }
 static inline uint64_t gpr_e64(struct cpu *cpu, const struct insn *u)
 {
-    return u->mem ? load64(cpu, ea_linear(cpu, u, 8, ACC_R)) : cpu->r[u->rm];
+    return u->mem ? load64(cpu, vec_linear(cpu, u, 8, ACC_R)) : cpu->r[u->rm];
 }
 
 /*
@@ -90,11 +118,11 @@ static inline void mmx_write(struct cpu *cpu, unsigned n, uint64_t v)
 }
 static inline v128 mmx_q64(struct cpu *cpu, const struct insn *u)
 {
-    return u->mem ? v128_of(load64(cpu, ea_linear(cpu, u, 8, ACC_R)), 0) : mmx_read(cpu, u->rm);
+    return u->mem ? v128_of(load64(cpu, vec_linear(cpu, u, 8, ACC_R)), 0) : mmx_read(cpu, u->rm);
 }
 static inline v128 mmx_q32(struct cpu *cpu, const struct insn *u)
 {
-    return u->mem ? v128_of(load32(cpu, ea_linear(cpu, u, 4, ACC_R)), 0) : mmx_read(cpu, u->rm);
+    return u->mem ? v128_of(load32(cpu, vec_linear(cpu, u, 4, ACC_R)), 0) : mmx_read(cpu, u->rm);
 }
 
 /*

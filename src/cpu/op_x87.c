@@ -63,10 +63,10 @@ static inline void clear_c1(struct cpu *cpu)
 }
 
 /* The memory operand's value, with pointers noted once nothing can fault any more. */
-#define FETCH(bits, v)                                                                       \
-    x87_ready(cpu);                                                                          \
-    const uint64_t off = ea_offset(cpu, u);                                                  \
-    const uint##bits##_t v = load##bits(cpu, seg_linear(cpu, u->seg, off, bits / 8, ACC_R)); \
+#define FETCH(bits, v)                                                                  \
+    x87_ready(cpu);                                                                     \
+    const uint64_t off = ea_offset(cpu, u);                                             \
+    const uint##bits##_t v = load##bits(cpu, x87_linear(cpu, u, off, bits / 8, ACC_R)); \
     x87_note_mem(cpu, u, off)
 /* Where a result of n bytes goes: fit to be written, for what is computed leaves flags behind. */
 static inline void check_target(struct cpu *cpu, gla_t lin, unsigned n)
@@ -74,16 +74,19 @@ static inline void check_target(struct cpu *cpu, gla_t lin, unsigned n)
     if (unlikely(!tlb_hit(&cpu->tlb_cur->line[tlb_index(lin)].wr, lin, n)))
         probe(cpu, lin, n, ACC_W);
 }
-#define TARGET(n, lin)                                        \
-    x87_ready(cpu);                                           \
-    const uint64_t off = ea_offset(cpu, u);                   \
-    const gla_t lin = seg_linear(cpu, u->seg, off, n, ACC_W); \
-    check_target(cpu, lin, n);                                \
+#define TARGET(n, lin)                                   \
+    x87_ready(cpu);                                      \
+    const uint64_t off = ea_offset(cpu, u);              \
+    const gla_t lin = x87_linear(cpu, u, off, n, ACC_W); \
+    if ((n) > 8)                                         \
+        x87_check_alignment(cpu, lin, 8);                \
+    check_target(cpu, lin, n);                           \
     x87_note_mem(cpu, u, off)
 
 /* Ten bytes, as load128() does it. */
 static inline void load80(struct cpu *cpu, gla_t lin, union fpreg *v)
 {
+    x87_check_alignment(cpu, lin, 8);
     const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].rd;
     if (likely(tlb_hit(h, lin, 10)))
         memcpy(v, (const void *)(uintptr_t)(lin + h->addend), 10);
@@ -369,11 +372,11 @@ LOAD_INT(32)
 LOAD_INT(64)
 
 /* Ten bytes at the memory operand. */
-#define FETCH80(v)                                            \
-    x87_ready(cpu);                                           \
-    const uint64_t off = ea_offset(cpu, u);                   \
-    union fpreg v = {.mant = 0};                              \
-    load80(cpu, seg_linear(cpu, u->seg, off, 10, ACC_R), &v); \
+#define FETCH80(v)                                       \
+    x87_ready(cpu);                                      \
+    const uint64_t off = ea_offset(cpu, u);              \
+    union fpreg v = {.mant = 0};                         \
+    load80(cpu, x87_linear(cpu, u, off, 10, ACC_R), &v); \
     x87_note_mem(cpu, u, off)
 
 OP(op_fld_m80)

@@ -95,6 +95,23 @@ static inline void x87_note_mem(struct cpu *cpu, const struct insn *u, uint64_t 
     cpu->fpu.fds = cpu->seg[seg].sel;
 }
 
+/* seg_linear() of a memory operand at off, flat addresses in line. */
+static inline gla_t x87_linear(struct cpu *cpu, const struct insn *u, uint64_t off, unsigned size,
+                               enum access acc)
+{
+    if (likely(u->seg == SEG_FLAT && !(cpu->mode & MODE_ALIGN)))
+        return off;
+    return seg_linear(cpu, u->seg, off, size, acc);
+}
+
+/* #AC for operands of which seg_linear() does not know what they are to be aligned to: those longer
+ * than 8 bytes. SDM 3A table 6-7 */
+static inline void x87_check_alignment(struct cpu *cpu, gla_t lin, unsigned align)
+{
+    if (unlikely((cpu->mode & MODE_ALIGN) && (lin & (align - 1))))
+        cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+}
+
 /* An unmasked exception was recorded. */
 __attribute__((cold, noinline)) void x87_raise(struct cpu *cpu);
 

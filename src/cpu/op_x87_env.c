@@ -112,12 +112,19 @@ static void read_env(struct cpu *cpu, const struct insn *u, const uint8_t *image
     fp_x87_changed(cpu);
 }
 
+static gla_t image_linear(struct cpu *cpu, const struct insn *u, unsigned n, enum access acc)
+{
+    const gla_t lin = ea_linear(cpu, u, n, acc);
+    x87_check_alignment(cpu, lin, u->osize == 2 ? 2 : 4);
+    return lin;
+}
+
 OP(op_fnstenv)
 {
     uint8_t image[28];
     write_env(cpu, u, image);
     const unsigned n = env_size(u);
-    store_bytes(cpu, ea_linear(cpu, u, n, ACC_W), image, n);
+    store_bytes(cpu, image_linear(cpu, u, n, ACC_W), image, n);
     cpu->fpu.cw |= FSW_EXC;
     x87_update_es(cpu);
     fp_x87_changed(cpu);
@@ -128,7 +135,7 @@ OP(op_fldenv)
     x87_ready(cpu);
     uint8_t image[28];
     const unsigned n = env_size(u);
-    load_bytes(cpu, ea_linear(cpu, u, n, ACC_R), image, n);
+    load_bytes(cpu, image_linear(cpu, u, n, ACC_R), image, n);
     read_env(cpu, u, image);
 }
 
@@ -139,7 +146,7 @@ OP(op_fnsave)
     write_env(cpu, u, image);
     for (unsigned i = 0; i < 8; i++)
         memcpy(image + n + 10 * i, x87_st(cpu, i)->bytes, 10);
-    store_bytes(cpu, ea_linear(cpu, u, n + 80, ACC_W), image, n + 80);
+    store_bytes(cpu, image_linear(cpu, u, n + 80, ACC_W), image, n + 80);
     x87_init(cpu);
     x87_update_es(cpu);
 }
@@ -149,7 +156,7 @@ OP(op_frstor)
     x87_ready(cpu);
     uint8_t image[28 + 80];
     const unsigned n = env_size(u);
-    load_bytes(cpu, ea_linear(cpu, u, n + 80, ACC_R), image, n + 80);
+    load_bytes(cpu, image_linear(cpu, u, n + 80, ACC_R), image, n + 80);
     read_env(cpu, u, image);
     for (unsigned i = 0; i < 8; i++)
         memcpy(x87_st(cpu, i)->bytes, image + n + 10 * i, 10);

@@ -312,6 +312,8 @@ static void to_guest(const struct native_state *s)
     }
     for (unsigned i = 0; i < 16; i++)
         memcpy(&cpu->zmm[i], s->fx + 160 + 16 * i, 16);
+    cpu->eflags = FLAG_1 | FLAG_IF | (s->rflags & FLAG_AC);
+    cpu->mode = (cpu->mode & ~(uint32_t)MODE_ALIGN) | (s->rflags & FLAG_AC ? MODE_ALIGN : 0);
     cpu->r[REG_ZERO] = 0;
     cpu->r[REG_PC] = native_code_address();
 }
@@ -564,9 +566,9 @@ static void prepare_memory(const struct test_case *c, struct native_state *s)
     uint8_t operand[640];
     memcpy(operand, before + at, MIN(640, WINDOW_BYTES - at));
     if (op == OP_FXRSTOR || op == OP_XRSTOR || op == OP_XSAVE)
-        st32(operand + 24, one_in(16) ? (uint32_t)rnd() : random_mxcsr());
+        st32(operand + 24, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
     if (op == OP_LDMXCSR)
-        st32(operand, one_in(16) ? (uint32_t)rnd() : random_mxcsr());
+        st32(operand, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
     if (op == OP_XRSTOR && !one_in(16)) {
         memset(operand + 512, 0, 24);
         operand[512] = (uint8_t)below(4);
@@ -635,14 +637,15 @@ static void print_difference(const struct native_state *in, const struct native_
  *    APM 1 table 6-22 "The destination and the TOP are not changed"); family 1Ah pushes it.
  *  - FXSAVE, XSAVE: last-instruction pointers are stored; AMD stores zeros while ES is clear.
  *    MXCSR_MASK is the model's own.
- *  - MASKMOVQ, MASKMOVDQU: which faults unselected bytes cause (SDM 2B "MASKMOVDQU").
+ *  - MASKMOVQ, MASKMOVDQU: which faults unselected bytes cause (SDM 2B "MASKMOVDQU"), and
+ *    whether MMX state is entered before.
  */
 static bool host_differs(const struct form *f, const struct native_state *guest)
 {
     const enum op op = f->row->op;
     const uint16_t cw = ld16(guest->fx), sw = ld16(guest->fx + 2);
     if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU)
-        return native.vector == VEC_PF;
+        return native.vector == VEC_PF || native.vector == VEC_AC;
     return (op == OP_FLD_M32 || op == OP_FLD_M64) && (sw & ~cw & FSW_DE);
 }
 static bool is_fcomi(enum op op)
@@ -738,6 +741,8 @@ static bool run_case(const struct form *f, struct tally *t)
         native.in.gpr[i] = rnd();
     native.in.gpr[REG_RSP] = window + 256;
     native.in.rflags = (rnd() & FLAGS_ARITH) | 0x202;
+    if (one_in(20))
+        native.in.rflags |= FLAG_AC;
     random_fx(native.in.fx, one_in(12));
     encode(&c, &native.in);
     prepare_memory(&c, &native.in);
@@ -1071,7 +1076,7 @@ static int setup(void **state)
     for (unsigned i = 0; i < FEAT_COUNT + 1; i++)
         cpu->feat.has[i] = true;
     cpu->mode = MODE_CODE64 | MODE_FLAT | MODE_PROT | MODE_USER;
-    cpu->cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_MP;
+    cpu->cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_MP | CR0_AM;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     cpu->efer = EFER_LME | EFER_LMA;
     cpu->xcr0 = XCR0_X87 | XCR0_SSE;
