@@ -102,7 +102,8 @@ OP(op_enter)
     const uint64_t mask = stack_mask(cpu);
     uint64_t sp = (stack_pointer(cpu) - size) & mask, bp = cpu->r[REG_RBP];
     store_n(cpu, stack_linear(cpu, sp, size, ACC_W), bp, size);
-    const uint64_t frame = sp;
+    /* all of ESP, also when SP is the stack pointer (SDM 2A "ENTER", FrameTemp) */
+    const uint64_t frame = (cpu->r[REG_RSP] & ~mask) | sp;
     for (unsigned i = 1; i < level; i++) {
         bp = (bp - size) & mask;
         const uint64_t v = load_n(cpu, stack_linear(cpu, bp, size, ACC_R), size);
@@ -116,7 +117,7 @@ OP(op_enter)
     sp = (sp - u->imm) & mask;
     /* the final stack pointer must be writable (SDM 2A "ENTER") */
     probe(cpu, stack_linear(cpu, sp, size, ACC_W), size, ACC_W);
-    reg_write(cpu, REG_RBP, frame, MIN(size, stack_size(cpu)));
+    reg_write(cpu, REG_RBP, frame, size);
     stack_set(cpu, sp);
 }
 
