@@ -88,7 +88,7 @@ static inline bool cond(const struct cpu *cpu, unsigned cc)
         v = flag_zf(cpu);
         break;
     case 3:
-        v = flag_cf(cpu) | flag_zf(cpu);
+        v = (unsigned)flag_cf(cpu) | flag_zf(cpu);
         break;
     case 4:
         v = flag_sf(cpu);
@@ -100,7 +100,7 @@ static inline bool cond(const struct cpu *cpu, unsigned cc)
         v = flag_sf(cpu) != flag_of(cpu);
         break;
     default:
-        v = (flag_sf(cpu) != flag_of(cpu)) | flag_zf(cpu);
+        v = (unsigned)(flag_sf(cpu) != flag_of(cpu)) | flag_zf(cpu);
         break;
     }
     return v != (cc & 1);

@@ -173,7 +173,7 @@ static void do_pointer(struct firmware *fw, const uint8_t *entry)
 
 static void do_checksum(struct firmware *fw, const uint8_t *entry)
 {
-    size_t len;
+    size_t len = 0;
     size_t file = find(fw, (const char *)entry + 4, &len);
     uint32_t at = ld32(entry + 60), start = ld32(entry + 64), length = ld32(entry + 68);
     assert_true(at < len && (uint64_t)start + length <= len);

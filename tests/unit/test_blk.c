@@ -345,18 +345,25 @@ static void gate_set(struct gated *g, bool open)
     uv_mutex_unlock(&g->lock);
 }
 
+static void gate_log(struct gated *g, char name)
+{
+    const size_t n = strlen(g->log);
+    assert(n + 1 < sizeof g->log);
+    g->log[n] = name;
+}
+
 static int gated_op(struct blk_driver *d, char name)
 {
     struct gated *g = container_of(d, struct gated, driver);
     uv_mutex_lock(&g->lock);
-    strncat(g->log, &name, 1);
+    gate_log(g, name);
     g->running++;
     g->most = MAX(g->most, g->running);
     while (!g->open)
         uv_cond_wait(&g->opened, &g->lock);
     g->running--;
     name = (char)(name - 32);
-    strncat(g->log, &name, 1);
+    gate_log(g, name);
     g->flushes += name == 'F';
     const int r = g->fail_with;
     uv_mutex_unlock(&g->lock);

@@ -741,8 +741,8 @@ static void test_mux(void **unused)
     chr_write(u, "\001", 1);
     TURN_UNTIL(true);
     chr_write(u, "x", 1);
-    TURN_UNTIL(quits == 1);
     TURN_UNTIL(strstr(user.got, "Vitrine: terminated"));
+    assert_int_equal(quits, 1);
 
     chr_close(u);
     TURN_UNTIL(ser.closed == 1);

@@ -149,7 +149,7 @@ static void test_dmidecode(void **state)
     const struct smbios_board *boards[] = {&small, &large};
     for (size_t i = 0; i < ARRAY_SIZE(boards); i++) {
         struct smbios_blobs b;
-        char path[] = "/tmp/vitrine-smbios-XXXXXX", command[256];
+        char path[] = "/tmp/vitrine-smbios-XXXXXX", command[512];
         int fd = mkstemp(path);
         assert_true(fd >= 0);
         close(fd);
