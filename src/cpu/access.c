@@ -66,17 +66,18 @@ static void check_canonical(struct cpu *cpu, gla_t lin)
         noncanonical_fault(cpu);
 }
 
-/* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"). */
+/* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"); 80-bit numbers want 8 bytes. */
 static void check_alignment(struct cpu *cpu, gla_t lin, unsigned size)
 {
-    if (unlikely(cpu->cpl == 3 && (cpu->eflags & FLAG_AC) && (cpu->cr0 & CR0_AM)) && size > 1 &&
-        size <= 8 && (lin & (size - 1))) {
+    const unsigned align = size == 10 ? 8 : size;
+    if (unlikely(cpu->cpl == 3 && (cpu->eflags & FLAG_AC) && (cpu->cr0 & CR0_AM)) && align > 1 &&
+        align <= 8 && (lin & (align - 1))) {
         check_canonical(cpu, lin);
         cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
     }
 }
 
-gla_t seg_linear(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
+static gla_t seg_address(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
 {
     gla_t lin;
     if (cpu_code64(cpu)) {
@@ -89,8 +90,31 @@ gla_t seg_linear(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum 
     } else {
         lin = seg_checked(cpu, s, off, size, acc);
     }
+    return lin;
+}
+
+gla_t seg_linear(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
+{
+    const gla_t lin = seg_address(cpu, s, off, size, acc);
     check_alignment(cpu, lin, size);
     return lin;
+}
+
+void ea_pair(struct cpu *cpu, const struct insn *u, unsigned first, unsigned second,
+             enum access acc, gla_t at[2])
+{
+    at[0] = seg_address(cpu, u->seg, ea_offset(cpu, u), first + second, acc);
+    at[1] = wrap_linear(cpu, at[0] + first);
+    check_alignment(cpu, at[0], first);
+    check_alignment(cpu, at[1], second);
+}
+
+void ea_load_far(struct cpu *cpu, const struct insn *u, uint16_t *sel, uint64_t *offset)
+{
+    gla_t at[2];
+    ea_pair(cpu, u, u->osize, 2, ACC_R, at);
+    *offset = load_n(cpu, at[0], u->osize);
+    *sel = load16(cpu, at[1]);
 }
 
 gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc)

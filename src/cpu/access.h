@@ -35,7 +35,15 @@ static inline gla_t ea_linear(struct cpu *cpu, const struct insn *u, unsigned si
 {
     return seg_linear(cpu, u->seg, ea_offset(cpu, u), size, acc);
 }
-/* The same, and #GP(0) unless it is aligned to size (16, 32, 64): SSE operands. */
+/*
+ * Two values one behind the other (far pointers, pseudo-descriptors, bounds): limits for both at
+ * once, alignment of each for itself. at: their linear addresses.
+ */
+void ea_pair(struct cpu *cpu, const struct insn *u, unsigned first, unsigned second,
+             enum access acc, gla_t at[2]);
+/* Reads a far pointer, offset first. */
+void ea_load_far(struct cpu *cpu, const struct insn *u, uint16_t *sel, uint64_t *offset);
+/* The same as ea_linear(), and #GP(0) unless it is aligned to size (16, 32, 64): SSE operands. */
 gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc);
 
 /* Slow halves: TLB miss, page crossing, I/O, traced pages. */

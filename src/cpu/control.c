@@ -55,6 +55,8 @@ static void check_long_mode(struct cpu *cpu, uint64_t v)
             cpu_gp0(cpu, REASON_CR_COMBINATION);
         if (cpu->seg[SEG_CS].attr & ATTR_L)
             cpu_gp0(cpu, REASON_CR_COMBINATION);
+        if (!(cpu->seg[SEG_TR].attr & 8)) /* a 16-bit TSS */
+            cpu_gp0(cpu, REASON_CR_COMBINATION);
     }
     if (!(v & CR0_PG) && (cpu->cr0 & CR0_PG) && cpu_long(cpu) &&
         (cpu_code64(cpu) || (cpu->cr4 & CR4_PCIDE)))

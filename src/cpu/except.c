@@ -42,29 +42,36 @@ struct frame frame_on(struct cpu *cpu, const struct segment *ss, uint64_t sp, un
 
 struct frame frame_current(struct cpu *cpu)
 {
-    if (!cpu_code64(cpu))
-        return frame_on(cpu, &cpu->seg[SEG_SS], cpu->r[REG_RSP], cpu->cpl);
+    const struct segment *ss = &cpu->seg[SEG_SS];
+    const bool code64 = cpu_code64(cpu);
     return (struct frame){
-        .ss = cpu->seg[SEG_SS],
+        .ss = *ss,
         .sp = cpu->r[REG_RSP],
-        .mask = ~UINT64_C(0),
-        .code64 = true,
-        .tlb_mode = frame_tlb_mode(cpu->cpl),
+        .mask = code64               ? ~UINT64_C(0)
+                : ss->attr & ATTR_DB ? 0xffffffff
+                                     : 0xffff,
+        .code64 = code64,
+        .tlb_mode = tlb_mode_of(cpu), /* EFLAGS.AC counts: this stack is the program's choice */
+        .align = cpu->mode & MODE_ALIGN,
         .vector = VEC_SS,
     };
 }
 
 static gla_t frame_linear(struct cpu *cpu, const struct frame *f, uint64_t sp, unsigned size)
 {
+    gla_t lin = sp;
     if (f->code64) {
         if (!cpu_canonical(cpu, sp) || !cpu_canonical(cpu, sp + size - 1))
             cpu_fault(cpu, f->vector, f->error, REASON_STACK_NONCANONICAL);
-        return sp;
+    } else {
+        const uint64_t off = sp & f->mask;
+        if (!segment_limit_ok(&f->ss, off, off + size - 1))
+            cpu_fault(cpu, f->vector, f->error, REASON_STACK_LIMIT);
+        lin = (uint32_t)(f->ss.base + off);
     }
-    const uint64_t off = sp & f->mask;
-    if (!segment_limit_ok(&f->ss, off, off + size - 1))
-        cpu_fault(cpu, f->vector, f->error, REASON_STACK_LIMIT);
-    return (uint32_t)(f->ss.base + off);
+    if (unlikely(f->align && (lin & (size - 1))))
+        cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+    return lin;
 }
 
 void frame_push(struct cpu *cpu, struct frame *f, uint64_t v, unsigned size)
@@ -177,24 +184,20 @@ static struct desc handler_segment(struct cpu *cpu, uint16_t sel, unsigned *cpl)
     return d;
 }
 
-static void enter_handler(struct cpu *cpu, struct desc *d, uint16_t sel, unsigned cpl,
-                          const struct gate *g)
+/* Nothing may fault from here on. */
+static void enter_handler(struct cpu *cpu, const struct segment *cs, const struct gate *g)
 {
-    desc_set_accessed(cpu, d);
-    struct segment cs = desc_segment((uint16_t)((sel & ~3u) | cpl), d);
-    cs.attr |= ATTR_A;
     cpu->eflags &= ~(FLAG_TF | FLAG_VM | FLAG_RF | FLAG_NT);
     if (g->type == TYPE_INT32 || g->type == TYPE_INT16)
         cpu->eflags &= ~FLAG_IF;
-    cpu->cpl = (uint8_t)cpl;
-    segment_set(cpu, SEG_CS, &cs);
+    cpu->cpl = cs->sel & 3;
+    segment_set(cpu, SEG_CS, cs);
     cpu->rip = g->offset;
 }
 
-static void deliver_task_gate(struct cpu *cpu, const struct gate *g, unsigned vector, int64_t error)
+static void deliver_task_gate(struct cpu *cpu, const struct gate *g, int64_t error, uint64_t flags)
 {
     struct desc d;
-    (void)vector;
     if (sel_null(g->sel) || (g->sel & 4))
         sel_fault(cpu, VEC_GP, g->sel, REASON_TSS_TYPE);
     desc_fetch_or(cpu, g->sel, &d, VEC_GP);
@@ -202,7 +205,7 @@ static void deliver_task_gate(struct cpu *cpu, const struct gate *g, unsigned ve
         sel_fault(cpu, VEC_GP, g->sel, REASON_TSS_TYPE);
     if (!desc_present(&d))
         sel_fault(cpu, VEC_NP, g->sel, REASON_SEL_NOT_PRESENT);
-    task_switch(cpu, g->sel, &d, TASK_INT, cpu->rip, error);
+    task_switch(cpu, g->sel, &d, &(struct task_leave){TASK_INT, cpu->rip, flags, error});
 }
 
 /* --- protected mode: SDM 3A §6.12 --- */
@@ -223,7 +226,7 @@ static void deliver_protected(struct cpu *cpu, unsigned vector, enum event_kind 
     struct gate g = fetch_gate(cpu, vector);
     check_gate(cpu, &g, vector, kind);
     if (g.type == TYPE_TASK_GATE) {
-        deliver_task_gate(cpu, &g, vector, error);
+        deliver_task_gate(cpu, &g, error, flags);
         return;
     }
     unsigned cpl;
@@ -255,16 +258,16 @@ static void deliver_protected(struct cpu *cpu, unsigned vector, enum event_kind 
         f = frame_current(cpu);
     }
     push_frame(cpu, &f, size, flags, error);
-    if (segment_limit_ok(
-            &(struct segment){.limit = desc_segment(g.sel, &d).limit, .attr = ATTR_CODE}, g.offset,
-            g.offset) == false)
+    struct segment cs = desc_segment((uint16_t)((g.sel & ~3u) | cpl), &d);
+    if (g.offset > cs.limit)
         cpu_gp0(cpu, REASON_CODE_LIMIT);
-
     const bool inner = cpl < cpu->cpl;
-    enter_handler(cpu, &d, g.sel, cpl, &g);
+    segment_mark(cpu, &cs, &d);
+    if (inner)
+        segment_mark(cpu, &f.ss, &ssd);
+
+    enter_handler(cpu, &cs, &g);
     if (inner) {
-        desc_set_accessed(cpu, &ssd);
-        f.ss.attr |= ATTR_A;
         segment_set(cpu, SEG_SS, &f.ss);
         if (vm86) {
             segment_set_null(cpu, SEG_ES, 0);
@@ -290,7 +293,7 @@ static void deliver_long(struct cpu *cpu, unsigned vector, enum event_kind kind,
     struct frame f = {
         .mask = ~UINT64_C(0),
         .code64 = true,
-        .tlb_mode = frame_tlb_mode(cpl),
+        .tlb_mode = inner ? frame_tlb_mode(cpl) : tlb_mode_of(cpu),
         .vector = VEC_SS,
     };
     if (g.ist)
@@ -305,12 +308,33 @@ static void deliver_long(struct cpu *cpu, unsigned vector, enum event_kind kind,
     push_frame(cpu, &f, 8, flags, error);
     if (!cpu_canonical(cpu, g.offset))
         cpu_gp0(cpu, REASON_NONCANONICAL);
+    struct segment cs = desc_segment((uint16_t)((g.sel & ~3u) | cpl), &d);
+    segment_mark(cpu, &cs, &d);
 
-    enter_handler(cpu, &d, g.sel, cpl, &g);
+    enter_handler(cpu, &cs, &g);
     if (inner)
         segment_set_null(cpu, SEG_SS, (uint16_t)cpl);
     cpu->r[REG_RSP] = f.sp;
     cpu_update_mode(cpu);
+}
+
+/*
+ * Faults push RF set, so that an instruction breakpoint does not hold up the instruction a second
+ * time; not so that breakpoint itself, whose handler sets RF (SDM 3B §17.3.1.1).
+ */
+static bool pushes_rf(const struct cpu *cpu, unsigned vector)
+{
+    switch (vector) {
+    case VEC_DB:
+        return cpu->fault.reason == REASON_DB_GD;
+    case VEC_BP:
+    case VEC_OF:
+    case VEC_DF:
+    case VEC_MC:
+        return false;
+    default:
+        return true;
+    }
 }
 
 void except_deliver(struct cpu *cpu, unsigned vector, enum event_kind kind, int64_t error)
@@ -321,12 +345,8 @@ void except_deliver(struct cpu *cpu, unsigned vector, enum event_kind kind, int6
         cpu_update_mode(cpu);
         return;
     }
-    /* Faults push RF set, so that a code breakpoint does not fire again (SDM 3B §17.3.1.1). */
     uint64_t flags = cpu_get_rflags(cpu);
-    if (kind == EVENT_EXCEPTION && vector != VEC_DB && vector != VEC_BP && vector != VEC_OF &&
-        vector != VEC_DF && vector != VEC_MC)
-        flags |= FLAG_RF;
-    else if (vector == VEC_DB && kind == EVENT_EXCEPTION && cpu->fault.reason == REASON_DB_CODE)
+    if (kind == EVENT_EXCEPTION && pushes_rf(cpu, vector))
         flags |= FLAG_RF;
     if (cpu_long(cpu))
         deliver_long(cpu, vector, kind, error, flags);

@@ -23,9 +23,14 @@ bool except_has_error(unsigned vector);
 
 struct desc;
 enum task_reason { TASK_JMP, TASK_CALL, TASK_INT, TASK_IRET };
+/* How a task is left: what goes into its TSS, and what the new one finds on its stack. */
+struct task_leave {
+    enum task_reason why;
+    uint64_t ip, flags;
+    int64_t error; /* < 0: none is pushed */
+};
 /* Switches to the task whose TSS descriptor (selector sel) is d; task.c. */
-void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, enum task_reason why,
-                 uint64_t return_ip, int64_t error);
+void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, const struct task_leave *how);
 /* Reads the stack for privilege level dpl from the current TSS. */
 void task_stack(struct cpu *cpu, unsigned dpl, uint16_t *ss, uint64_t *sp);
 uint64_t task_stack64(struct cpu *cpu, unsigned slot);

@@ -10,6 +10,7 @@ struct frame {
     uint64_t mask;     /* of the stack size */
     bool code64;       /* no segmentation */
     unsigned tlb_mode; /* privilege the frame is written with */
+    bool align;        /* the program's own stack at CPL 3 with alignment checks on */
     unsigned vector;   /* raised when it does not fit: #SS, error code below */
     uint32_t error;
 };

@@ -12,41 +12,50 @@ static bool real_or_vm86(const struct cpu *cpu)
     return !cpu_prot(cpu) || cpu_vm86(cpu);
 }
 
-/* The code segment rules that do not depend on who transfers: L and D, limit, canonical target. */
-static struct segment code_segment(struct cpu *cpu, uint16_t sel, unsigned cpl, struct desc *d,
-                                   uint64_t offset)
+/* L and D together mean nothing (SDM 3A §5.2.1). */
+static void check_code_size(struct cpu *cpu, uint16_t sel, const struct desc *d)
 {
-    struct segment cs = desc_segment((uint16_t)((sel & ~3u) | cpl), d);
-    if (cpu_long(cpu) && (cs.attr & (ATTR_L | ATTR_DB)) == (ATTR_L | ATTR_DB))
+    if (cpu_long(cpu) && (desc_attr(d) & (ATTR_L | ATTR_DB)) == (ATTR_L | ATTR_DB))
         sel_fault(cpu, VEC_GP, sel, REASON_SEL_CODE_LD);
-    if (cpu_long(cpu) && (cs.attr & ATTR_L)) {
-        if (!cpu_canonical(cpu, offset))
-            cpu_gp0(cpu, REASON_NONCANONICAL);
-    } else if (offset > cs.limit) {
-        cpu_gp0(cpu, REASON_CODE_LIMIT);
-    }
-    return cs;
 }
 
-static void commit_code(struct cpu *cpu, struct desc *d, struct segment *cs, unsigned cpl,
-                        uint64_t offset)
+/* Where a transfer may go: within the limit, or canonical. The last check, after the stack's. */
+static void check_offset(struct cpu *cpu, const struct segment *cs, uint64_t offset)
 {
-    desc_set_accessed(cpu, d);
-    cs->attr |= ATTR_A;
+    if (cpu_long(cpu) && (cs->attr & ATTR_L)) {
+        if (!cpu_canonical(cpu, offset))
+            cpu_gp0(cpu, REASON_NONCANONICAL);
+    } else if (offset > cs->limit) {
+        cpu_gp0(cpu, REASON_CODE_LIMIT);
+    }
+}
+
+static struct segment code_segment(uint16_t sel, unsigned cpl, const struct desc *d)
+{
+    return desc_segment((uint16_t)((sel & ~3u) | cpl), d);
+}
+
+/*
+ * From here on nothing may fault any more. Accessed bits were set before (segment_mark()): their
+ * stores can.
+ */
+static void commit_code(struct cpu *cpu, const struct segment *cs, unsigned cpl, uint64_t offset)
+{
     cpu->cpl = (uint8_t)cpl;
     segment_set(cpu, SEG_CS, cs);
     cpu->rip = offset;
 }
 
-/* A direct transfer to a code segment at the same level (JMP, CALL). Returns the new CS. */
-static struct segment check_direct(struct cpu *cpu, uint16_t sel, struct desc *d, uint64_t offset)
+/* The checks of a direct transfer to a code segment at the same level (JMP, CALL). */
+static struct segment check_direct(struct cpu *cpu, uint16_t sel, const struct desc *d)
 {
     const unsigned rpl = sel & 3, dpl = desc_dpl(d);
+    check_code_size(cpu, sel, d);
     if (desc_conforming(d) ? dpl > cpu->cpl : rpl > cpu->cpl || dpl != cpu->cpl)
         sel_fault(cpu, VEC_GP, sel, REASON_SEL_DPL);
     if (!desc_present(d))
         sel_fault(cpu, VEC_NP, sel, REASON_SEL_NOT_PRESENT);
-    return code_segment(cpu, sel, cpu->cpl, d, offset);
+    return code_segment(sel, cpu->cpl, d);
 }
 
 static void check_gate_rights(struct cpu *cpu, uint16_t sel, const struct desc *d)
@@ -108,6 +117,12 @@ static void fetch_task(struct cpu *cpu, uint16_t *sel, struct desc *d)
     }
 }
 
+static void leave_task(struct cpu *cpu, uint16_t sel, struct desc *d, enum task_reason why)
+{
+    const uint64_t return_ip = next_rip(cpu, cpu->cur);
+    task_switch(cpu, sel, d, &(struct task_leave){why, return_ip, cpu_get_rflags(cpu), -1});
+}
+
 static void jump_far(struct cpu *cpu, uint16_t sel, uint64_t offset)
 {
     struct desc d;
@@ -125,8 +140,10 @@ static void jump_far(struct cpu *cpu, uint16_t sel, uint64_t offset)
         cpu_gp0(cpu, REASON_SEL_NULL);
     desc_fetch_or(cpu, sel, &d, VEC_GP);
     if (desc_is_code(&d)) {
-        struct segment cs = check_direct(cpu, sel, &d, offset);
-        commit_code(cpu, &d, &cs, cpu->cpl, offset);
+        struct segment cs = check_direct(cpu, sel, &d);
+        check_offset(cpu, &cs, offset);
+        segment_mark(cpu, &cs, &d);
+        commit_code(cpu, &cs, cpu->cpl, offset);
         return;
     }
     if (desc_is_segment(&d))
@@ -140,15 +157,17 @@ static void jump_far(struct cpu *cpu, uint16_t sel, uint64_t offset)
         struct call_gate g = fetch_call_gate(cpu, sel, &d);
         if (!desc_conforming(&g.code) && desc_dpl(&g.code) != cpu->cpl)
             sel_fault(cpu, VEC_GP, g.sel, REASON_SEL_DPL);
-        struct segment cs = code_segment(cpu, g.sel, cpu->cpl, &g.code, g.offset);
-        commit_code(cpu, &g.code, &cs, cpu->cpl, g.offset);
+        struct segment cs = code_segment(g.sel, cpu->cpl, &g.code);
+        check_offset(cpu, &cs, g.offset);
+        segment_mark(cpu, &cs, &g.code);
+        commit_code(cpu, &cs, cpu->cpl, g.offset);
         return;
     }
     case TYPE_TSS16:
     case TYPE_TSS32:
     case TYPE_TASK_GATE:
         fetch_task(cpu, &sel, &d);
-        task_switch(cpu, sel, &d, TASK_JMP, next_rip(cpu, cpu->cur), -1);
+        leave_task(cpu, sel, &d, TASK_JMP);
         return;
     }
     sel_fault(cpu, VEC_GP, sel, REASON_SEL_TYPE);
@@ -162,9 +181,7 @@ static void far_pointer(struct cpu *cpu, const struct insn *u, uint16_t *sel, ui
         *offset = u->imm;
         return;
     }
-    const gla_t lin = ea_linear(cpu, u, u->osize + 2, ACC_R);
-    *offset = load_n(cpu, lin, u->osize);
-    *sel = load16(cpu, lin + u->osize);
+    ea_load_far(cpu, u, sel, offset);
 }
 
 OP_FAR(op_jmpf)
@@ -211,17 +228,19 @@ static void call_gate(struct cpu *cpu, struct call_gate *g, uint64_t return_ip)
         f.code64 = true;
         f.mask = ~UINT64_C(0);
     }
-    struct segment cs = code_segment(cpu, g->sel, cpl, &g->code, g->offset);
     frame_push(cpu, &f, cpu->seg[SEG_CS].sel, g->size);
     frame_push(cpu, &f, return_ip, g->size);
-    commit_code(cpu, &g->code, &cs, cpl, g->offset);
-    if (inner && cpu_long(cpu)) {
+    struct segment cs = code_segment(g->sel, cpl, &g->code);
+    check_offset(cpu, &cs, g->offset);
+    segment_mark(cpu, &cs, &g->code);
+    if (inner && !cpu_long(cpu))
+        segment_mark(cpu, &f.ss, &ssd);
+
+    commit_code(cpu, &cs, cpl, g->offset);
+    if (inner && cpu_long(cpu))
         segment_set_null(cpu, SEG_SS, (uint16_t)cpl);
-    } else if (inner) {
-        desc_set_accessed(cpu, &ssd);
-        f.ss.attr |= ATTR_A;
+    else if (inner)
         segment_set(cpu, SEG_SS, &f.ss);
-    }
     set_stack_pointer(cpu, &f);
 }
 
@@ -243,10 +262,12 @@ static void call_far(struct cpu *cpu, uint16_t sel, uint64_t offset, unsigned si
         cpu_gp0(cpu, REASON_SEL_NULL);
     desc_fetch_or(cpu, sel, &d, VEC_GP);
     if (desc_is_code(&d)) {
-        struct segment cs = check_direct(cpu, sel, &d, offset);
+        struct segment cs = check_direct(cpu, sel, &d);
         frame_push(cpu, &f, cpu->seg[SEG_CS].sel, size);
         frame_push(cpu, &f, return_ip, size);
-        commit_code(cpu, &d, &cs, cpu->cpl, offset);
+        check_offset(cpu, &cs, offset);
+        segment_mark(cpu, &cs, &d);
+        commit_code(cpu, &cs, cpu->cpl, offset);
         set_stack_pointer(cpu, &f);
         return;
     }
@@ -266,7 +287,7 @@ static void call_far(struct cpu *cpu, uint16_t sel, uint64_t offset, unsigned si
     case TYPE_TSS32:
     case TYPE_TASK_GATE:
         fetch_task(cpu, &sel, &d);
-        task_switch(cpu, sel, &d, TASK_CALL, return_ip, -1);
+        leave_task(cpu, sel, &d, TASK_CALL);
         return;
     }
     sel_fault(cpu, VEC_GP, sel, REASON_SEL_TYPE);
@@ -281,7 +302,7 @@ OP_FAR(op_callf)
 }
 
 /* The code segment that RET or IRET returns to; RPL is its level. */
-static struct segment return_code(struct cpu *cpu, uint16_t sel, uint64_t ip, struct desc *d)
+static struct segment return_code(struct cpu *cpu, uint16_t sel, struct desc *d)
 {
     const unsigned rpl = sel & 3;
     if (sel_null(sel))
@@ -289,13 +310,14 @@ static struct segment return_code(struct cpu *cpu, uint16_t sel, uint64_t ip, st
     desc_fetch_or(cpu, sel, d, VEC_GP);
     if (!desc_is_code(d))
         sel_fault(cpu, VEC_GP, sel, REASON_SEL_TYPE);
+    check_code_size(cpu, sel, d);
     if (rpl < cpu->cpl)
         sel_fault(cpu, VEC_GP, sel, REASON_RET_OUTER);
     if (desc_conforming(d) ? desc_dpl(d) > rpl : desc_dpl(d) != rpl)
         sel_fault(cpu, VEC_GP, sel, REASON_SEL_DPL);
     if (!desc_present(d))
         sel_fault(cpu, VEC_NP, sel, REASON_SEL_NOT_PRESENT);
-    return code_segment(cpu, sel, rpl, d, ip);
+    return code_segment(sel, rpl, d);
 }
 
 /* The stack segment of the level returned to. A null one is fine for 64-bit code below CPL 3. */
@@ -311,12 +333,8 @@ static struct segment return_stack(struct cpu *cpu, uint16_t sel, unsigned rpl, 
     return segment_check_stack(cpu, sel, rpl, VEC_GP, d);
 }
 
-static void commit_stack(struct cpu *cpu, struct segment *ss, struct desc *d, uint64_t sp)
+static void commit_stack(struct cpu *cpu, const struct segment *ss, uint64_t sp)
 {
-    if (!(ss->attr & ATTR_NULL)) {
-        desc_set_accessed(cpu, d);
-        ss->attr |= ATTR_A;
-    }
     segment_set(cpu, SEG_SS, ss);
     cpu->r[REG_RSP] = cpu_code64(cpu)      ? sp
                       : ss->attr & ATTR_DB ? (uint32_t)sp
@@ -339,19 +357,24 @@ OP_FAR(op_retf)
         return;
     }
     struct desc d, ssd;
-    struct segment cs = return_code(cpu, sel, ip, &d);
+    struct segment cs = return_code(cpu, sel, &d);
     const unsigned rpl = sel & 3;
     f.sp += u->imm;
     if (rpl == cpu->cpl) {
-        commit_code(cpu, &d, &cs, rpl, ip);
+        check_offset(cpu, &cs, ip);
+        segment_mark(cpu, &cs, &d);
+        commit_code(cpu, &cs, rpl, ip);
         set_stack_pointer(cpu, &f);
         return;
     }
     const uint64_t sp = frame_pop(cpu, &f, size);
     const uint16_t ss_sel = (uint16_t)frame_pop(cpu, &f, size);
     struct segment ss = return_stack(cpu, ss_sel, rpl, cs.attr & ATTR_L && cpu_long(cpu), &ssd);
-    commit_code(cpu, &d, &cs, rpl, ip);
-    commit_stack(cpu, &ss, &ssd, sp + u->imm);
+    check_offset(cpu, &cs, ip);
+    segment_mark(cpu, &cs, &d);
+    segment_mark(cpu, &ss, &ssd);
+    commit_code(cpu, &cs, rpl, ip);
+    commit_stack(cpu, &ss, sp + u->imm);
     segment_drop_inner(cpu, rpl);
     cpu_update_mode(cpu);
 }
@@ -368,7 +391,7 @@ static void iret_flags(struct cpu *cpu, uint64_t v, unsigned size)
         mask |= FLAG_IF;
     if (cpu->cpl == 0) {
         mask |= FLAG_IOPL;
-        if (size >= 4)
+        if (size >= 4 && cpu_prot(cpu))
             mask |= FLAG_VIF | FLAG_VIP;
     }
     cpu_set_rflags(cpu, (cpu_get_rflags(cpu) & ~(uint64_t)mask) | (v & mask));
@@ -409,7 +432,7 @@ static void iret_task(struct cpu *cpu)
         sel_fault(cpu, VEC_TS, sel, REASON_TSS_BUSY);
     if (!desc_present(&d))
         sel_fault(cpu, VEC_NP, sel, REASON_SEL_NOT_PRESENT);
-    task_switch(cpu, sel, &d, TASK_IRET, next_rip(cpu, cpu->cur), -1);
+    leave_task(cpu, sel, &d, TASK_IRET);
 }
 
 static void iret_protected(struct cpu *cpu, unsigned size)
@@ -427,12 +450,14 @@ static void iret_protected(struct cpu *cpu, unsigned size)
         return;
     }
     struct desc d, ssd;
-    struct segment cs = return_code(cpu, sel, ip, &d);
+    struct segment cs = return_code(cpu, sel, &d);
     const unsigned rpl = sel & 3;
     /* in 64-bit mode SS:RSP is popped even at the same level */
     if (rpl == cpu->cpl && !cpu_code64(cpu)) {
+        check_offset(cpu, &cs, ip);
+        segment_mark(cpu, &cs, &d);
         iret_flags(cpu, flags, size);
-        commit_code(cpu, &d, &cs, rpl, ip);
+        commit_code(cpu, &cs, rpl, ip);
         set_stack_pointer(cpu, &f);
         return;
     }
@@ -440,9 +465,12 @@ static void iret_protected(struct cpu *cpu, unsigned size)
     const uint16_t ss_sel = (uint16_t)frame_pop(cpu, &f, size);
     struct segment ss = return_stack(cpu, ss_sel, rpl, cs.attr & ATTR_L && cpu_long(cpu), &ssd);
     const bool outer = rpl > cpu->cpl;
+    check_offset(cpu, &cs, ip);
+    segment_mark(cpu, &cs, &d);
+    segment_mark(cpu, &ss, &ssd);
     iret_flags(cpu, flags, size);
-    commit_code(cpu, &d, &cs, rpl, ip);
-    commit_stack(cpu, &ss, &ssd, sp);
+    commit_code(cpu, &cs, rpl, ip);
+    commit_stack(cpu, &ss, sp);
     if (outer)
         segment_drop_inner(cpu, rpl);
     cpu_update_mode(cpu);
@@ -503,8 +531,11 @@ const struct insn *op_into(struct cpu *cpu, const struct insn *u)
     return NULL;
 }
 
+/* A debug exception without a bit in DR6; unlike INT n it counts as external (SDM 3A §6.13). */
 OP_FAR(op_int1)
 {
-    cpu->dr6 &= ~UINT64_C(0xf);
+    cpu->ext = true;
     software_interrupt(cpu, VEC_DB, EVENT_ICEBP);
+    cpu->ext = false;
+    cpu->dr7 &= ~(uint64_t)BIT(13);
 }

@@ -63,9 +63,9 @@ OP_END(op_lseg)
 {
     static const uint8_t target[] = {SEG_ES, SEG_DS, SEG_SS, SEG_FS, SEG_GS};
     const unsigned s = target[u->op - OP_LES];
-    const gla_t lin = ea_linear(cpu, u, u->osize + 2, ACC_R);
-    const uint64_t off = load_n(cpu, lin, u->osize);
-    const uint16_t sel = load16(cpu, lin + u->osize);
+    uint64_t off;
+    uint16_t sel;
+    ea_load_far(cpu, u, &sel, &off);
     segment_load(cpu, s, sel);
     reg_write(cpu, u->reg, off, u->osize);
 }
@@ -148,12 +148,14 @@ OP_END(op_ltr)
 /* The limit, then 4 or 8 bytes of base. */
 static void store_table(struct cpu *cpu, const struct insn *u, const struct table_reg *t)
 {
-    uint8_t image[10];
-    const unsigned n = cpu_code64(cpu) ? 10 : 6;
+    const unsigned size = cpu_code64(cpu) ? 8 : 4;
+    gla_t at[2];
     check_umip(cpu);
-    st16(image, t->limit);
-    st64(image + 2, t->base);
-    store_bytes(cpu, ea_linear(cpu, u, n, ACC_W), image, n);
+    ea_pair(cpu, u, 2, size, ACC_W, at);
+    probe(cpu, at[0], 2, ACC_W);
+    probe(cpu, at[1], size, ACC_W);
+    store16(cpu, at[0], t->limit);
+    store_n(cpu, at[1], t->base, size);
 }
 
 static void load_table(struct cpu *cpu, const struct insn *u, struct table_reg *t)
@@ -267,9 +269,10 @@ OP(op_arpl)
 OP(op_bound)
 {
     const unsigned size = u->osize;
-    const gla_t lin = ea_linear(cpu, u, size * 2, ACC_R);
-    const int64_t low = sign_extend(load_n(cpu, lin, size), size * 8);
-    const int64_t high = sign_extend(load_n(cpu, lin + size, size), size * 8);
+    gla_t at[2];
+    ea_pair(cpu, u, size, size, ACC_R, at);
+    const int64_t low = sign_extend(load_n(cpu, at[0], size), size * 8);
+    const int64_t high = sign_extend(load_n(cpu, at[1], size), size * 8);
     const int64_t v = sign_extend(cpu->r[u->reg], size * 8);
     if (v < low || v > high)
         cpu_fault(cpu, VEC_BR, 0, REASON_BR_BOUND);

@@ -103,12 +103,16 @@ OP_END(op_hlt)
 /* MONITOR arms nothing that we could tell from a hint; MWAIT waits as HLT does (SDM 2B "MWAIT"). */
 OP(op_monitor)
 {
+    if (cpu->cpl)
+        cpu_ud(cpu, REASON_CPL);
     if ((uint32_t)cpu->r[REG_RCX])
         cpu_gp0(cpu, REASON_MSR_VALUE);
     load8(cpu, seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R));
 }
 OP_END(op_mwait)
 {
+    if (cpu->cpl)
+        cpu_ud(cpu, REASON_CPL);
     if ((uint32_t)cpu->r[REG_RCX] & ~1u)
         cpu_gp0(cpu, REASON_MSR_VALUE);
     cpu->halted = true;
@@ -198,7 +202,7 @@ OP_END(op_mov_to_dr)
     else if (n == 6)
         cpu->dr6 = (v & 0xe00f) | UINT32_C(0xffff0ff0);
     else
-        cpu->dr7 = (v & UINT32_C(0xffff2bff)) | 0x400;
+        cpu->dr7 = (v & UINT32_C(0xffff23ff)) | 0x400;
     debug_changed(cpu);
 }
 
@@ -279,6 +283,20 @@ static void set_flat(struct cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bo
     cpu_update_mode(cpu);
 }
 
+/*
+ * SYSCALL and SYSRET are stepped by the TF they leave behind, not by the one they found: a kernel
+ * masks it on the way in, and on the way out the trap comes before the program's next instruction.
+ * (KVM relies on it: "fix singlestepping over syscall"; the SDM is silent.)
+ */
+static void step_by_new_flags(struct cpu *cpu)
+{
+    cpu->no_step_trap = true;
+    if (cpu->eflags & FLAG_TF) {
+        cpu->pending_dr6 |= BIT(14);
+        cpu->events |= EV_DEBUG;
+    }
+}
+
 OP_FAR(op_syscall)
 {
     if (!(cpu->efer & EFER_SCE))
@@ -289,6 +307,7 @@ OP_FAR(op_syscall)
     cpu_set_rflags(cpu, (cpu_get_rflags(cpu) & ~(cpu->msr_fmask | FLAG_RF)) | FLAG_1);
     set_flat(cpu, cs, (uint16_t)(cs + 8), 0, true);
     cpu->rip = cpu->msr_lstar;
+    step_by_new_flags(cpu);
 }
 
 OP_FAR(op_sysret)
@@ -305,10 +324,13 @@ OP_FAR(op_sysret)
     cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
     set_flat(cpu, (uint16_t)((base + (to64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to64);
     cpu->rip = rip;
+    step_by_new_flags(cpu);
 }
 
 OP_FAR(op_sysenter)
 {
+    if (!cpu_prot(cpu)) /* not #UD: SDM 2B "SYSENTER" */
+        cpu_gp0(cpu, REASON_UD_MODE);
     const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
     if (!cs)
         cpu_gp0(cpu, REASON_SEL_NULL);
@@ -321,6 +343,8 @@ OP_FAR(op_sysenter)
 
 OP_FAR(op_sysexit)
 {
+    if (!cpu_prot(cpu))
+        cpu_gp0(cpu, REASON_UD_MODE);
     const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
     if (!cs)
         cpu_gp0(cpu, REASON_SEL_NULL);

@@ -77,6 +77,7 @@ static void log_fault(struct cpu *cpu, const struct fault *f)
 static void deliver_external(struct cpu *cpu, unsigned vector)
 {
     cpu->halted = false;
+    cpu->budget--; /* time passes even if the handler is interrupted before its first instruction */
     cpu->stats.interrupts++;
     log_event(cpu, vector, "interrupt");
     cpu->delivering = cpu->ext = true;
@@ -128,6 +129,7 @@ static void take_fault(struct cpu *cpu)
         cpu->rip = cpu_cur_rip(cpu);
         cpu->budget += cpu->block->n - cpu->cur->index;
         cpu->cur = NULL;
+        cpu->pending_dr6 = 0; /* it did not happen */
     }
     cpu->link_from = NULL;
     cpu->budget--; /* time passes even if every delivery faults */
@@ -136,9 +138,10 @@ static void take_fault(struct cpu *cpu)
     if (f.vector == VEC_PF)
         cpu->cr2 = f.cr2;
     if (f.vector == VEC_DB) {
-        cpu->dr6 |= f.dr6;
+        cpu->dr6 = (cpu->dr6 & ~UINT64_C(0xf)) | f.dr6;
         cpu->dr7 &= ~(uint64_t)BIT(13);
     }
+    cpu->halted = false; /* a trap behind HLT */
     log_fault(cpu, &f);
     cpu->stats.exceptions[f.vector & 31]++;
     if (cpu->delivering) {
@@ -257,8 +260,10 @@ static bool step_one(struct cpu *cpu)
     cpu->link_from = NULL;
     cpu->budget += rest;
     cpu->icount_end += (uint64_t)rest;
-    if (tf && !cpu->no_step_trap && !cpu->shadow_ss)
-        deliver_debug_trap(cpu, BIT(14), REASON_DB_SINGLE_STEP);
+    if (tf && !cpu->no_step_trap && !cpu->shadow_ss) {
+        cpu->pending_dr6 |= BIT(14);
+        cpu->events |= EV_DEBUG;
+    }
     return true;
 }
 
@@ -282,16 +287,19 @@ static void take_sipi(struct cpu *cpu)
 
 static void debug_events(struct cpu *cpu)
 {
-    cpu->events &= ~(uint32_t)EV_DEBUG;
     if (cpu->watch_hit) {
         cpu->watch_hit = false;
         if (cpu->hooks.debug_stop)
             cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_WATCHPOINT, cpu->watch_at);
     }
-    if (cpu->pending_dr6 && !cpu->shadow_ss) {
+    /* behind MOV SS traps wait for the next instruction (SDM 3A §6.8.3) */
+    if (cpu->pending_dr6 && cpu->shadow_ss)
+        return;
+    cpu->events &= ~(uint32_t)EV_DEBUG;
+    if (cpu->pending_dr6) { /* all of one instruction are one #DB */
         const uint32_t dr6 = cpu->pending_dr6;
         cpu->pending_dr6 = 0;
-        deliver_debug_trap(cpu, dr6, REASON_DB_DATA);
+        deliver_debug_trap(cpu, dr6, dr6 & 0xf ? REASON_DB_DATA : REASON_DB_SINGLE_STEP);
     }
 }
 
@@ -343,7 +351,8 @@ static enum next attend(struct cpu *cpu)
     }
     if (cpu->halted || cpu->budget <= 0)
         return LEAVE;
-    if (nmi || intr || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) || cpu->breakpoints)
+    if (nmi || intr || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
+        cpu->breakpoints || cpu->pending_dr6)
         return step_one(cpu) ? LOOK_AGAIN : LEAVE;
     cpu->shadow = cpu->shadow_ss = false; /* nothing waits that the shadow would hold off */
     return RUN_BLOCK;

@@ -69,6 +69,14 @@ void desc_set_accessed(struct cpu *cpu, struct desc *d)
     sys_store(cpu, d->at + 4, d->hi, 4);
 }
 
+void segment_mark(struct cpu *cpu, struct segment *g, struct desc *d)
+{
+    if (g->attr & ATTR_NULL)
+        return;
+    desc_set_accessed(cpu, d);
+    g->attr |= ATTR_A;
+}
+
 void desc_set_busy(struct cpu *cpu, gla_t at, bool busy)
 {
     uint32_t hi = (uint32_t)sys_load(cpu, at + 4, 4);
@@ -169,8 +177,7 @@ static void load_protected(struct cpu *cpu, unsigned s, uint16_t sel)
             sel_fault(cpu, VEC_NP, sel, REASON_SEL_NOT_PRESENT);
         seg = desc_segment(sel, &d);
     }
-    desc_set_accessed(cpu, &d);
-    seg.attr |= ATTR_A;
+    segment_mark(cpu, &seg, &d);
     segment_set(cpu, s, &seg);
 }
 

@@ -75,6 +75,8 @@ _Noreturn void sel_fault(struct cpu *cpu, unsigned vector, uint16_t sel, enum fa
 /* The hidden part that d gives. */
 struct segment desc_segment(uint16_t sel, const struct desc *d);
 void desc_set_accessed(struct cpu *cpu, struct desc *d);
+/* The same for a segment about to be loaded from d. May fault: before anything else changes. */
+void segment_mark(struct cpu *cpu, struct segment *g, struct desc *d);
 void desc_set_busy(struct cpu *cpu, gla_t at, bool busy);
 
 /* MOV, POP, LDS...: any segment register but CS, in the current mode, with every check. */

@@ -5,6 +5,7 @@
 #include "cpu/except.h"
 #include "cpu/exec.h"
 #include "cpu/segment.h"
+#include "cpu/sys.h"
 
 void task_stack(struct cpu *cpu, unsigned dpl, uint16_t *ss, uint64_t *sp)
 {
@@ -176,10 +177,26 @@ static void commit_image(struct cpu *cpu, const struct task_image *t)
     cpu_update_mode(cpu);
 }
 
-/* SDM 3A §7.3 "Task Switching", steps in its order. */
-void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, enum task_reason why,
-                 uint64_t return_ip, int64_t error)
+/* Faults now, not halfway, if [lin, lin+n) cannot be written. */
+static void touch(struct cpu *cpu, gla_t lin, unsigned n)
 {
+    sys_store(cpu, lin, sys_load(cpu, lin, 1), 1);
+    lin += n - 1;
+    sys_store(cpu, lin, sys_load(cpu, lin, 1), 1);
+}
+
+static void push_error(struct cpu *cpu, uint64_t error, unsigned size)
+{
+    const uint64_t mask = cpu->seg[SEG_SS].attr & ATTR_DB ? 0xffffffff : 0xffff;
+    const uint64_t sp = (cpu->r[REG_RSP] - size) & mask;
+    store_n(cpu, seg_linear(cpu, SEG_SS, sp, size, ACC_W), error, size);
+    reg_write(cpu, REG_RSP, sp, mask == 0xffff ? 2 : 4);
+}
+
+/* SDM 3A §7.3 "Task Switching", steps in its order. */
+void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, const struct task_leave *how)
+{
+    const enum task_reason why = how->why;
     const struct segment next = desc_segment(sel, d);
     const struct segment old = cpu->seg[SEG_TR];
     const bool next32 = desc_type(d) & 8, old32 = old.attr & 8;
@@ -191,15 +208,19 @@ void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, enum task_reason
     else
         image_load16(cpu, next.base, &t);
 
-    uint64_t flags = cpu_get_rflags(cpu);
-    if (why == TASK_IRET)
-        flags &= ~(uint64_t)FLAG_NT;
-    image_save(cpu, old.base, old32, return_ip, flags);
-    if (why == TASK_JMP || why == TASK_IRET) {
-        struct desc od;
+    struct desc od = {.at = d->at};
+    if (why == TASK_JMP || why == TASK_IRET)
         desc_fetch_or(cpu, old.sel, &od, VEC_TS);
+    touch(cpu, old.base, old32 ? TSS32_BYTES : TSS16_BYTES);
+    touch(cpu, od.at, 8);
+    touch(cpu, d->at, 8);
+    if (why == TASK_CALL || why == TASK_INT)
+        touch(cpu, next.base, 2);
+
+    const uint64_t flags = why == TASK_IRET ? how->flags & ~(uint64_t)FLAG_NT : how->flags;
+    image_save(cpu, old.base, old32, how->ip, flags);
+    if (why == TASK_JMP || why == TASK_IRET)
         desc_set_busy(cpu, od.at, false);
-    }
     if (why != TASK_IRET)
         desc_set_busy(cpu, d->at, true);
     if (why == TASK_CALL || why == TASK_INT) {
@@ -210,21 +231,13 @@ void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, enum task_reason
     cpu->seg[SEG_TR] = next;
     cpu->seg[SEG_TR].attr |= 2; /* busy */
     cpu->cr0 |= CR0_TS;
-    if ((cpu->cr0 & CR0_PG) && next32 && t.cr3 != cpu->cr3) {
-        cpu->cr3 = t.cr3;
-        cpu_flush_tlb(cpu, true);
-    }
-    cpu->dr7 &= ~UINT64_C(0x55); /* local breakpoints */
+    cpu->dr7 &= ~UINT64_C(0x155); /* local breakpoints, and LE */
     commit_image(cpu, &t);
+    if ((cpu->cr0 & CR0_PG) && next32)
+        cr3_write(cpu, t.cr3);
     load_new_segments(cpu, &t);
-    if (error >= 0) {
-        const unsigned size = next32 ? 4 : 2;
-        const uint64_t mask = cpu->seg[SEG_SS].attr & ATTR_DB ? 0xffffffff : 0xffff;
-        const uint64_t sp = (cpu->r[REG_RSP] - size) & mask;
-        const gla_t lin = seg_linear(cpu, SEG_SS, sp, size, ACC_W);
-        store_n(cpu, lin, (uint64_t)error, size);
-        reg_write(cpu, REG_RSP, sp, mask == 0xffff ? 2 : 4);
-    }
+    if (how->error >= 0)
+        push_error(cpu, (uint64_t)how->error, next32 ? 4 : 2);
     if (cpu->rip > cpu->seg[SEG_CS].limit)
         cpu_gp0(cpu, REASON_CODE_LIMIT);
     if (t.trap)
