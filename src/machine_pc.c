@@ -228,7 +228,7 @@ static bool create_serial(struct pc *pc, struct isa_irq *isa, struct error *err)
     for (unsigned i = 0; i < vm->serials; i++) {
         if (!vm->serial[i])
             continue;
-        char label[16];
+        char label[24];
         snprintf(label, sizeof label, "serial%u", i);
         struct chr *chr =
             pc->cfg.signals.open_chr(pc->cfg.signals.opaque, label, vm->serial[i], err);
