@@ -392,10 +392,8 @@ static void note_milestones(struct cpu *cpu, gla_t lin)
 {
     if (lin == 0x7c00 && !cpu_prot(cpu))
         reach(cpu, CPU_BOOT_SECTOR);
-    if (!(cpu->milestones & BIT(CPU_BOOT_SECTOR)))
-        return;
-    if (cpu_prot(cpu) && !cpu_vm86(cpu))
-        reach(cpu, CPU_PROTECTED);
+    if ((cpu->milestones & BIT(CPU_BOOT_SECTOR)) && cpu_prot(cpu) && !cpu_vm86(cpu))
+        reach(cpu, CPU_PROTECTED); /* firmware is there long before a boot sector */
     if (cpu->cr0 & CR0_PG)
         reach(cpu, cpu->cpl == 3 ? CPU_USER : CPU_PAGING);
 }
