@@ -38,7 +38,8 @@ void fp_leave(struct cpu *cpu)
     cpu->fp_on = false;
     cpu->mxcsr |= store_mxcsr() & MXCSR_EXC;
     load_mxcsr(MXCSR_INIT);
-    load_cw(FCW_INIT);
+    const uint16_t cw = FCW_INIT;
+    __asm__ volatile("fldcw %0" : : "m"(cw)); /* flags may stay: all is masked */
 }
 
 uint32_t fp_mxcsr(struct cpu *cpu)
