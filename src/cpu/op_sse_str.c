@@ -160,21 +160,22 @@ OP(op_pcmpistrm)
 
 static uint32_t crc32c(uint32_t crc, uint64_t v, unsigned bytes)
 {
-    static const uint32_t nibble[16] = {
+    /* what the low and the high half of a byte become, a byte later */
+    static const uint32_t lo[16] = {
+        0x00000000, 0xf26b8303, 0xe13b70f7, 0x1350f3f4, 0xc79a971f, 0x35f1141c,
+        0x26a1e7e8, 0xd4ca64eb, 0x8ad958cf, 0x78b2dbcc, 0x6be22838, 0x9989ab3b,
+        0x4d43cfd0, 0xbf284cd3, 0xac78bf27, 0x5e133c24,
+    };
+    static const uint32_t hi[16] = {
         0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
         0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
         0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
     };
-    uint64_t x = crc ^ v;
-    uint64_t rest = 0;
-    if (bytes < 4) { /* the CRC's own upper bits only move down */
-        rest = crc >> (8 * bytes);
-        x &= (UINT64_C(1) << (8 * bytes)) - 1;
+    for (unsigned i = 0; i < bytes; i++, v >>= 8) {
+        const uint8_t x = (uint8_t)(crc ^ v);
+        crc = (crc >> 8) ^ lo[x & 15] ^ hi[x >> 4];
     }
-    uint32_t c = 0;
-    for (unsigned i = 0; i < 2 * bytes; i++, x >>= 4)
-        c = (c >> 4) ^ nibble[(c ^ x) & 15];
-    return c ^ (uint32_t)rest;
+    return crc;
 }
 
 OP(op_crc32)

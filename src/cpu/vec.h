@@ -180,34 +180,18 @@ static inline int16_t sat_s16(int32_t v)
 {
     return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
 }
-static inline int8_t sat_s8(int32_t v)
-{
-    return (int8_t)(v > INT8_MAX ? INT8_MAX : v < INT8_MIN ? INT8_MIN : v);
-}
-static inline uint8_t sat_u8(int32_t v)
-{
-    return (uint8_t)(v > UINT8_MAX ? UINT8_MAX : v < 0 ? 0 : v);
-}
-static inline uint16_t sat_u16(int32_t v)
-{
-    return (uint16_t)(v > UINT16_MAX ? UINT16_MAX : v < 0 ? 0 : v);
-}
 VEC_EACH(pmulhw, sw, (int16_t)((a.sw[i] * b.sw[i]) >> 16))
 VEC_EACH(pmulhuw, w, (uint16_t)(((uint32_t)a.w[i] * b.w[i]) >> 16))
 VEC_EACH(pmulhrsw, sw, (int16_t)((((a.sw[i] * b.sw[i]) >> 14) + 1) >> 1))
-VEC_EACH(pmaddwd, d,
-         (uint32_t)(a.sw[2 * i] * b.sw[2 * i]) + (uint32_t)(a.sw[2 * i + 1] * b.sw[2 * i + 1]))
 VEC_EACH(pmaddubsw, sw, sat_s16(a.b[2 * i] * b.sb[2 * i] + a.b[2 * i + 1] * b.sb[2 * i + 1]))
 #undef VEC_EACH
 
-/* Sum of absolute differences of each eight bytes. */
-static inline v128 vec_psadbw(v128 va, v128 vb)
+/* Sum of absolute differences of each eight bytes: even and odd ones added, then the four sums. */
+static inline v128 vec_psadbw(v128 a, v128 b)
 {
-    const union chunk hi = {.v = vec_pmaxub(va, vb)}, lo = {.v = vec_pminub(va, vb)};
-    union chunk d = {.v = {0}};
-    for (unsigned i = 0; i < 16; i++)
-        d.q[i / 8] += (unsigned)(hi.b[i] - lo.b[i]);
-    return d.v;
+    const v128 d = vec_psubb(vec_pmaxub(a, b), vec_pminub(a, b));
+    const v128 pairs = (d & 0x00ff00ff00ff00ff) + ((d >> 8) & 0x00ff00ff00ff00ff);
+    return (pairs * 0x0001000100010001) >> 48;
 }
 
 /* --- across elements: n is 16, or 8 for the MMX form --- */
@@ -234,23 +218,41 @@ VEC_HORIZONTAL(phsubd, d, 4, s->d[j] - s->d[j + 1])
 VEC_HORIZONTAL(phsubsw, sw, 8, sat_s16(s->sw[j] - s->sw[j + 1]))
 #undef VEC_HORIZONTAL
 
-/* a's elements narrowed, then b's. */
-#define VEC_PACK(name, from, to, count, sat)                    \
-    static inline v128 vec_##name(v128 va, v128 vb, unsigned n) \
-    {                                                           \
-        const union chunk a = {.v = va}, b = {.v = vb};         \
-        const unsigned half = n / (16 / (count));               \
-        union chunk d = {.v = {0}};                             \
-        for (unsigned i = 0; i < half; i++) {                   \
-            d.to[i] = sat(a.from[i]);                           \
-            d.to[half + i] = sat(b.from[i]);                    \
-        }                                                       \
-        return d.v;                                             \
+/* a's elements narrowed, then b's: clamped, then their low halves. */
+#define VEC_CLAMP(name, type, element, lo, hi)                      \
+    static inline v128 vec_clamp_##name(v128 va)                    \
+    {                                                               \
+        const type a = (type)va, low = (type){0} + (element)(lo);   \
+        const type high = (type){0} + (element)(hi);                \
+        const v128 v = v128_select((v128)(a < low), (v128)low, va); \
+        return v128_select((v128)((type)v > high), (v128)high, v);  \
     }
-VEC_PACK(packsswb, sw, sb, 8, sat_s8)
-VEC_PACK(packuswb, sw, b, 8, sat_u8)
-VEC_PACK(packssdw, sd, sw, 4, sat_s16)
-VEC_PACK(packusdw, sd, w, 4, sat_u16)
+VEC_CLAMP(sb, v8s16, int16_t, INT8_MIN, INT8_MAX)
+VEC_CLAMP(ub, v8s16, int16_t, 0, UINT8_MAX)
+VEC_CLAMP(sw, v4s32, int32_t, INT16_MIN, INT16_MAX)
+VEC_CLAMP(uw, v4s32, int32_t, 0, UINT16_MAX)
+#undef VEC_CLAMP
+static inline v128 vec_low_bytes(v128 a, v128 b)
+{
+    return (v128)__builtin_shufflevector((v16u8)a, (v16u8)b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20,
+                                         22, 24, 26, 28, 30);
+}
+static inline v128 vec_low_words(v128 a, v128 b)
+{
+    return (v128)__builtin_shufflevector((v8u16)a, (v8u16)b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+#define VEC_PACK(name, clamp, low)                                                \
+    static inline v128 vec_##name(v128 a, v128 b, unsigned n)                     \
+    {                                                                             \
+        if (n == 8) /* both operands in one chunk */                              \
+            a = b = v128_of(a[0], b[0]);                                          \
+        const v128 d = vec_low_##low(vec_clamp_##clamp(a), vec_clamp_##clamp(b)); \
+        return n == 8 ? v128_of(d[0], 0) : d;                                     \
+    }
+VEC_PACK(packsswb, sb, bytes)
+VEC_PACK(packuswb, ub, bytes)
+VEC_PACK(packssdw, sw, words)
+VEC_PACK(packusdw, uw, words)
 #undef VEC_PACK
 
 /* The low (or high) halves' elements in turn. */
@@ -289,6 +291,15 @@ static inline v128 vec_punpckhqdq(v128 a, v128 b)
     return __builtin_shufflevector(a, b, 1, 3);
 }
 
+/* Products of words, neighbours added: the products' halves are put together first. */
+static inline v128 vec_pmaddwd(v128 a, v128 b)
+{
+    const v128 lo = vec_pmullw(a, b), hi = vec_pmulhw(a, b);
+    const v4u32 p = (v4u32)vec_punpcklwd(lo, hi), q = (v4u32)vec_punpckhwd(lo, hi);
+    return (v128)(__builtin_shufflevector(p, q, 0, 2, 4, 6) +
+                  __builtin_shufflevector(p, q, 1, 3, 5, 7));
+}
+
 static inline v128 vec_pshufb(v128 va, v128 vb, unsigned n)
 {
     const union chunk a = {.v = va}, b = {.v = vb};
@@ -297,21 +308,28 @@ static inline v128 vec_pshufb(v128 va, v128 vb, unsigned n)
         d.b[i] = b.b[i] & 0x80 ? 0 : a.b[b.b[i] & (n - 1)];
     return d.v;
 }
-/* n bytes of b (low) and a (high) joined, from byte imm on. */
-static inline v128 vec_palignr(v128 a, v128 b, unsigned imm, unsigned n)
+static inline unsigned __int128 v128_to_int(v128 v)
 {
-    uint8_t joined[64] = {0};
-    memcpy(joined, &b, n);
-    memcpy(joined + n, &a, n);
-    return v128_load(joined + MIN(imm, 2 * n));
+    return v[0] | (unsigned __int128)v[1] << 64;
+}
+static inline v128 v128_from_int(unsigned __int128 v)
+{
+    return v128_of((uint64_t)v, (uint64_t)(v >> 64));
 }
 static inline v128 vec_pslldq(v128 a, unsigned n)
 {
-    return n > 15 ? (v128){0} : vec_palignr(a, (v128){0}, 16 - n, 16);
+    return n > 15 ? (v128){0} : v128_from_int(v128_to_int(a) << (8 * n));
 }
 static inline v128 vec_psrldq(v128 a, unsigned n)
 {
-    return n > 15 ? (v128){0} : vec_palignr((v128){0}, a, n, 16);
+    return n > 15 ? (v128){0} : v128_from_int(v128_to_int(a) >> (8 * n));
+}
+/* n bytes of b (low) and a (high) joined, from byte imm on. */
+static inline v128 vec_palignr(v128 a, v128 b, unsigned imm, unsigned n)
+{
+    if (n == 8)
+        return v128_of(vec_psrldq(v128_of(b[0], a[0]), imm)[0], 0);
+    return imm < 16 ? vec_psrldq(b, imm) | vec_pslldq(a, 16 - imm) : vec_psrldq(a, imm - 16);
 }
 static inline v128 vec_pshufd(v128 va, unsigned imm)
 {
