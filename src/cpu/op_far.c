@@ -73,7 +73,7 @@ struct call_gate {
     struct desc code;
 };
 
-static struct call_gate fetch_call_gate(struct cpu *cpu, uint16_t sel, struct desc *d)
+static struct call_gate fetch_call_gate(struct cpu *cpu, uint16_t sel, struct desc *d, bool jump)
 {
     struct call_gate g = {.sel = (uint16_t)(d->lo >> 16), .params = d->hi & 31};
     check_gate_rights(cpu, sel, d);
@@ -92,6 +92,8 @@ static struct call_gate fetch_call_gate(struct cpu *cpu, uint16_t sel, struct de
     desc_fetch_or(cpu, g.sel, &g.code, VEC_GP);
     if (!desc_is_code(&g.code) || desc_dpl(&g.code) > cpu->cpl)
         sel_fault(cpu, VEC_GP, g.sel, REASON_SEL_TYPE);
+    if (jump && !desc_conforming(&g.code) && desc_dpl(&g.code) != cpu->cpl)
+        sel_fault(cpu, VEC_GP, g.sel, REASON_SEL_DPL);
     if (cpu_long(cpu) && (desc_attr(&g.code) & (ATTR_L | ATTR_DB)) != ATTR_L)
         sel_fault(cpu, VEC_GP, g.sel, REASON_SEL_CODE_LD);
     if (!desc_present(&g.code))
@@ -154,9 +156,7 @@ static void jump_far(struct cpu *cpu, uint16_t sel, uint64_t offset)
             break;
         /* fall through */
     case TYPE_CALL32: {
-        struct call_gate g = fetch_call_gate(cpu, sel, &d);
-        if (!desc_conforming(&g.code) && desc_dpl(&g.code) != cpu->cpl)
-            sel_fault(cpu, VEC_GP, g.sel, REASON_SEL_DPL);
+        struct call_gate g = fetch_call_gate(cpu, sel, &d, true);
         struct segment cs = code_segment(g.sel, cpu->cpl, &g.code);
         check_offset(cpu, &cs, g.offset);
         segment_mark(cpu, &cs, &g.code);
@@ -279,7 +279,7 @@ static void call_far(struct cpu *cpu, uint16_t sel, uint64_t offset, unsigned si
             break;
         /* fall through */
     case TYPE_CALL32: {
-        struct call_gate g = fetch_call_gate(cpu, sel, &d);
+        struct call_gate g = fetch_call_gate(cpu, sel, &d, false);
         call_gate(cpu, &g, return_ip);
         return;
     }

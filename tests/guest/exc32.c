@@ -251,7 +251,7 @@ static void handler_stack(void)
     /* a handler of ring 1 reached from ring 3, and what it sees */
     gdt_set(SLOT(0), descriptor(0, 0xfffff, P | DPL(1) | T_XR, F_G | F_D));
     extern uint8_t ring1_handler[];
-    asm volatile(".pushsection .snip\n ring1_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov %%esp, %%ecx\n"
+    asm volatile(".pushsection .snip, \"ax\"\n ring1_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov %%esp, %%ecx\n"
                  "mov (%%esp), %%edx\n mov 12(%%esp), %%esi\n mov 16(%%esp), %%edi\n mov 8(%%esp), %%ebp\n"
                  "int $0x80\n .popsection" ::);
     idt_set(n, SLOT(0), (word)ring1_handler, P | DPL(3) | T_INT32, 0);
@@ -273,7 +273,7 @@ static void gate_flags(void)
 {
     const unsigned n = 0x41;
     extern uint8_t flags_handler[];
-    asm volatile(".pushsection .snip\n flags_handler: pushfl\n popl %%eax\n movl 8(%%esp), %%ebx\n"
+    asm volatile(".pushsection .snip, \"ax\"\n flags_handler: pushfl\n popl %%eax\n movl 8(%%esp), %%ebx\n"
                  "movw 4(%%esp), %%cx\n mov %%esp, %%edx\n int $0x80\n .popsection" ::);
     static const struct {
         unsigned type;
@@ -305,7 +305,7 @@ static void gate_flags(void)
 static void conforming_handler(void)
 {
     extern uint8_t conf_handler[];
-    asm volatile(".pushsection .snip\n conf_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov %%esp, %%ecx\n int $0x80\n .popsection" ::);
+    asm volatile(".pushsection .snip, \"ax\"\n conf_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov %%esp, %%ecx\n int $0x80\n .popsection" ::);
     for (enum level l = RING0; l <= RING3; l++) {
         at(l);
         gdt_set(SLOT(0), descriptor(0, 0xfffff, P | T_XR_CONF, F_G | F_D));
