@@ -2,87 +2,38 @@
  * See machine.h. The run loop: events that are due, then the CPU up to the next one, then, about
  * once a millisecond, the host: its event loop is polled and guest time set against host time.
  */
-#include "machine.h"
+#include "machine_internal.h"
 
-#include "core/vclock.h"
 #include "core/words.h"
-#include "cpu/access.h"
-#include "cpu/block.h"
 #include "cpu/cpu.h"
 #include "devices/acpi_pm.h"
 #include "devices/ps2_kbd.h"
 #include "devices/ps2_keys.h"
 #include "devices/vga.h"
-#include "host/chr_mux.h"
 #include "host/clock.h"
-#include "machine_pc.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-#define SLICE_NS      (1 * NS_PER_MS)  /* between sync points, in host time */
-#define FIXED_SLICE   UINT64_C(500000) /* the same in instructions, for deterministic machines */
-#define MAX_BACK_ENDS 16
-
-struct back_end {
-    char label[16];
-    struct chr *chr;
-};
-
-struct machine {
-    struct vm_config cfg;
-    struct log *log;
-    struct host_loop loop;
-    bool loop_made;
-    struct event_queue events;
-    struct door door;
-    struct vclock clock;
-    struct pc pc;
-
-    struct back_end back_end[MAX_BACK_ENDS];
-    unsigned back_ends;
-    struct chr *mux[CHR_MUX_PORTS]; /* ends not handed out yet */
-
-    bool running;
-    bool in_cpu; /* cpu_run() is on the stack */
-    enum stop_reason stop_reason;
-    struct machine_listener *listeners;
-    bool reset_pending;
-    bool stepping;
-    gla_t watch_hit;
-    uint64_t slice_end;
-    int64_t paused_at;
-
-    /* asked for by signals and other threads; read between instructions */
-    volatile int stop_asked; /* enum stop_reason */
-    volatile int exit_asked; /* enum machine_exit */
-    volatile int exit_status;
-    enum machine_exit exit;
-
-    /* statistics: when each stage of the boot began; the last is where the run ended */
-    struct stage {
-        uint64_t icount;
-        int64_t guest_ns, cpu_ns;
-        bool reached;
-    } stage[CPU_MILESTONES + 1];
-    int64_t idle_ns;
-    uint64_t syncs, idles;
-};
+#define SLICE_NS    (1 * NS_PER_MS)  /* between sync points, in host time */
+#define FIXED_SLICE UINT64_C(500000) /* the same in instructions, for deterministic machines */
 
 /* --- time --- */
 
-static uint64_t icount(void *opaque)
+uint64_t machine_icount(const struct machine *m)
 {
-    struct machine *m = opaque;
     return m->pc.cpu ? cpu_icount(m->pc.cpu) : 0;
+}
+
+static uint64_t icount_for_door(void *opaque)
+{
+    return machine_icount(opaque);
 }
 
 static int64_t read_clock(void *opaque)
 {
     struct machine *m = opaque;
-    return vclock_ns(&m->clock, icount(m));
+    return vclock_ns(&m->clock, machine_icount(m));
 }
 
 /* A device moved the earliest event: the CPU must not run past it. */
@@ -194,14 +145,9 @@ static void board_debug_stop(void *opaque, int why, gla_t at)
     cpu_kick(m->pc.cpu);
 }
 
-static void note_stage(struct machine *m, unsigned n)
-{
-    m->stage[n] = (struct stage){icount(m), read_clock(m), host_cpu_time_ns(), true};
-}
-
 static void board_milestone(void *opaque, enum cpu_milestone which)
 {
-    note_stage(opaque, which);
+    machine_note_stage(opaque, which);
 }
 
 /* --- life --- */
@@ -230,7 +176,7 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
         .deadline_opaque = m,
     };
     door_init(&m->door, cfg->icount, cfg->seed);
-    m->door.icount = icount;
+    m->door.icount = icount_for_door;
     m->door.icount_opaque = m;
     if (cfg->icount)
         vclock_init_fixed(&m->clock, cfg->icount_shift);
@@ -313,7 +259,7 @@ static void resume(struct machine *m)
     const int64_t now = host_clock_ns();
     if (m->paused_at)
         m->clock.host_start += now - m->paused_at;
-    vclock_resync(&m->clock, icount(m), now);
+    vclock_resync(&m->clock, machine_icount(m), now);
     m->running = true;
     m->stop_reason = STOP_NONE;
     m->slice_end = 0;
@@ -352,7 +298,7 @@ static void take_requests(struct machine *m)
 
 static void sync_point(struct machine *m)
 {
-    const uint64_t n = icount(m);
+    const uint64_t n = machine_icount(m);
     m->syncs++;
     host_loop_poll(&m->loop);
     if (m->cfg.icount) {
@@ -371,7 +317,7 @@ static void idle(struct machine *m)
     m->idles++;
     if (m->cfg.icount && !m->cfg.icount_sleep && due != EVENT_NEVER) {
         host_loop_poll(&m->loop);
-        vclock_jump(&m->clock, icount(m), due);
+        vclock_jump(&m->clock, machine_icount(m), due);
         note_rate(m);
         return;
     }
@@ -381,19 +327,19 @@ static void idle(struct machine *m)
     m->idle_ns += after - before;
     if (m->cfg.icount) {
         if (due != EVENT_NEVER && after - before >= due - now)
-            vclock_jump(&m->clock, icount(m), due);
+            vclock_jump(&m->clock, machine_icount(m), due);
         return;
     }
-    vclock_jump(&m->clock, icount(m), MIN(after - m->clock.host_start, due));
-    vclock_resync(&m->clock, icount(m), after);
+    vclock_jump(&m->clock, machine_icount(m), MIN(after - m->clock.host_start, due));
+    vclock_resync(&m->clock, machine_icount(m), after);
     note_rate(m);
-    m->slice_end = icount(m) + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
+    m->slice_end = machine_icount(m) + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
 }
 
 static void run_cpu(struct machine *m)
 {
     struct cpu *cpu = m->pc.cpu;
-    const uint64_t n = icount(m);
+    const uint64_t n = machine_icount(m);
     uint64_t end = vclock_icount(&m->clock, event_next_due(&m->events));
     end = MIN(end, m->slice_end);
     if (m->stepping)
@@ -417,7 +363,7 @@ static void run_slice(struct machine *m)
         idle(m);
         return;
     }
-    if (icount(m) >= m->slice_end)
+    if (machine_icount(m) >= m->slice_end)
         sync_point(m);
     run_cpu(m);
 }
@@ -427,7 +373,7 @@ enum machine_exit machine_run(struct machine *m)
     if (!m->cfg.icount) {
         /* what it took to set up is no guest time */
         m->clock.host_start += host_clock_ns() - m->clock.sync_host;
-        vclock_resync(&m->clock, icount(m), host_clock_ns());
+        vclock_resync(&m->clock, machine_icount(m), host_clock_ns());
     }
     while (m->exit == MACHINE_RUNNING) {
         take_requests(m);
@@ -613,231 +559,4 @@ const char *machine_key_nearest(struct machine *m, const char *qcode)
     for (unsigned i = 0; i < PS2_KEYS; i++)
         names[i] = ps2_key_name((enum ps2_key)i);
     return word_nearest(qcode, names, sizeof names[0], PS2_KEYS);
-}
-
-/* --- memory, for debuggers --- */
-
-enum direction { TO_BUFFER, TO_GUEST };
-
-/* One page's worth, host memory only. */
-static bool physical_piece(struct machine *m, gpa_t at, uint8_t *buf, size_t len,
-                           enum direction dir)
-{
-    const ram_t ram = memmap_ram(&m->pc.mem, at, false);
-    if (ram == RAM_NONE)
-        return false;
-    uint8_t *host = ram_host(&m->pc.ram, ram);
-    if (dir == TO_BUFFER) {
-        memcpy(buf, host, len);
-    } else {
-        memcpy(host, buf, len);
-        ram_note_write(&m->pc.ram, ram, len);
-    }
-    return true;
-}
-
-static bool to_physical(struct machine *m, struct cpu *cpu, gla_t lin, gpa_t *gpa)
-{
-    struct walk_result w;
-    if (cpu->walk.mode == PAGING_NONE) {
-        *gpa = lin & m->pc.mem.a20_mask;
-        return true;
-    }
-    /* reads with supervisor rights and AC set meet nothing but absence */
-    if (!walk(&m->pc.mem, &cpu->walk, lin, WALK_READ, false, true, false, &w))
-        return false;
-    *gpa = w.gpa & m->pc.mem.a20_mask;
-    return true;
-}
-
-static size_t move(struct machine *m, struct cpu *cpu, uint64_t at, uint8_t *buf, size_t len,
-                   enum direction dir)
-{
-    size_t done = 0;
-    while (done < len) {
-        const size_t n = MIN(len - done, (size_t)(PAGE_SIZE - ((at + done) & ~PAGE_MASK)));
-        gpa_t gpa = at + done;
-        if (cpu && !to_physical(m, cpu, at + done, &gpa))
-            break;
-        if (!physical_piece(m, gpa, buf + done, n, dir))
-            break;
-        done += n;
-    }
-    return done;
-}
-
-size_t machine_read_linear(struct machine *m, struct cpu *cpu, gla_t at, void *buf, size_t len)
-{
-    return move(m, cpu, at, buf, len, TO_BUFFER);
-}
-size_t machine_write_linear(struct machine *m, struct cpu *cpu, gla_t at, const void *buf,
-                            size_t len)
-{
-    return move(m, cpu, at, (uint8_t *)buf, len, TO_GUEST);
-}
-size_t machine_read_physical(struct machine *m, gpa_t at, void *buf, size_t len)
-{
-    return move(m, NULL, at, buf, len, TO_BUFFER);
-}
-size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size_t len)
-{
-    return move(m, NULL, at, (uint8_t *)buf, len, TO_GUEST);
-}
-
-/* --- breakpoints --- */
-
-bool machine_breakpoint(struct machine *m, gla_t at, bool insert)
-{
-    struct cpu *cpu = m->pc.cpu;
-    unsigned i = 0;
-    while (i < cpu->breakpoints && cpu->breakpoint[i] < at)
-        i++;
-    const bool present = i < cpu->breakpoints && cpu->breakpoint[i] == at;
-    if (insert == present)
-        return insert;
-    gla_t *p = &cpu->breakpoint[i];
-    if (insert) {
-        if (cpu->breakpoints == CPU_MAX_BREAKPOINTS)
-            return false;
-        memmove(p + 1, p, (cpu->breakpoints++ - i) * sizeof *p);
-        *p = at;
-    } else {
-        memmove(p, p + 1, (--cpu->breakpoints - i) * sizeof *p);
-    }
-    code_flush(cpu->code);
-    return true;
-}
-
-bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind,
-                        bool insert)
-{
-    struct cpu *cpu = m->pc.cpu;
-    unsigned i = 0;
-    while (i < cpu->watchpoints &&
-           !(cpu->watch[i].at == at && cpu->watch[i].len == len && cpu->watch[i].kind == kind))
-        i++;
-    const bool present = i < cpu->watchpoints;
-    if (insert == present)
-        return insert;
-    if (insert) {
-        if (cpu->watchpoints == CPU_MAX_WATCHPOINTS || !len)
-            return false;
-        cpu->watch[cpu->watchpoints++] =
-            (struct cpu_watch){.at = at, .len = len, .kind = (uint8_t)kind};
-    } else {
-        cpu->watch[i] = cpu->watch[--cpu->watchpoints];
-    }
-    cpu_flush_tlb(cpu, false);
-    return true;
-}
-
-gla_t machine_watch_hit(const struct machine *m)
-{
-    return m->watch_hit;
-}
-
-/* --- statistics --- */
-
-struct printer {
-    void (*line)(void *, const char *);
-    void *opaque;
-};
-
-static void print(const struct printer *p, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-static void print(const struct printer *p, const char *fmt, ...)
-{
-    char line[256];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    p->line(p->opaque, line);
-}
-
-/* FNV-1a over the guest's pages that are not all zeros; what was never touched is not touched. */
-static uint64_t memory_hash(struct machine *m)
-{
-    static const uint8_t zeros[PAGE_SIZE];
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    const ram_t end = m->pc.ram_at + m->cfg.ram_bytes;
-    for (ram_t at = ram_next_data(&m->pc.ram, m->pc.ram_at); at < end;) {
-        const uint8_t *page = ram_host(&m->pc.ram, at);
-        if (memcmp(page, zeros, PAGE_SIZE) != 0) {
-            h = (h ^ (at - m->pc.ram_at)) * UINT64_C(0x100000001b3);
-            for (unsigned i = 0; i < PAGE_SIZE; i += 8)
-                h = (h ^ ld64(page + i)) * UINT64_C(0x100000001b3);
-        }
-        at = ram_next_data(&m->pc.ram, at + PAGE_SIZE);
-    }
-    return h;
-}
-
-static uint64_t state_hash(struct machine *m)
-{
-    struct state s;
-    for (unsigned i = 0; i < PC_DISKS; i++)
-        if (m->pc.disk[i])
-            blk_drain(m->pc.disk[i]);
-    state_init_hash(&s);
-    cpu_state(m->pc.cpu, &s);
-    device_state_all(&m->pc.devices, &s);
-    const uint64_t h = s.hash;
-    state_free(&s);
-    return h;
-}
-
-/* Each stage with what it took, from the one before it to the one behind it. */
-static void print_stages(struct machine *m, const struct printer *p)
-{
-    static const char *const names[] = {"firmware", "boot sector", "boot loader", "kernel",
-                                        "user programs"};
-    const struct stage *from = &(const struct stage){0};
-    note_stage(m, CPU_MILESTONES);
-    for (unsigned i = 0; i <= CPU_MILESTONES; i++) {
-        const struct stage *to = &m->stage[i];
-        if (!to->reached)
-            continue;
-        print(p, "phase %s: %" PRIu64 " instructions, guest %.3f s, host cpu %.3f s", names[i],
-              to->icount - from->icount, (double)(to->guest_ns - from->guest_ns) / 1e9,
-              (double)(to->cpu_ns - from->cpu_ns) / 1e9);
-        from = to;
-    }
-}
-
-void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
-{
-    const struct printer p = {line, opaque};
-    const struct cpu_stats *s = &m->pc.cpu->stats;
-    const uint64_t n = icount(m);
-    const int64_t cpu_ns = host_cpu_time_ns();
-    print(&p, "instructions %" PRIu64, n);
-    print(&p, "cpu time %.3f s, %.1f MIPS", (double)cpu_ns / 1e9,
-          cpu_ns ? (double)n * 1e3 / (double)cpu_ns : 0.0);
-    print(&p, "guest time %.3f s, idle %.3f s", (double)read_clock(m) / 1e9,
-          (double)m->idle_ns / 1e9);
-    print(&p,
-          "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
-          " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
-          s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
-          n ? (double)(s->tlb_misses[0] + s->tlb_misses[1] + s->tlb_misses[2]) * 1e3 / (double)n
-            : 0.0,
-          s->tlb_flushes, s->tlb_page_flushes);
-    print(&p,
-          "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
-          ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,
-          s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
-          s->blocks_dropped, s->cache_flushes);
-    print(&p, "stores to code pages %" PRIu64, s->code_writes);
-    print(&p,
-          "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
-          " syncs %" PRIu64,
-          s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
-    print_stages(m, &p);
-    for (unsigned v = 0; v < 32; v++)
-        if (s->exceptions[v])
-            print(&p, "exceptions %s %" PRIu64, fault_vector_name(v), s->exceptions[v]);
-    print(&p, "guest errors %" PRIu64 ", not implemented %" PRIu64, m->log->guest_errors,
-          m->log->unimp);
-    print(&p, "hash state %016" PRIx64 " memory %016" PRIx64, state_hash(m), memory_hash(m));
 }

@@ -26,6 +26,8 @@ def place(path):
     """The folder, or for files right in src their stem, and its floor."""
     parts = pathlib.PurePath(path).parts
     key = parts[0] if len(parts) > 1 else path if path == "main.c" else pathlib.PurePath(path).stem
+    if key.startswith("machine_") and key != "machine_pc":
+        key = "machine"
     return key, FLOORS.get(key)
 
 

@@ -1,0 +1,119 @@
+/* Statistics: what a run did and took, by stage of the boot; hashes of where it ended. */
+#include "machine_internal.h"
+
+#include "cpu/cpu.h"
+#include "host/clock.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void machine_note_stage(struct machine *m, unsigned n)
+{
+    m->stage[n] =
+        (struct stage){machine_icount(m), machine_time_ns(m), host_cpu_time_ns(), true};
+}
+
+struct printer {
+    void (*line)(void *, const char *);
+    void *opaque;
+};
+
+static void print(const struct printer *p, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void print(const struct printer *p, const char *fmt, ...)
+{
+    char line[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    p->line(p->opaque, line);
+}
+
+/* FNV-1a over the guest's pages that are not all zeros; what was never touched is not touched. */
+static uint64_t memory_hash(struct machine *m)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    const ram_t end = m->pc.ram_at + m->cfg.ram_bytes;
+    for (ram_t at = ram_next_data(&m->pc.ram, m->pc.ram_at); at < end;) {
+        const uint8_t *page = ram_host(&m->pc.ram, at);
+        if (memcmp(page, zeros, PAGE_SIZE) != 0) {
+            h = (h ^ (at - m->pc.ram_at)) * UINT64_C(0x100000001b3);
+            for (unsigned i = 0; i < PAGE_SIZE; i += 8)
+                h = (h ^ ld64(page + i)) * UINT64_C(0x100000001b3);
+        }
+        at = ram_next_data(&m->pc.ram, at + PAGE_SIZE);
+    }
+    return h;
+}
+
+static uint64_t state_hash(struct machine *m)
+{
+    struct state s;
+    for (unsigned i = 0; i < PC_DISKS; i++)
+        if (m->pc.disk[i])
+            blk_drain(m->pc.disk[i]);
+    state_init_hash(&s);
+    cpu_state(m->pc.cpu, &s);
+    device_state_all(&m->pc.devices, &s);
+    const uint64_t h = s.hash;
+    state_free(&s);
+    return h;
+}
+
+/* Each stage with what it took, from the one before it to the one behind it. */
+static void print_stages(struct machine *m, const struct printer *p)
+{
+    static const char *const names[] = {"firmware", "boot sector", "boot loader", "kernel",
+                                        "user programs"};
+    const struct stage *from = &(const struct stage){0};
+    machine_note_stage(m, CPU_MILESTONES);
+    for (unsigned i = 0; i <= CPU_MILESTONES; i++) {
+        const struct stage *to = &m->stage[i];
+        if (!to->reached)
+            continue;
+        print(p, "phase %s: %" PRIu64 " instructions, guest %.3f s, host cpu %.3f s", names[i],
+              to->icount - from->icount, (double)(to->guest_ns - from->guest_ns) / 1e9,
+              (double)(to->cpu_ns - from->cpu_ns) / 1e9);
+        from = to;
+    }
+}
+
+void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
+{
+    const struct printer p = {line, opaque};
+    const struct cpu_stats *s = &m->pc.cpu->stats;
+    const uint64_t n = machine_icount(m);
+    const int64_t cpu_ns = host_cpu_time_ns();
+    print(&p, "instructions %" PRIu64, n);
+    print(&p, "cpu time %.3f s, %.1f MIPS", (double)cpu_ns / 1e9,
+          cpu_ns ? (double)n * 1e3 / (double)cpu_ns : 0.0);
+    print(&p, "guest time %.3f s, idle %.3f s", (double)machine_time_ns(m) / 1e9,
+          (double)m->idle_ns / 1e9);
+    print(&p,
+          "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
+          " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
+          s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
+          n ? (double)(s->tlb_misses[0] + s->tlb_misses[1] + s->tlb_misses[2]) * 1e3 / (double)n
+            : 0.0,
+          s->tlb_flushes, s->tlb_page_flushes);
+    print(&p,
+          "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
+          ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,
+          s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
+          s->blocks_dropped, s->cache_flushes);
+    print(&p, "stores to code pages %" PRIu64, s->code_writes);
+    print(&p,
+          "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
+          " syncs %" PRIu64,
+          s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
+    print_stages(m, &p);
+    for (unsigned v = 0; v < 32; v++)
+        if (s->exceptions[v])
+            print(&p, "exceptions %s %" PRIu64, fault_vector_name(v), s->exceptions[v]);
+    print(&p, "guest errors %" PRIu64 ", not implemented %" PRIu64, m->log->guest_errors,
+          m->log->unimp);
+    print(&p, "hash state %016" PRIx64 " memory %016" PRIx64, state_hash(m), memory_hash(m));
+}
