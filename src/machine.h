@@ -30,14 +30,15 @@ enum machine_exit {
 /* Why the machine is (or just was) stopped; for the monitor and the gdb stub. */
 enum stop_reason {
     STOP_NONE,
-    STOP_USER,        /* stop, -S, Ctrl-C in gdb */
+    STOP_USER, /* stop, -S, Ctrl-C in gdb */
     STOP_BREAKPOINT,
     STOP_WATCHPOINT,
     STOP_STEP,
-    STOP_SHUTDOWN,    /* -no-shutdown, or a reset under -no-reboot -no-shutdown */
+    STOP_SHUTDOWN, /* -no-shutdown, or a reset under -no-reboot -no-shutdown */
 };
 
-/* Wires everything; files are opened here. NULL and err on failure. log may be shared by no other. */
+/* Wires everything; files are opened here. NULL and err on failure. log may be shared by no other.
+ */
 struct machine *machine_create(const struct vm_config *cfg, struct log *log, struct error *err);
 /* Flushes and frees. False with err when guest data could not be written. */
 bool machine_destroy(struct machine *m, struct error *err);
@@ -70,7 +71,8 @@ void machine_stop(struct machine *m, enum stop_reason reason); /* safe from a si
 void machine_cont(struct machine *m);
 bool machine_running(const struct machine *m);
 enum stop_reason machine_stop_reason(const struct machine *m);
-void machine_quit(struct machine *m, enum machine_exit why, int status); /* any thread, signals too */
+void machine_quit(struct machine *m, enum machine_exit why,
+                  int status); /* any thread, signals too */
 void machine_request_reset(struct machine *m);
 void machine_power_button(struct machine *m);
 /* The guest powered off (S5) or triple-faulted: -no-shutdown and -no-reboot are applied. */
@@ -89,22 +91,26 @@ void machine_unlisten(struct machine *m, struct machine_listener *l);
 
 /* Input, entering through the door. qcode names as QEMU's ("a", "ret", "ctrl"). False: unknown. */
 bool machine_send_key(struct machine *m, const char *qcode, bool down);
-/* qcode itself if there is such a key, else the known name nearest to it (core/words.h), or NULL. */
+/* qcode itself if there is such a key, else the known name nearest to it (core/words.h), or NULL.
+ */
 const char *machine_key_nearest(struct machine *m, const char *qcode);
 
 /*
  * Guest memory as a debugger sees it: linear through the current paging of that CPU without
- * setting A or D and ignoring permissions, or physical. I/O regions are not touched. Number of bytes done.
+ * setting A or D and ignoring permissions, or physical. I/O regions are not touched. Number of
+ * bytes done.
  */
 size_t machine_read_linear(struct machine *m, struct cpu *cpu, gla_t at, void *buf, size_t len);
-size_t machine_write_linear(struct machine *m, struct cpu *cpu, gla_t at, const void *buf, size_t len);
+size_t machine_write_linear(struct machine *m, struct cpu *cpu, gla_t at, const void *buf,
+                            size_t len);
 size_t machine_read_physical(struct machine *m, gpa_t at, void *buf, size_t len);
 size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size_t len);
 
 /* Breakpoints on linear addresses of instructions; watchpoints on linear data. */
 enum watch_kind { WATCH_WRITE = 1, WATCH_READ = 2, WATCH_ACCESS = 3 };
 bool machine_breakpoint(struct machine *m, gla_t at, bool insert);
-bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind, bool insert);
+bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind,
+                        bool insert);
 gla_t machine_watch_hit(const struct machine *m); /* address of the last watchpoint hit */
 /* Runs one instruction of that CPU and stops with STOP_STEP. */
 void machine_step(struct machine *m, struct cpu *cpu);
