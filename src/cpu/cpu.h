@@ -306,6 +306,7 @@ struct cpu {
     uint64_t chain_rip[3];
     uint8_t sipi_vector;
     uint64_t icount_end; /* instructions retired when budget reaches 0 */
+    int64_t held_back;   /* taken from both while one instruction runs by itself */
     struct fault fault;
     bool ext;        /* delivering something from outside the program: EXT in error codes */
     bool delivering; /* an event is being delivered: a fault now may become #DF */

@@ -121,10 +121,19 @@ static void note_in_chain(struct cpu *cpu, bool nested)
     cpu->chain_rip[i] = cpu->rip;
 }
 
+/* Takes n instructions out of the budget, to be given back (n negative) behind the next one. */
+static void hold_back(struct cpu *cpu, int64_t n)
+{
+    cpu->budget -= n;
+    cpu->icount_end -= (uint64_t)n;
+    cpu->held_back += n;
+}
+
 /* Back from cpu_fault(): the instruction did not happen; the exception is delivered instead. */
 static void take_fault(struct cpu *cpu)
 {
     clear_break(cpu);
+    hold_back(cpu, -cpu->held_back);
     if (cpu->cur) {
         cpu->rip = cpu_cur_rip(cpu);
         cpu->budget += cpu->block->n - cpu->cur->index;
@@ -251,15 +260,12 @@ static bool step_one(struct cpu *cpu)
     cpu->eflags &= ~FLAG_RF;
     cpu->no_step_trap = false;
 
-    const int64_t rest = cpu->budget - 1;
-    cpu->budget = 1;
-    cpu->icount_end -= (uint64_t)rest;
+    hold_back(cpu, cpu->budget - 1);
     struct block *b = code_find(cpu);
     cpu->link_from = NULL;
     execute_part(cpu, b, 1);
     cpu->link_from = NULL;
-    cpu->budget += rest;
-    cpu->icount_end += (uint64_t)rest;
+    hold_back(cpu, -cpu->held_back);
     if (tf && !cpu->no_step_trap && !cpu->shadow_ss) {
         cpu->pending_dr6 |= BIT(14);
         cpu->events |= EV_DEBUG;
