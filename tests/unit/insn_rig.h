@@ -109,6 +109,7 @@ static inline void rig_map(struct rig *r, gla_t lin, gpa_t gpa, uint64_t rights)
         uint8_t *e = rig_at(r, table + ((lin >> (12 + 9 * level)) & 511) * 8);
         if (!(ld64(e) & RIG_P)) {
             assert_true(r->next_table < RIG_TABLES_END);
+            memset(rig_at(r, r->next_table), 0, PAGE_SIZE);
             st64(e, r->next_table | RIG_P | RIG_W | RIG_U);
             r->next_table += PAGE_SIZE;
         }
