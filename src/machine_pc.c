@@ -90,6 +90,13 @@ static void set_sipi(void *opaque, unsigned pin, int level)
 
 /* --- what the CPU asks of the board --- */
 
+/* FERR# while CR0.NE is clear: IRQ 13, as every PC since the AT has it. */
+static void ferr(void *opaque, int level)
+{
+    struct pc *pc = opaque;
+    irq_set(&pc->irq13, level);
+}
+
 static int intr_ack(void *opaque)
 {
     struct pc *pc = opaque;
@@ -176,6 +183,7 @@ static bool create_cpu(struct pc *pc, struct error *err)
                 .shutdown = cpu_shutdown,
                 .debug_stop = debug_stop,
                 .milestone = milestone,
+                .ferr = ferr,
                 .opaque = pc,
             },
     };
@@ -333,6 +341,7 @@ static bool create_isa(struct pc *pc, struct isa_irq *isa)
 {
     const struct irq_line a20 = {set_a20, pc, 0}, reset = {set_reset, pc, 0};
     const struct irq_line irq0 = isa_irq_connect(isa, 0), irq8 = isa_irq_connect(isa, 8);
+    pc->irq13 = isa_irq_connect(isa, 13);
     int64_t ns;
     const int64_t date = start_date(pc, &ns);
     struct pit8254 *pit = pit8254_create(&pc->io, pc->cfg.events, &irq0);

@@ -51,6 +51,8 @@ struct pc {
     uint64_t below_4g, above_4g;
     struct blk *disk[PC_DISKS];
 
+    struct irq_line irq13; /* from the CPU's FERR# */
+
     struct lapic *lapic;
     struct pic8259 *pic;
     struct acpi_pm *pm;

@@ -250,6 +250,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         cpu->milestones = 0;
         memset(&cpu->fpu, 0, sizeof cpu->fpu);
         cpu->fpu.cw = 0x40;
+        cpu->fpu.used = 0xff; /* tag word 5555h: all registers hold zero */
         memset(cpu->zmm, 0, sizeof cpu->zmm);
         cpu->mxcsr = MXCSR_INIT;
         cpu->xcr0 = XCR0_X87;

@@ -1,5 +1,6 @@
 /* CPUID, from features.def. SDM 2A "CPUID". */
 #include "cpu/sys.h"
+#include "cpu/xsave.h"
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -60,13 +61,14 @@ static void leaf_cache(uint32_t subleaf, uint32_t r[4])
     r[ECX] = cache[subleaf].sets - 1;
 }
 
-/* XSAVE areas: x87 and SSE live in the 512-byte legacy region, then the 64-byte header. */
+/* Which components there are, and how large an area holds those enabled and all of them. */
 static void leaf_xsave(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4])
 {
     if (!cpu->feat.has[FEAT_XSAVE] || subleaf != 0)
         return;
-    r[EAX] = XCR0_X87 | XCR0_SSE;
-    r[EBX] = r[ECX] = 512 + 64;
+    r[EAX] = (uint32_t)xsave_supported(&cpu->feat);
+    r[EBX] = xsave_area_size(cpu->xcr0);
+    r[ECX] = xsave_area_size(xsave_supported(&cpu->feat));
 }
 
 static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
