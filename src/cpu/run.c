@@ -368,6 +368,7 @@ static void run_loop(struct cpu *cpu)
 {
     for (;;) {
         if (unlikely(needs_attention(cpu))) {
+            cpu->link_from = NULL; /* what comes next may be a handler, no continuation */
             const enum next next = attend(cpu);
             if (next == LEAVE)
                 return;
@@ -393,6 +394,7 @@ static void run_loop(struct cpu *cpu)
 void cpu_run(struct cpu *cpu)
 {
     fp_enter(cpu);
+    cpu->link_from = NULL; /* a reset or a debugger may have moved rip since */
     if (setjmp(cpu->unwind))
         take_fault(cpu);
     run_loop(cpu);

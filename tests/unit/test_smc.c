@@ -789,6 +789,42 @@ static void test_interrupts(void **state)
     iomap_del(&rig.io, &port);
 }
 
+PROGRAM(two_blocks, "add $1, %eax\n"
+                    "jmp 1f\n"
+                    "nop\n"
+                    "1: add $0x100, %eax\n"
+                    "hlt\n");
+PROGRAM(handler, "add $0x10000, %eax\n"
+                 "iretq\n");
+
+/* An interrupt, or a debugger's new RIP, between two blocks: neither is what the first goes on with. */
+static void test_between_blocks(void **state)
+{
+    (void)state;
+    rig.cpu->hooks.intr_ack = ack;
+    for (unsigned moved = 0; moved < 2; moved++) {
+        begin();
+        code_flush(rig.cpu->code);
+        LOAD(CODE, two_blocks);
+        LOAD(RIG_HANDLERS + 0x500, handler);
+        cpu_set_rflags(rig.cpu, FLAG_1 | FLAG_IF);
+        rig_run(&rig, 2); /* behind the jump, which has never been followed */
+        if (moved) {
+            rig.cpu->rip = RIG_HANDLERS + 0x500;
+            rig_run(&rig, 1);
+        } else {
+            cpu_set_intr(rig.cpu, 0, 1);
+            run_to_halt();
+            assert_int_equal(reg(REG_RAX), 0x10101);
+        }
+        rig.cpu->rip = CODE; /* not begin(): its TLB flush would cut the links */
+        rig.cpu->r[REG_RAX] = 0;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 0x101);
+    }
+    rig_tables(&rig); /* the handler was overwritten */
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -823,6 +859,7 @@ int main(void)
         cmocka_unit_test(test_fault_in_rep),
         cmocka_unit_test(test_crossing_data),
         cmocka_unit_test(test_interrupts),
+        cmocka_unit_test(test_between_blocks),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
