@@ -797,7 +797,8 @@ PROGRAM(two_blocks, "add $1, %eax\n"
 PROGRAM(handler, "add $0x10000, %eax\n"
                  "iretq\n");
 
-/* An interrupt, or a debugger's new RIP, between two blocks: neither is what the first goes on with. */
+/* An interrupt, or a debugger's new RIP, between two blocks: neither is what the first goes on
+ * with. */
 static void test_between_blocks(void **state)
 {
     (void)state;
