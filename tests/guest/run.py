@@ -27,6 +27,7 @@ def machine_command(emulator, rom, extra):
     return [emulator, "-cpu", "max", *common, *extra]
 
 
+# cases that reset the machine on purpose say "reboot = yes"
 BOCHS_RC = """\
 megs: 64
 cpu: model=corei7_skylake_x, count=1, ips=200000000, reset_on_triple_fault=1, ignore_bad_msrs=0
@@ -86,6 +87,8 @@ def run_case(name, case, args):
     rom = os.path.join(args.roms, case.get("image", name) + ".rom")
     timeout = case.getint("timeout", 20) * args.patience
     extra = case.get("args", "").split()
+    if not case.getboolean("reboot", False):
+        extra.append("-no-reboot")
     err = ""
     if args.emulator == "bochs":
         out, status = run_bochs(rom, timeout)

@@ -317,6 +317,55 @@ void run(const uint8_t *start, const uint8_t *end)
     armed = false;
 }
 
+#ifndef __x86_64__
+struct real real;
+extern uint32_t real_regs[7], real_cr0, real_keep_limits;
+extern uint16_t real_sregs[7], real_target[2], real_out[];
+extern struct {
+    uint16_t limit;
+    uint32_t base;
+} __attribute__((packed)) real_idt;
+extern uint8_t real_stubs[];
+void real_enter(void);
+
+void at_real(void)
+{
+    real = (struct real){.sp = LOW_STACK, .flags = 2, .ip = LOW_CODE, .idt_limit = 0x3ff};
+    real.cr0 = cr0() & ~(uint32_t)1;
+    for (unsigned i = 0; i < 256; i++)
+        ((volatile uint32_t *)0)[i] = (uint32_t)real_stubs + 8 * i; /* 0000:offset */
+}
+
+void run_real(const uint8_t *start, const uint8_t *end)
+{
+    memcpy((void *)LOW_CODE, start, (size_t)(end - start) + 2);
+    memcpy(real_regs, &in, sizeof real_regs);
+    memcpy(real_sregs, &real, sizeof real_sregs);
+    real_target[0] = real.ip;
+    real_target[1] = real.cs;
+    real_idt.limit = real.idt_limit;
+    real_idt.base = real.idt_base;
+    real_cr0 = real.cr0;
+    real_keep_limits = real.keep_limits;
+    last = (struct outcome){.start = real.ip, .end = real.ip + (word)(end - start)};
+    real_enter();
+    lidt(idt, sizeof idt - 1);
+    const uint16_t *o = real_out;
+    last.vector = o[0];
+    last.ip = o[1];
+    last.cs = o[2];
+    last.flags = o[3];
+    last.sp = o[4];
+    last.ss = o[5];
+    last.ds = o[6];
+    last.es = o[7];
+    last.fs = o[8];
+    last.gs = o[9];
+    memcpy(&last.r, &o[10], sizeof last.r);
+    last.dr6 = dr6();
+}
+#endif
+
 static void fill_outcome(void)
 {
     last.vector = (unsigned)raw[11];

@@ -159,6 +159,29 @@ void run(const uint8_t *start, const uint8_t *end);
 /* Called for each exception and interrupt; true: go on where it happened. f: the frame, its IP first. */
 extern bool (*hook)(word *f);
 
+#ifndef __x86_64__
+/* The same in real mode, at 0000:8000; r says with what. last.ip and .sp are offsets. */
+struct real {
+    uint16_t ds, es, fs, gs, ss, sp, flags;
+    uint16_t ip, cs;       /* where the program is entered; it lies at 8000h */
+    uint16_t idt_limit;
+    uint32_t idt_base, cr0;
+    bool keep_limits;      /* DS, ES, FS, GS keep what they have in protected mode */
+};
+extern struct real real;
+void at_real(void);
+void run_real(const uint8_t *start, const uint8_t *end);
+#define TRY_REAL(text)                                                     \
+    do {                                                                   \
+        const uint8_t *s_, *e_;                                            \
+        asm volatile("mov $77f, %0\n mov $88f, %1\n"                       \
+                     ".pushsection .snip, \"ax\"\n .code16\n 77: " text    \
+                     "\n 88: .byte 0xcd, 0x80\n .code32\n .popsection"     \
+                     : "=r"(s_), "=r"(e_));                                \
+        run_real(s_, e_);                                                  \
+    } while (0)
+#endif
+
 #define LOW_CODE  0x8000  /* where copies run */
 #define LOW_STACK 0xc000
 #define LOW_DATA  0xd000
