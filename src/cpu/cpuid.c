@@ -80,8 +80,10 @@ static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, u
     case 1:
         leaf_version(cpu, r);
         break;
-    case 2:
-        r[EAX] = 0x00feff01; /* see leaf 4, no TLB details */
+    case 2:                  /* caches: see leaf 4 (FFh); prefetch 64 bytes (F0h) */
+        r[EAX] = 0x76036301; /* ITLB 8 large; DTLB 64; DTLB 32 large and 4 of 1 GiB */
+        r[EBX] = 0x00f0b5ff; /* ITLB 64 */
+        r[EDX] = 0x00c30000; /* second level: 1536 of 4 KiB and 2 MiB */
         break;
     case 4:
         leaf_cache(subleaf, r);
@@ -89,6 +91,10 @@ static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, u
     case 5:
         r[EAX] = r[EBX] = cpu->feat.has[FEAT_MONITOR] ? 64 : 0;
         r[ECX] = cpu->feat.has[FEAT_MONITOR] ? 3 : 0;
+        break;
+    case 7:
+        if (subleaf == 0)
+            r[EAX] = cpu->feat.has[FEAT_BHI_CTRL] ? 2 : 0; /* highest subleaf */
         break;
     case 0xb:
         r[ECX] = subleaf & 0xff;

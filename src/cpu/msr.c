@@ -209,6 +209,16 @@ static bool pat_valid(uint64_t v)
     return true;
 }
 
+/* IBRS, STIBP and SSBD may be set wherever there is the register: SDM 4 table 2-2, 48H. */
+static bool write_spec_ctrl(struct cpu *cpu, uint64_t v)
+{
+    const uint64_t bhi_dis_s = cpu->feat.has[FEAT_BHI_CTRL] ? BIT64(10) : 0;
+    if (!cpu->feat.has[FEAT_SPEC_CTRL] || (v & ~(UINT64_C(7) | bhi_dis_s)))
+        return false;
+    cpu->msr_spec_ctrl = v;
+    return true;
+}
+
 static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
 {
     switch (msr) {
@@ -244,10 +254,7 @@ static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
         cpu->msr_tsc_aux = v;
         return true;
     case MSR_SPEC_CTRL:
-        if (!cpu->feat.has[FEAT_SPEC_CTRL] || (v & ~UINT64_C(7)))
-            return false;
-        cpu->msr_spec_ctrl = v;
-        return true;
+        return write_spec_ctrl(cpu, v);
     case MSR_PRED_CMD:
         return cpu->feat.has[FEAT_SPEC_CTRL] && !(v & ~UINT64_C(1));
     default:

@@ -624,7 +624,7 @@ static const struct command {
 
 void ide_default_settings(struct ide_drive *d)
 {
-    d->multiple = 0;
+    d->multiple = IDE_MAX_MULTIPLE; /* or Linux, which does not set it, moves sector by sector */
     d->heads = IDE_DEFAULT_HEADS;
     d->sectors = IDE_DEFAULT_SECTORS;
     d->mwdma = 0;

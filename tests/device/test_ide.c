@@ -232,12 +232,19 @@ static void test_long_transfers(void **state)
 static void test_multiple(void **state)
 {
     (void)state;
-    static uint8_t buf[10 * 512];
-    command(10, 20, 0xC4); /* not set up */
-    expect_status(0x51, 1);
-    assert_int_equal(in(ERROR), 0x04);
+    static uint8_t buf[16 * 512];
+    command(20, 20, 0xC4); /* at power-on: 16 sectors, as word 59 says */
+    step();
+    expect_status(0x58, 1);
+    take(buf, 16);
+    expect_status(0x58, 1);
+    take(buf, 4);
+    expect_status(0x50, 0);
     command(32, 0, 0xC6); /* more than word 47 says */
     assert_int_equal(in(STATUS), 0x51);
+    command(10, 20, 0xC4); /* disabled by that */
+    expect_status(0x51, 1);
+    assert_int_equal(in(ERROR), 0x04);
     command(3, 0, 0xC6);
     assert_int_equal(in(STATUS), 0x51);
     command(4, 0, 0xC6);
@@ -410,7 +417,7 @@ static void test_identify(void **state)
         uint16_t value;
     } expected[] = {{0, 0x0040},  {1, 4096 / 1008}, {3, 16},      {6, 63},      {47, 0x8010},
                     {49, 0x0B00}, {50, 0x4000},     {53, 7},      {54, 4},      {55, 16},
-                    {56, 63},     {57, 4032},       {58, 0},      {59, 0},      {60, 4096},
+                    {56, 63},     {57, 4032},       {58, 0},      {59, 0x0110}, {60, 4096},
                     {61, 0},      {63, 0x0007},     {64, 3},      {65, 120},    {68, 120},
                     {80, 0x00F0}, {82, 0x4068},     {83, 0x7400}, {84, 0x4000}, {85, 0x4068},
                     {86, 0x3400}, {87, 0x4000},     {88, 0x203F}, {93, 0x600B}, {100, 4096},
