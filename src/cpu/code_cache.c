@@ -289,8 +289,8 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
 static bool add_insn(struct cpu *cpu, struct block *b, struct insn *u, enum decode_status st)
 {
     if (st == DECODE_TOO_LONG) {
-        *u = (struct insn){.fn = op_too_long, .row = &opcode_ud, .op = OP_UD, .off = b->bytes};
-        u->len = 1;
+        *u = (struct insn){
+            .fn = op_too_long, .row = &opcode_ud, .op = OP_UD, .off = b->bytes, .len = u->len};
     } else {
         bind_insn(u, b->mode);
     }
@@ -374,6 +374,8 @@ static struct block *new_block(struct code_cache *cc)
     if (cc->arena_used + MAX_BLOCK_BYTES > ARENA_BYTES)
         code_flush(cc);
     struct block *b = (struct block *)(cc->arena + cc->arena_used);
+    if (cc->cpu->link_from == b) /* a block that was not kept: this one takes its place */
+        cc->cpu->link_from = NULL;
     memset(b, 0, sizeof *b);
     return b;
 }
@@ -422,6 +424,8 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
         decode_single(cpu, lin, &e, b, bytes_left);
     if (!is_ram || (b->page2 == RAM_NONE && off + b->bytes > PAGE_SIZE))
         return b; /* partly in I/O memory: used once */
+    if (b->page2 == (b->start & PAGE_MASK))
+        return b; /* both of its pages are the same one, whose list has room for it once */
     if (unlikely(log_on(cpu->log, LOG_ASM)) && cpu->trace.code && b->page2 == RAM_NONE)
         cpu->trace.code(cpu->trace.opaque, cpu, lin, ram_host(cc->ram, b->start), b->bytes);
 

@@ -322,6 +322,13 @@ static bool lock_legal(const struct insn *u)
     return (u->row->attr & A_LOCK) && u->mem;
 }
 
+/* Whatever the outcome, len says how many bytes it depends on, for the cache. */
+static enum decode_status cut_off(struct insn *u, const struct reader *r)
+{
+    u->len = (uint8_t)MAX(r->pos, 1);
+    return r->too_long ? DECODE_TOO_LONG : DECODE_SHORT;
+}
+
 static enum decode_status bad(struct insn *u, const struct reader *r, enum fault_reason why)
 {
     u->op = OP_UD;
@@ -385,7 +392,7 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
 
     uint8_t opcode = fetch_prefixes(&r, u, code64);
     if (stopped(&r))
-        return r.too_long ? DECODE_TOO_LONG : DECODE_SHORT;
+        return cut_off(u, &r);
     const bool has67 = u->asize == 0xff;
     if (code64)
         u->asize = has67 ? 4 : 8;
@@ -396,16 +403,20 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     bool modrm = false;
     const struct opcode *row = find_row(&r, u, code64, &opcode, &modrm);
     if (stopped(&r))
-        return r.too_long ? DECODE_TOO_LONG : DECODE_SHORT;
-    if (!row)
+        return cut_off(u, &r);
+    if (!row) {
+        r.pos += modrm; /* it was looked at */
         return bad(u, &r, REASON_UD_OPCODE);
+    }
     u->row = row;
     u->op = row->op;
     u->pfx = (uint8_t)mandatory_prefix(u);
     u->osize = (uint8_t)operand_size(u, row, mode);
     enum fault_reason why = row_illegal(u, mode, feat);
-    if (why != REASON_NONE)
+    if (why != REASON_NONE) {
+        r.pos += modrm;
         return bad(u, &r, why);
+    }
     if (is_90 && !(u->rex & REX_B))
         u->op = u->rep ? OP_PAUSE : OP_NOP;
 
@@ -416,7 +427,7 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     for (unsigned i = 0; i < 4; i++)
         decode_operand(&r, u, row->opnd[i], opcode, code64, &default_seg, &relative);
     if (stopped(&r))
-        return r.too_long ? DECODE_TOO_LONG : DECODE_SHORT;
+        return cut_off(u, &r);
     u->len = (uint8_t)r.pos;
     why = operand_illegal(u);
     if (why != REASON_NONE)

@@ -262,7 +262,7 @@ enum decode_status {
     DECODE_OK,
     DECODE_SHORT,    /* ran out of bytes: more are needed */
     DECODE_UD,       /* no such instruction (insn->op is OP_UD, len set) */
-    DECODE_TOO_LONG, /* over 15 bytes: #GP */
+    DECODE_TOO_LONG, /* over 15 bytes: #GP (len: how many of them were looked at) */
 };
 
 /*
