@@ -277,17 +277,17 @@ static inline void rig_tables(struct rig *r)
     }
 }
 
-static inline void rig_open_model(struct rig *r, const char *model)
+static inline void rig_open_sized(struct rig *r, const char *model, uint64_t ram_bytes)
 {
     struct error err = {0};
     *r = (struct rig){0};
     log_init(&r->log, NULL, NULL);
     door_init(&r->door, true, 1);
     event_queue_init_stepped(&r->time, &r->now_ns);
-    assert_true(ram_create(&r->ram, RIG_RAM_BYTES, &err));
+    assert_true(ram_create(&r->ram, ram_bytes, &err));
     memmap_create(&r->mem, &r->ram, &r->log);
     assert_true(iomap_create(&r->io, &r->log));
-    mem_region_init_ram(&r->main, "ram", ram_alloc(&r->ram, RIG_RAM_BYTES), RIG_RAM_BYTES);
+    mem_region_init_ram(&r->main, "ram", ram_alloc(&r->ram, ram_bytes), ram_bytes);
     memmap_add(&r->mem, &r->main, 0, 0);
     const struct cpu_config cfg = {
         .mem = &r->mem,
@@ -306,7 +306,7 @@ static inline void rig_open_model(struct rig *r, const char *model)
 
 static inline void rig_open(struct rig *r)
 {
-    rig_open_model(r, "max");
+    rig_open_sized(r, "max", RIG_RAM_BYTES);
 }
 
 static inline void rig_close(struct rig *r)

@@ -280,6 +280,54 @@ static void test_page_end(void **state)
     assert_int_equal(rig.cpu->cr2, HIGH + PAGE_SIZE);
 }
 
+/* What does not decode depends on its bytes as well, on both pages. */
+static void test_invalid_changes(void **state)
+{
+    (void)state;
+    for (unsigned on_first = 1; on_first < 4; on_first++) {
+        begin();
+        rig_map(&rig, HIGH, FRAMES, RIG_P);
+        rig_map(&rig, HIGH + PAGE_SIZE, FRAMES + PAGE_SIZE, RIG_P);
+        const gpa_t at = FRAMES + PAGE_SIZE - on_first;
+        rig_put(&rig, at, "\x0f\x00\xf0\xf4", 4); /* group 6 /6 */
+        rig.cpu->rip = HIGH + (at - FRAMES);
+        assert_int_equal(run_to_event(1).vector, VEC_UD);
+        rig_put(&rig, at + 2, "\xe0", 1); /* VERR */
+        rig.cpu->rip = HIGH + (at - FRAMES);
+        run_to_halt();
+    }
+    for (unsigned on_first = 1; on_first < 16; on_first++) {
+        begin();
+        rig_map(&rig, HIGH, FRAMES, RIG_P);
+        rig_map(&rig, HIGH + PAGE_SIZE, FRAMES + PAGE_SIZE, RIG_P);
+        const gpa_t at = FRAMES + PAGE_SIZE - on_first;
+        rig_put(&rig, at, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\xf4", 16);
+        rig.cpu->rip = HIGH + (at - FRAMES);
+        assert_int_equal(run_to_event(1).vector, VEC_GP);
+        rig_put(&rig, at + 14, "\xf4", 1);
+        rig.cpu->rip = HIGH + (at - FRAMES);
+        run_to_halt();
+    }
+}
+
+/* An instruction from the end of a page to the start of the very same one. */
+static void test_page_behind_itself(void **state)
+{
+    (void)state;
+    begin();
+    rig_map(&rig, HIGH, FRAMES, RIG_P);
+    rig_map(&rig, HIGH + PAGE_SIZE, FRAMES, RIG_P);
+    rig_put(&rig, FRAMES + PAGE_SIZE - 2, "\xb8\x11", 2);
+    rig_put(&rig, FRAMES, "\x22\x33\x44\xf4", 4);
+    for (unsigned i = 0; i < 3; i++) {
+        rig.cpu->rip = HIGH + PAGE_SIZE - 2;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 0x44332211 + i);
+        const uint8_t next = (uint8_t)(0x12 + i);
+        rig_put(&rig, FRAMES + PAGE_SIZE - 1, &next, 1);
+    }
+}
+
 PROGRAM(two_pages, "1: inc %eax\n"
                    "jmp 1b+0x1000\n");
 PROGRAM(second_page, "add $0x100, %eax\n"
@@ -851,6 +899,8 @@ int main(void)
         cmocka_unit_test(test_alias),
         cmocka_unit_test(test_crossing_instruction),
         cmocka_unit_test(test_page_end),
+        cmocka_unit_test(test_invalid_changes),
+        cmocka_unit_test(test_page_behind_itself),
         cmocka_unit_test(test_remap),
         cmocka_unit_test(test_dma),
         cmocka_unit_test(test_cache_full),
