@@ -12,7 +12,7 @@
 
 #define RAM_BYTES (512 * KiB)
 #define CODE      0x50000u
-#define STEPS     200u
+#define STEPS     300u
 
 static struct rig rig;
 static uint8_t before[RAM_BYTES], after[RAM_BYTES];
@@ -120,16 +120,36 @@ static void random_machine(void)
     cpu->fpu.cw = 0x37f;
 }
 
+/* Handlers that go on one byte behind what faulted, so that a case does not end there. */
+static void skip_handlers(void)
+{
+    static const uint8_t real[] = {0x55, 0x89, 0xe5, 0xff, 0x46, 0x02, 0x5d, 0xcf};
+    static const uint8_t prot[] = {0x83, 0xc4, 0x04, 0xff, 0x04, 0x24, 0xcf};
+    static const uint8_t longs[] = {0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf};
+    for (unsigned v = 0; v < 32; v++) {
+        uint8_t *p = rig_at(&rig, RIG_HANDLERS + v * 16);
+        const bool error = rig_has_error((int)v);
+        if (!cpu_prot(rig.cpu))
+            memcpy(p, real, sizeof real);
+        else if (cpu_long(rig.cpu))
+            memcpy(p, longs + (error ? 0 : 4), sizeof longs - (error ? 0 : 4));
+        else
+            memcpy(p, prot + (error ? 0 : 3), sizeof prot - (error ? 0 : 3));
+    }
+}
+
 static void random_memory(void)
 {
     for (gpa_t at = 0x40000; at < RAM_BYTES; at += 8)
         st64(rig_at(&rig, at), at & 0xf000 ? rnd() : random_register());
+    if (!one_in(4))
+        skip_handlers();
+    for (unsigned v = 0; v < 32; v++)
+        if (one_in(16))
+            random_code(RIG_HANDLERS + v * 16, 16);
     ram_note_write(&rig.ram, rig.main.ram, RAM_BYTES);
     random_code(CODE, 256);
     random_code(CODE + 0xf80, 256); /* across a page */
-    for (unsigned v = 0; v < 32; v++)
-        if (one_in(4))
-            random_code(RIG_HANDLERS + v * 16, 16);
 }
 
 static bool stopped(void)
@@ -187,9 +207,39 @@ static void print_difference(const char *a, const char *b)
     }
 }
 
+/* Back to where the case began. What was not written meanwhile stays in the cache of code. */
+static void start_again(const struct state *save)
+{
+    struct state load;
+    for (unsigned i = 0; i < RAM_BYTES; i += 64)
+        if (memcmp(before + i, rig_at(&rig, i), 64))
+            rig_put(&rig, i, before + i, 64);
+    door_init(&rig.door, true, 1);
+    cpu_reset(rig.cpu, false);
+    state_init_load(&load, save->buf, save->len);
+    cpu_state(rig.cpu, &load);
+    assert_string_equal(load.err.msg, "");
+    cpu_loaded(rig.cpu);
+    state_free(&load);
+}
+
+static bool same_as(const char *whole, const char *again)
+{
+    if (!strcmp(whole, again) && !memcmp(after, rig_at(&rig, 0), RAM_BYTES))
+        return true;
+    print_difference(whole, again);
+    for (unsigned i = 0, n = 0; i < RAM_BYTES && n < 16; i++) {
+        if (after[i] == *rig_at(&rig, i))
+            continue;
+        printf("  [%x] was %02x: %02x   %02x\n", i, before[i], after[i], *rig_at(&rig, i));
+        n++;
+    }
+    return false;
+}
+
 static bool fuzz_one(void)
 {
-    struct state save, load;
+    struct state save;
     rig_tables(&rig);
     random_machine();
     random_memory();
@@ -203,30 +253,20 @@ static bool fuzz_one(void)
     memcpy(after, rig_at(&rig, 0), RAM_BYTES);
     char *whole = dump_state(start);
 
-    rig_put(&rig, 0, before, RAM_BYTES);
-    door_init(&rig.door, true, 1);
-    cpu_reset(rig.cpu, false);
-    state_init_load(&load, save.buf, save.len);
-    cpu_state(rig.cpu, &load);
-    assert_string_equal(load.err.msg, "");
-    cpu_loaded(rig.cpu);
-    start = cpu_icount(rig.cpu);
-    run_pieces(start + STEPS, 1 + below(8));
-    char *pieces = dump_state(start);
-
-    const bool same = !strcmp(whole, pieces) && !memcmp(after, rig_at(&rig, 0), RAM_BYTES);
-    if (!same) {
-        print_difference(whole, pieces);
-        for (unsigned i = 0, n = 0; i < RAM_BYTES && n < 16; i++)
-            if (after[i] != *rig_at(&rig, i)) {
-                printf("  [%x] was %02x: %02x   %02x\n", i, before[i], after[i], *rig_at(&rig, i));
-                n++;
-            }
+    bool same = true;
+    for (unsigned pass = 0; pass < 2 && same; pass++) {
+        start_again(&save);
+        start = cpu_icount(rig.cpu);
+        if (pass)
+            run_whole(start + STEPS);
+        else
+            run_pieces(start + STEPS, 1 + below(8));
+        char *again = dump_state(start);
+        same = same_as(whole, again);
+        free(again);
     }
     free(whole);
-    free(pieces);
     state_free(&save);
-    state_free(&load);
     return same;
 }
 

@@ -140,6 +140,8 @@ struct form {
     int8_t mem, reg, rm; /* -1: any */
 };
 
+static unsigned rows_left_out;
+
 typedef void form_fn(const struct form *f, void *opaque);
 
 /* Rows that cannot run on the host, or not as they run here. */
@@ -182,7 +184,7 @@ static bool left_out(const struct opcode *row)
     case OP_INVPCID:
         return true;
     default:
-        return row->op >= OP_FADD_M32;
+        return false;
     }
 }
 
@@ -191,8 +193,12 @@ static void walk_slot(const struct opcode *o, struct form f, form_fn *fn, void *
     static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
     switch (o->kind) {
     case T_ROW:
-        if (left_out(o) || (o->attr & A_I64))
+        if (o->op >= OP_FADD_M32) /* test_simd_oracle.c has those */
             return;
+        if (left_out(o) || (o->attr & A_I64)) {
+            rows_left_out++;
+            return;
+        }
         f.row = o;
         fn(&f, opaque);
         break;
@@ -700,7 +706,7 @@ static void run_guest(const struct test_case *t, struct outcome *o)
 }
 
 struct tally {
-    unsigned forms, cases, mismatches, faults, refused;
+    unsigned forms, left_out, cases, mismatches, faults;
     unsigned cases_per_form;
     const char *only;
     uint64_t seed; /* of the running case */
@@ -1064,7 +1070,9 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 static void all_rows(struct tally *t)
 {
+    rows_left_out = 0;
     walk_all(run_form, t);
+    t->left_out = rows_left_out;
 }
 
 static void test_rows(void **state)
@@ -1075,8 +1083,8 @@ static void test_rows(void **state)
                       .only = getenv("ORACLE_OP")};
     printf("seed %#llx\n", (unsigned long long)rng_state);
     in_child(all_rows, &t);
-    printf("%u rows, %u cases (%u with an exception), %u mismatches\n", t.forms, t.cases, t.faults,
-           t.mismatches);
+    printf("%u rows (%u left out), %u cases (%u with an exception), %u mismatches\n", t.forms,
+           t.left_out, t.cases, t.faults, t.mismatches);
     assert_int_equal(t.mismatches, 0);
     assert_true(t.forms > 0);
 }
