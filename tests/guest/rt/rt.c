@@ -310,6 +310,9 @@ void run(const uint8_t *start, const uint8_t *end)
         last.end = ip + (word)(end - start);
         last.start = ip;
     }
+#ifndef __x86_64__
+    df_tss.cr3 = (uint32_t)cr3();
+#endif
     ctx_vm86 = ctx.vm86;
     ctx_set_fs_gs = ctx.set_fs_gs;
     armed = true;

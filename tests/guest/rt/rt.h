@@ -113,7 +113,7 @@ struct context {
     word sp, flags;
     bool vm86;
     bool copy;        /* runs from a copy at low_code, with cs_base taken off */
-    uint32_t cs_base;
+    word cs_base;
     bool set_fs_gs;   /* 64-bit images: FS and GS are left alone otherwise */
 };
 struct outcome {
