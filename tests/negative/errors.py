@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Every host-side error a user can meet before the guest runs: exit status 1 and one line on stderr
+that starts with "vitrine: " and names the file or option. Argument: the vitrine program."""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+TIMEOUT_S = 30
+
+
+def cases(directory):
+    """(name, arguments, what the line must contain)"""
+    def path(name):
+        return os.path.join(directory, name)
+
+    with open(path("disk.img"), "wb") as f:
+        f.truncate(1 << 20)
+    with open(path("odd.rom"), "wb") as f:
+        f.write(b"\0" * 1000)
+    with open(path("not-a-kernel"), "wb") as f:
+        f.write(b"\0" * 4096)
+    with open(path("qcow2.img"), "wb") as f:
+        f.write(b"QFI\xfb" + b"\0" * 4096)
+    with open(path("unreadable.img"), "wb") as f:
+        f.truncate(4096)
+    disk = path("disk.img")
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    cases.keep = taken
+    return [
+        ("missing image", ["-hda", path("none.img")], "none.img"),
+        ("missing image, bare argument", [path("none.img")], "none.img"),
+        ("directory as image", ["-hda", directory], directory),
+        ("image of another format", ["-hda", path("qcow2.img")], "qcow2"),
+        ("two disks in one place", ["-hda", disk, "-drive", f"file={disk},format=raw,if=ide,index=0"], "index"),
+        ("unknown option", ["-sirial", "stdio"], "-serial"),
+        ("unknown option far from any", ["-xyzzy"], "-xyzzy"),
+        ("unknown key of -drive", ["-drive", f"file={disk},formt=raw"], "format"),
+        ("unknown interface", ["-drive", f"file={disk},if=floppyy"], "floppyy"),
+        ("virtio", ["-drive", f"file={disk},if=virtio"], "virtio"),
+        ("unknown device", ["-device", "isa-debug-exti"], "isa-debug-exit"),
+        ("device that is not there yet", ["-device", "e1000"], "e1000"),
+        ("bad size", ["-m", "12X"], "12X"),
+        ("no memory at all", ["-m", "0"], "-m"),
+        ("bad number", ["-device", "isa-debug-exit,iobase=zz"], "zz"),
+        ("several CPUs", ["-smp", "2"], "-smp"),
+        ("machine that is not there yet", ["-machine", "q35"], "q35"),
+        ("KVM", ["-enable-kvm"], "KVM"),
+        ("accelerator", ["-accel", "hax"], "hax"),
+        ("window", ["-display", "sdl"], "sdl"),
+        ("network", ["-nic", "user"], "-nic"),
+        ("CPU model", ["-cpu", "nonesuch"], "nonesuch"),
+        ("CPU flag", ["-cpu", "max,+nonesuch"], "nonesuch"),
+        ("missing firmware", ["-bios", path("none.rom")], "none.rom"),
+        ("firmware of a wrong size", ["-bios", path("odd.rom")], "odd.rom"),
+        ("missing kernel", ["-kernel", path("none")], "none"),
+        ("not a kernel", ["-kernel", path("not-a-kernel")], "not-a-kernel"),
+        ("-append alone", ["-append", "x"], "-kernel"),
+        ("-initrd alone", ["-initrd", disk], "-kernel"),
+        ("port in use", ["-serial", f"tcp:127.0.0.1:{port},server=on,wait=off"], str(port)),
+        ("gdb port in use", ["-gdb", f"tcp:127.0.0.1:{port}"], str(port)),
+        ("bad port", ["-serial", "tcp:127.0.0.1:99999"], "99999"),
+        ("unknown back-end", ["-serial", "carrier-pigeon"], "carrier-pigeon"),
+        ("serial file in a missing folder", ["-serial", "file:" + path("no/such/file")], "no/such/file"),
+        ("socket in a missing folder", ["-monitor", "unix:" + path("no/such/socket") + ",server=on,wait=off"],
+         "no/such/socket"),
+        ("log file in a missing folder", ["-D", path("no/such/log")], "no/such/log"),
+        ("unknown log item", ["-d", "evrything"], "evrything"),
+        ("icount shift", ["-icount", "shift=99"], "99"),
+        ("rtc base", ["-rtc", "base=yesterday"], "yesterday"),
+        ("boot order", ["-boot", "order=z"], "z"),
+        ("too little host memory", ["-m", "64T"], "-m"),
+        ("fw_cfg file", ["-fw_cfg", "name=opt/x,file=" + path("none")], "none"),
+    ]
+
+
+def check(program, name, arguments, needle):
+    command = [program, "-display", "none", "-serial", "null", *arguments]
+    if any(a == "-serial" for a in arguments):
+        command = [program, "-display", "none", *arguments]
+    try:
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return f"still running after {TIMEOUT_S} s"
+    lines = [line for line in run.stderr.splitlines() if not line.startswith("vitrine: note: ")]
+    if run.returncode != 1:
+        return f"exit status {run.returncode}, not 1; stderr: {run.stderr!r}"
+    if len(lines) != 1:
+        return f"{len(lines)} lines on stderr, not one: {run.stderr!r}"
+    if not lines[0].startswith("vitrine: "):
+        return f"does not begin with 'vitrine: ': {lines[0]!r}"
+    if needle not in lines[0]:
+        return f"does not name {needle!r}: {lines[0]!r}"
+    if run.stdout:
+        return f"words on stdout: {run.stdout!r}"
+    return None
+
+
+def main(program):
+    failed = passed = 0
+    with tempfile.TemporaryDirectory() as directory:
+        table = cases(directory)
+        before = sorted(os.listdir(directory))
+        for name, arguments, needle in table:
+            wrong = check(program, name, arguments, needle)
+            if wrong:
+                failed += 1
+                print(f"FAIL {name}: {' '.join(arguments)}: {wrong}")
+            else:
+                passed += 1
+        after = sorted(os.listdir(directory))
+        if before != after:
+            failed += 1
+            print(f"FAIL files left behind: {set(after) - set(before)}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
