@@ -208,6 +208,7 @@ struct fault {
     uint32_t error;
     uint64_t cr2; /* #PF */
     uint64_t dr6; /* #DB: bits to set */
+    bool rf;      /* #DB: behind an iteration of REP that was not the last */
     enum fault_reason reason;
 };
 
@@ -312,6 +313,7 @@ struct cpu {
     bool delivering; /* an event is being delivered: a fault now may become #DF */
     uint8_t delivering_vector;
     bool no_step_trap; /* the instruction delivered an event: no single-step trap behind it */
+    uint64_t rep_rip, rep_icount; /* where and when a REP was left with iterations to go */
     jmp_buf unwind;    /* cpu_fault() comes back here */
     struct tlb tlb[TLB_MODES];
     struct walk_params walk;
@@ -432,6 +434,12 @@ static inline bool cpu_canonical(const struct cpu *cpu, gla_t a)
 {
     const unsigned n = cpu->cr4 & CR4_LA57 ? 57 : 48;
     return (gla_t)sign_extend(a, n) == a;
+}
+
+/* Between two iterations of a REP: instruction breakpoints wait, and events push RF. */
+static inline bool cpu_mid_rep(const struct cpu *cpu)
+{
+    return cpu->rip == cpu->rep_rip && cpu->icount_end - (uint64_t)cpu->budget == cpu->rep_icount;
 }
 
 #endif

@@ -320,13 +320,14 @@ static void deliver_long(struct cpu *cpu, unsigned vector, enum event_kind kind,
 
 /*
  * Faults push RF set, so that an instruction breakpoint does not hold up the instruction a second
- * time; not so that breakpoint itself, whose handler sets RF (SDM 3B §17.3.1.1).
+ * time; not so that breakpoint itself, whose handler sets RF. What comes between two iterations of
+ * a REP pushes it too (SDM 3B §17.3.1.1).
  */
 static bool pushes_rf(const struct cpu *cpu, unsigned vector)
 {
     switch (vector) {
     case VEC_DB:
-        return cpu->fault.reason == REASON_DB_GD;
+        return cpu->fault.reason == REASON_DB_GD || cpu->fault.rf;
     case VEC_BP:
     case VEC_OF:
     case VEC_DF:
@@ -346,7 +347,8 @@ void except_deliver(struct cpu *cpu, unsigned vector, enum event_kind kind, int6
         return;
     }
     uint64_t flags = cpu_get_rflags(cpu);
-    if (kind == EVENT_EXCEPTION && pushes_rf(cpu, vector))
+    if (kind == EVENT_EXCEPTION ? pushes_rf(cpu, vector)
+                                : kind == EVENT_HARDWARE && cpu_mid_rep(cpu))
         flags |= FLAG_RF;
     if (cpu_long(cpu))
         deliver_long(cpu, vector, kind, error, flags);

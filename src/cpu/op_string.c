@@ -52,7 +52,9 @@ const struct insn *string_end(struct string_op *s, struct cpu *cpu, const struct
     if (s->done)
         cpu->budget++; /* the block's own count for this instruction */
     if (s->left && !stop) {
-        cpu->rip = cpu->r[REG_PC] + u->off; /* out of budget: on from here later */
+        cpu->rip = cpu_cur_rip(cpu); /* out of budget: on from here later */
+        cpu->rep_rip = cpu->rip;
+        cpu->rep_icount = cpu->icount_end - (uint64_t)cpu->budget;
         return NULL;
     }
     END_DIRECT(cpu, 0, next_rip(cpu, u));

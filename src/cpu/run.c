@@ -171,7 +171,8 @@ static void take_fault(struct cpu *cpu)
 /* A debug trap behind an instruction: rip is already the next one. */
 static void deliver_debug_trap(struct cpu *cpu, uint32_t dr6, enum fault_reason reason)
 {
-    cpu->fault = (struct fault){.vector = VEC_DB, .dr6 = dr6, .reason = reason};
+    cpu->fault = (struct fault){
+        .vector = VEC_DB, .dr6 = dr6, .rf = cpu_mid_rep(cpu), .reason = reason};
     cpu->cur = NULL;
     take_fault(cpu);
 }
@@ -245,7 +246,7 @@ static bool step_one(struct cpu *cpu)
 {
     const bool tf = cpu->eflags & FLAG_TF, rf = cpu->eflags & FLAG_RF;
     const bool after_ss = cpu->shadow_ss;
-    if ((cpu->dr7 & 0xff) && !rf && !after_ss) {
+    if ((cpu->dr7 & 0xff) && !rf && !after_ss && !cpu_mid_rep(cpu)) {
         const uint32_t hit = debug_code_match(cpu, code_address(cpu));
         if (hit)
             cpu_fault_debug(cpu, hit, REASON_DB_CODE);
