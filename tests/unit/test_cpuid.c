@@ -18,7 +18,7 @@ static void with_model(const char *model)
 {
     if (rig.cpu)
         rig_close(&rig);
-    rig_open_model(&rig, model);
+    rig_open_sized(&rig, model, RIG_RAM_BYTES);
 }
 
 static void test_vendor(void **state)
