@@ -208,7 +208,7 @@ struct fault {
     uint32_t error;
     uint64_t cr2; /* #PF */
     uint64_t dr6; /* #DB: bits to set */
-    bool rf;      /* #DB: behind an iteration of REP that was not the last */
+    bool rf;      /* #DB, interrupts: behind an iteration of REP that was not the last */
     enum fault_reason reason;
 };
 

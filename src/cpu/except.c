@@ -347,8 +347,7 @@ void except_deliver(struct cpu *cpu, unsigned vector, enum event_kind kind, int6
         return;
     }
     uint64_t flags = cpu_get_rflags(cpu);
-    if (kind == EVENT_EXCEPTION ? pushes_rf(cpu, vector)
-                                : kind == EVENT_HARDWARE && cpu_mid_rep(cpu))
+    if (kind == EVENT_EXCEPTION ? pushes_rf(cpu, vector) : kind == EVENT_HARDWARE && cpu->fault.rf)
         flags |= FLAG_RF;
     if (cpu_long(cpu))
         deliver_long(cpu, vector, kind, error, flags);

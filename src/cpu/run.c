@@ -77,6 +77,7 @@ static void log_fault(struct cpu *cpu, const struct fault *f)
 static void deliver_external(struct cpu *cpu, unsigned vector)
 {
     cpu->halted = false;
+    cpu->fault = (struct fault){.rf = cpu_mid_rep(cpu)};
     cpu->budget--; /* time passes even if the handler is interrupted before its first instruction */
     cpu->stats.interrupts++;
     log_event(cpu, vector, "interrupt");
