@@ -36,5 +36,6 @@ const struct test tests[] = {
     {"io_breaks", io_breaks},
     {"registers", registers},
     {"bases", bases},
+    {"step_hlt", step_hlt},
     {NULL, NULL},
 };

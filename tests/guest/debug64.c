@@ -63,5 +63,6 @@ const struct test tests[] = {
     {"registers", registers},
     {"syscalls", syscalls},
     {"compat", compat},
+    {"step_hlt", step_hlt},
     {NULL, NULL},
 };

@@ -214,8 +214,8 @@ static void invalidation(void)
                 uint64_t pcid, address;
             } d __attribute__((aligned(16)));
             for (uint64_t type = 0; type < 4; type++) {
-                if (global && (type == 1 || type == 3))
-                    continue; /* these may keep global pages */
+                if (global && type != 2)
+                    continue; /* the others may keep global pages */
                 pt[0] = (word)frame_b | g;
                 d.pcid = 0;
                 d.address = TEST;

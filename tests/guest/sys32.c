@@ -53,7 +53,7 @@ static void cr4_writes(void)
         ok |= (bit < 2 && (features() & HAS_VME)) || (bit == 7 && (features() & HAS_PGE)) || (bit == 11 && (features() & HAS_UMIP));
         ok |= (bit == 16 && (features() & HAS_FSGSBASE)) || (bit == 18 && (features() & HAS_XSAVE)) || (bit == 20 && (features() & HAS_SMEP));
         ok |= (bit == 21 && (features() & HAS_SMAP)) || (bit == 22 && (features() & HAS_PKU)) || (bit == 12 && (features() & HAS_LA57));
-        if (bit >= 23)
+        if (bit >= 23 || bit == 13 || bit == 14) /* VMX and SMX, where there are any */
             continue;
         in.ax = c | 1u << bit;
         TRY("mov %%eax, %%cr4\n mov %%cr4, %%ebx\n mov %%ecx, %%cr4");
