@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_DEPTH 64 /* of brackets and signs: what people type stays far below */
@@ -29,6 +30,13 @@ static uint64_t fail(struct parser *p, const char *why)
     return 0;
 }
 
+static uint64_t unknown_register(struct parser *p, const char *name)
+{
+    char why[64];
+    snprintf(why, sizeof why, "unknown register $%s", name);
+    return fail(p, why);
+}
+
 static uint64_t parse_or(struct parser *p);
 
 static uint64_t parse_register(struct parser *p)
@@ -41,7 +49,7 @@ static uint64_t parse_register(struct parser *p)
     }
     name[n] = '\0';
     uint64_t value;
-    return regs_get(mon_cpu(p->mon), name, &value) ? value : fail(p, "unknown register");
+    return regs_get(mon_cpu(p->mon), name, &value) ? value : unknown_register(p, name);
 }
 
 static uint64_t parse_number(struct parser *p)

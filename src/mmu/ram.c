@@ -34,8 +34,8 @@ static bool no_memory(const struct ram *ram, const char *what, struct error *err
     size_text(size, sizeof size, ram->size_bytes);
     return error_set(err,
                      "too little host memory: %s for a guest of %s: %s; give a smaller -m or raise "
-                     "the limit (ulimit -v)",
-                     what, size, strerror(errno));
+                     "the limit (ulimit -%c)",
+                     what, size, strerror(errno), errno == EFBIG ? 'f' : 'v');
 }
 
 /* Address space for bytes at a multiple of HUGE_BYTES, so that huge pages can back all of it. */

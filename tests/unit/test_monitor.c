@@ -123,7 +123,7 @@ static void test_answers(void **state)
         {"p $eax", "0x55667788\r\n"},
         {"p $ax", "0x7788\r\n"},
         {"p $r15", "0xf\r\n"},
-        {"p $foo", "unknown register\r\n"},
+        {"p $foo", "unknown register $foo\r\n"},
         {"p 1/0", "division by zero\r\n"},
         {"p (1", "')' expected\r\n"},
         {"p 1 2", "extraneous characters at the end of line: '2'\r\n"},

@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""The process around the machine: signals, crashes, job control, and the terminal after each; where consoles lead."""
+import os
+import signal
+import socket
+import stat
+import subprocess
+import termios
+import time
+
+import harness
+
+# Echoes what comes over COM1 as "[c]", once it has said so; interrupts stay off, the line status is polled.
+ECHO = """
+        mov $0x3fb, %dx
+        mov $0x03, %al
+        out %al, %dx
+        mov $'<', %al
+        call put
+1:      mov $0x3fd, %dx
+        in %dx, %al
+        test $1, %al
+        jz 1b
+        mov $0x3f8, %dx
+        in %dx, %al
+        mov %al, %bl
+        mov $'[', %al
+        call put
+        mov %bl, %al
+        call put
+        mov $']', %al
+        call put
+        jmp 1b
+put:    mov %al, %ah
+        mov $0x3fd, %dx
+2:      in %dx, %al
+        test $0x20, %al
+        jz 2b
+        mov $0x3f8, %dx
+        mov %ah, %al
+        out %al, %dx
+        ret
+"""
+
+
+class Echo(harness.Case):
+    """The guest of this file on its disk."""
+
+    def echo(self, *args, **options):
+        return self.start("-display", "none", *args, self.boot_sector(ECHO), **options)
+
+
+class Signals(Echo):
+    def up(self, *args, **options):
+        v = self.echo("-serial", "mon:stdio", *args, **options)
+        v.expect("<")
+        v.send("a")
+        v.expect(r"\[a\]")
+        return v
+
+    def test_asked_to_end(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            v = self.up("-pidfile", "pid")
+            self.assertTrue(v.raw())
+            self.assertEqual(str(v.process.pid), self.read("pid").decode().strip())
+            v.signal(number)
+            self.ends(v, 0, [f"vitrine: terminating on signal {int(number)}"])
+            self.assertFalse(os.path.exists(self.path("pid")), "the pid file is left")
+
+    def test_crashes(self):
+        """The status is the signal's, and the terminal as it was."""
+        for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE):
+            v = self.up(limits=[(harness.resource.RLIMIT_CORE, (0, 0))],
+                        env={"ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:"
+                                             "handle_abort=0"})
+            self.assertTrue(v.raw())
+            v.signal(number)
+            self.assertEqual(-number, v.wait())
+            self.assertEqual(v.attributes_before, v.attributes())
+
+    def test_while_paused(self):
+        v = self.up("-monitor", "none", "-gdb", "unix:gdb")
+        v.send("\x01c")
+        v.expect(r"\(vitrine\) ")
+        v.send("stop\n")
+        v.expect(r"stop\r\n\(vitrine\) ")
+        v.signal(signal.SIGTERM)
+        self.ends(v, 0, ["vitrine: terminating on signal 15"])
+        self.assertFalse(os.path.exists(self.path("gdb")), "the socket is left")
+
+    def test_nohup(self):
+        """What was ignored at the start stays so."""
+        v = self.up(ignore=[signal.SIGHUP])
+        v.signal(signal.SIGHUP)
+        v.send("b")
+        v.expect(r"\[b\]")
+        v.send("\x01x")
+        self.ends(v)
+
+    def test_suspended(self):
+        """Stopped by Ctrl-Z the terminal is the shell's; continued it is the guest's again."""
+        image = self.boot_sector(ECHO)
+        shell = self.start("-c", "PS1='$ ' exec bash --norc --noprofile -i 2>&1", program=harness.need("bash"))
+        shell.expect(r"\$ ")
+        shell.send(f"{harness.VITRINE} -display none -serial stdio {image} 2>messages\n")
+        shell.expect("<")
+        self.assertTrue(shell.raw())
+        shell.send("a")
+        shell.expect(r"\[a\]")
+        shell.send("\x1a")
+        shell.expect("Stopped")
+        shell.expect(r"\$ ")
+        shell.send("stty -a | grep -o '.icanon'; fg\n")
+        shell.expect(r"[\r\n] icanon")
+        shell.expect("vitrine")
+        shell.send("b")
+        shell.expect(r"\[b\]")
+        self.assertTrue(shell.raw())
+        shell.send("\x03")
+        shell.expect(r"\$ ")
+        shell.send("stty -a | grep -o '.icanon'; echo status $?; exit\n")
+        shell.expect(r"[\r\n] icanon")
+        shell.wait()
+        self.assertEqual(b"vitrine: terminating on signal 2\n", self.read("messages"))
+
+    def test_suspended_without_a_shell(self):
+        """Nobody could continue it: then the signal does nothing."""
+        v = self.up()
+        v.signal(signal.SIGTSTP)
+        v.send("c")
+        v.expect(r"\[c\]")
+        v.send("\x01x")
+        self.ends(v)
+
+    def test_terminal_goes_away(self):
+        v = self.up()
+        fd, slave = v.fd, v.slave
+        v.fd, v.slave = os.open("/dev/null", os.O_RDWR), os.open("/dev/null", os.O_RDWR)
+        os.close(slave)
+        os.close(fd)
+        end = time.monotonic() + harness.LIMIT * harness.SLOW
+        while v.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(0, v.process.poll())
+
+    def test_reader_goes_away(self):
+        """A closed pipe is no reason to die; one line says so."""
+        v = self.echo("-serial", "stdio", "-monitor", "unix:monitor,server=on,wait=off", tty=False,
+                      stdin=subprocess.PIPE)
+        v.expect("<")
+        os.close(v.fd)
+        v.fd = os.open("/dev/null", os.O_RDONLY)
+        v.process.stdin.write(b"x" * 100)
+        v.process.stdin.close()
+        time.sleep(0.3)
+        m = self.monitor()
+        self.assertEqual("VM status: running\n", m.command("info status"))
+        m.send("quit\n")
+        self.ends(v, 0, ["vitrine: serial0: nobody reads the output any more (Broken pipe)"])
+
+
+class Keys(Echo):
+    def test_control_c(self):
+        """To the guest under mon:stdio, to Vitrine under plain stdio."""
+        v = self.echo("-serial", "mon:stdio")
+        v.expect("<")
+        v.send("\x03")
+        v.expect("\\[\x03\\]")
+        v.send("\x1a\x1c")
+        v.expect("\\[\x1a\\]\\[\x1c\\]")
+        v.send("\x01x")
+        self.ends(v)
+        v = self.echo("-serial", "stdio")
+        v.expect("<")
+        v.send("\x01")
+        v.expect("\\[\x01\\]")
+        v.send("\x03")
+        self.ends(v, 0, ["vitrine: terminating on signal 2"])
+
+    def test_every_byte(self):
+        v = self.echo("-serial", "stdio", tty=False, stdin=subprocess.PIPE)
+        v.expect("<")
+        data = bytes(range(256))
+        v.process.stdin.write(data)
+        v.process.stdin.flush()
+        for byte in data:
+            v.expect(r"(?s)\[(.)\]")
+        self.assertEqual(b"".join(b"[%c]" % byte for byte in data), v.seen[-3 * 256:])
+        v.signal(signal.SIGTERM)
+        v.process.stdin.close()
+        self.ends(v, 0, ["vitrine: terminating on signal 15"])
+
+
+class Consoles(Echo):
+    """The other places a serial port may lead to."""
+
+    def quit_by_signal(self, v, *said):
+        v.signal(signal.SIGTERM)
+        self.ends(v, 0, [*said, "vitrine: terminating on signal 15"])
+
+    def test_unix_server(self):
+        v = self.echo("-serial", "unix:com1,server=on,wait=on", tty=False)
+        s = harness.Socket(self.path("com1"))
+        s.expect("<")
+        s.send("s")
+        s.expect(r"\[s\]")
+        s.close()
+        s = harness.Socket(self.path("com1"))       # another may come
+        s.send("t")
+        s.expect(r"\[t\]")
+        s.close()
+        self.quit_by_signal(v, "vitrine: serial0: waiting for a connection on unix:com1")
+        self.assertFalse(os.path.exists(self.path("com1")), "the socket is left")
+
+    def test_unix_client(self):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(self.path("listening"))
+            server.listen(1)
+            v = self.echo("-serial", "unix:listening", tty=False)
+            peer, _ = server.accept()
+            with peer:
+                peer.settimeout(harness.LIMIT * harness.SLOW)
+                self.assertEqual(b"<", peer.recv(1))
+                peer.sendall(b"u")
+                self.assertEqual(b"[u]", b"".join(peer.recv(1) for _ in range(3)))
+                self.quit_by_signal(v)
+
+    def test_tcp_server(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        v = self.echo("-serial", f"tcp:127.0.0.1:{port},server=on,wait=off", tty=False)
+        s = harness.Socket(("127.0.0.1", port))
+        s.send("v")
+        s.expect(r"\[v\]")
+        s.close()
+        self.quit_by_signal(v)
+
+    def test_pty(self):
+        """What it is called is said on the terminal."""
+        v = self.echo("-serial", "pty", "-monitor", "unix:monitor,server=on,wait=off", tty=False)
+        end = time.monotonic() + harness.LIMIT
+        while not v.messages() and time.monotonic() < end:
+            time.sleep(0.05)
+        said = v.messages()
+        self.assertEqual(1, len(said), said)
+        self.assertRegex(said[0], r"^vitrine: char device redirected to /dev/pts/\d+ \(label serial0\)$")
+        name = said[0].split()[5]
+        self.assertTrue(stat.S_ISCHR(os.stat(name).st_mode))
+        fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
+        self.addCleanup(os.close, fd)
+        attributes = termios.tcgetattr(fd)
+        attributes[1] &= ~termios.OPOST
+        attributes[3] &= ~(termios.ICANON | termios.ECHO)
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+        os.write(fd, b"w")
+        seen = b""
+        while b"[w]" not in seen:
+            seen += os.read(fd, 100)
+        m = self.monitor()
+        m.send("quit\n")
+        self.ends(v, 0, said)
+
+    def test_file_and_null(self):
+        v = self.echo("-serial", "file:com1.txt", "-serial", "null", "-monitor", "stdio")
+        v.expect(r"\(vitrine\) ")
+        end = time.monotonic() + harness.LIMIT * harness.SLOW
+        while self.read("com1.txt") != b"<" and time.monotonic() < end:
+            time.sleep(0.05)
+        v.send("info chardev\n")
+        v.expect("serial0: filename=file:com1.txt")
+        v.send("quit\n")
+        self.ends(v)
+        self.assertEqual(b"<", self.read("com1.txt"))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Boot sectors of a few bytes: how a guest ends, and what is said about it."""
+import os
+import re
+import resource
+import time
+
+import harness
+
+SAY = """
+say:                            # the text at SI, to COM1
+        lodsb
+        test %al, %al
+        jz 2f
+        mov %al, %ah
+        mov $0x3fd, %dx
+1:      in %dx, %al
+        test $0x20, %al
+        jz 1b
+        mov $0x3f8, %dx
+        mov %ah, %al
+        out %al, %dx
+        jmp say
+2:      ret
+"""
+STAY = "sti\n1: hlt\njmp 1b\n"
+EXIT = ["-device", "isa-debug-exit,iobase=0x501,iosize=2"]
+
+
+def say(text):
+    return f"push %cs\npop %ds\nmov $text, %si\ncall say\njmp 9f\ntext: .asciz \"{text}\"\n{SAY}\n9:\n"
+
+
+class Sector(harness.Case):
+    def run_sector(self, source, *args, **options):
+        return self.start("-nographic", *args, self.boot_sector(source), **options)
+
+
+class Ends(Sector):
+    def test_debug_exit(self):
+        """(value << 1) | 1, of which the host keeps eight bits, as QEMU's."""
+        for value, status in ((0, 1), (0x10, 0x21), (0x31, 0x63), (0x7f, 0xff), (0x80, 1)):
+            v = self.run_sector(f"mov $0x501, %dx\nmov ${value}, %al\nout %al, %dx\n" + STAY, *EXIT)
+            self.ends(v, status)
+
+    def test_debug_exit_where_it_is_asked_for(self):
+        v = self.run_sector("mov $0xf4, %dx\nmov $0x20, %eax\nout %eax, %dx\n" + STAY, "-device",
+                            "isa-debug-exit,iobase=0xf4,iosize=0x04")
+        self.ends(v, 0x41)
+
+    def test_power_off(self):
+        """PM1a control: sleep type 5 with the enable bit, at the address where the firmware put it."""
+        v = self.run_sector("mov $0x604, %dx\nmov $0x2000, %ax\nout %ax, %dx\n" + STAY)
+        self.ends(v)
+
+    def test_resets_under_no_reboot(self):
+        for source in ("mov $0xfe, %al\nout %al, $0x64\n", "in $0x92, %al\nor $1, %al\nout %al, $0x92\n",
+                       "mov $0xcf9, %dx\nmov $2, %al\nout %al, %dx\nmov $6, %al\nout %al, %dx\n"):
+            v = self.run_sector(source + STAY, "-no-reboot")
+            self.ends(v)
+
+    def test_resets(self):
+        v = self.run_sector(say("a boot.") + "mov $0xfe, %al\nout %al, $0x64\n" + STAY)
+        v.expect(r"a boot\.")
+        v.expect(r"a boot\.")
+        v.send("\x01x")
+        self.ends(v)
+
+    def test_cold_words_stay(self):
+        """RAM outlives a reset: the second boot finds what the first one left, and ends."""
+        v = self.run_sector("xor %ax, %ax\nmov %ax, %ds\ncmpw $0x1234, 0x5000\nje 1f\nmovw $0x1234, 0x5000\n"
+                            "mov $6, %al\nmov $0xcf9, %dx\nout %al, %dx\nhlt\n"
+                            "1: mov $0x501, %dx\nmov $7, %al\nout %al, %dx\n" + STAY, *EXIT)
+        self.ends(v, 15)
+
+    def test_no_shutdown(self):
+        """The machine stands still, looked at in the monitor, until it is told to quit."""
+        v = self.run_sector(say("off.") + "mov $0x604, %dx\nmov $0x2000, %ax\nout %ax, %dx\n" + STAY, "-no-shutdown")
+        v.expect(r"off\.")
+        v.send("\x01c")
+        v.expect(r"\(vitrine\) ")
+        for _ in range(100):
+            v.send("info status\n")
+            if v.expect(r"VM status: (\w[^\r\n]*)").group(1) != b"running":
+                break
+            time.sleep(0.05)
+        v.send("info status\n")
+        v.expect(r"VM status: paused \(shutdown\)")
+        v.send("quit\n")
+        self.ends(v)
+
+
+class TripleFaults(Sector):
+    """The chain of exceptions with address, mode and the check that failed; then reset, or the end."""
+
+    def chain(self, v):
+        lines = v.messages()
+        self.assertEqual("vitrine: the guest triple-faulted:", lines[0])
+        self.assertEqual(4, len(lines), lines)
+        for line in lines[1:]:
+            self.assertRegex(line, r"^vitrine:   #[A-Z]+ .*[0-9a-f]{4}:[0-9a-f]{16} .*: \S+ .*; SDM ")
+        return lines[1:]
+
+    def test_real_mode_without_a_table(self):
+        v = self.run_sector("lidt %cs:none\nmov $0x77, %bx\nint3\nnone: .word 0, 0, 0\n", "-no-reboot")
+        self.assertEqual(0, v.wait())
+        first = self.chain(v)[0]
+        self.assertIn("0000:0000000000007c0", first)
+        self.assertIn("IDT", first)
+
+    def test_protected_mode(self):
+        """A bad selector in a machine whose IDT holds nothing that is present."""
+        source = """
+        cli
+        lgdt %cs:gdt_at
+        lidt %cs:idt_at
+        mov %cr0, %eax
+        or $1, %al
+        mov %eax, %cr0
+        ljmpl $8, $flat
+        .code32
+flat:   mov $0x10, %ax
+        mov %ax, %ds
+bad:    mov $0x1f8, %ax
+        mov %ax, %es
+gdt_at: .word 23
+        .long gdt
+idt_at: .word 255
+        .long 0x9000
+        .balign 8
+gdt:    .quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
+"""
+        v = self.run_sector(source, "-no-reboot")
+        self.assertEqual(0, v.wait())
+        self.assertIn("#GP error 01f8 at 0008:", self.chain(v)[0])
+
+    def test_then_reset(self):
+        v = self.run_sector(say("again.") + "lidt %cs:none\nint3\nnone: .word 0, 0, 0\n")
+        v.expect(r"again\.")
+        v.expect(r"again\.")
+        v.signal(15)
+        v.wait()
+        self.assertEqual("vitrine: the guest triple-faulted:", v.messages()[0])
+
+    def test_registers_in_the_log(self):
+        v = self.run_sector("sti\nhlt\nlidt %cs:none\nmov $0xabcd, %bx\nint3\nnone: .word 0, 0, 0\n",
+                            "-no-reboot", "-d", "cpu_reset,int", "-D", "log")
+        v.wait()
+        self.chain(v)
+        log = self.read("log").decode()
+        self.assertRegex(log, r"EBX=\w{4}abcd")
+        self.assertIn("interrupt 08", log)
+
+
+class Looks(Sector):
+    def test_debug_console(self):
+        source = "".join(f"mov ${ord(c)}, %al\nout %al, $0xe9\n" for c in "e9!") + "mov $0x604, %dx\n" \
+                 "mov $0x2000, %ax\nout %ax, %dx\n" + STAY
+        v = self.run_sector(source, "-debugcon", "file:debug.txt")
+        self.ends(v)
+        text = self.read("debug.txt").decode()
+        self.assertIn("SeaBIOS (version", text)             # which writes to port 402h
+        self.assertIn("Booting from Hard Disk", text)
+        self.assertTrue(text.endswith("e9!"), text[-200:])
+
+    def test_starts_paused(self):
+        v = self.run_sector(say("running."), "-S", "-monitor", "unix:monitor,server=on,wait=off", "-serial", "stdio")
+        m = self.monitor()
+        self.assertEqual("VM status: paused (prelaunch)\n", m.command("info status"))
+        registers = m.command("info registers")
+        self.assertRegex(registers, r"EIP=0000fff0 EFL=00000002")
+        self.assertRegex(registers, r"CS *=f000 ffff0000 0000ffff")
+        self.assertEqual("0xfff0\n", m.command("p $rip"))
+        time.sleep(0.2)
+        self.assertEqual(b"", v.seen)
+        m.command("cont")
+        v.expect(r"running\.")
+        m.send("quit\n")
+        self.ends(v)
+
+    def test_firmware_of_ones_own(self):
+        """64 KiB that do nothing but end the machine from the reset vector."""
+        code = self.assemble("mov $0x501, %dx\nmov $0x2a, %al\nout %al, %dx\nhlt\n", org=0xfff0)
+        rom = bytearray(64 * 1024)
+        rom[0xfff0 - 0x100:0xfff0 - 0x100 + len(code)] = code
+        rom[0xfff0:0xfff3] = b"\xe9" + (0xfff0 - 0x100 - 0xfff3 & 0xffff).to_bytes(2, "little")
+        v = self.start("-display", "none", "-bios", self.write("rom.bin", rom), *EXIT)
+        self.ends(v, 0x55)
+
+    def test_instructions_in_the_log(self):
+        v = self.run_sector("mov $0xfeed, %si\nmov $0x604, %dx\nmov $0x2000, %ax\nout %ax, %dx\n" + STAY, "-d",
+                            "in_asm,exec,guest_errors,unimp", "-D", "log")
+        self.ends(v, seconds=120)
+        log = self.read("log").decode()
+        self.assertRegex(log, r"(?i)mov\w*\s+.*0xfeed")
+        self.assertRegex(log, r"exec 0000:0*7c00")
+
+    def test_a_huge_machine_starts_at_once(self):
+        """64 GiB, counted by the firmware, cost what is touched of them."""
+        source = """
+        xor %ebx, %ebx
+        mov %bx, %ds
+        mov %bx, %es
+        xor %ebp, %ebp
+next:   mov $0xe820, %eax
+        mov $20, %ecx
+        mov $0x534d4150, %edx
+        mov $0x600, %di
+        int $0x15
+        jc done
+        cmpl $1, 0x610
+        jne 1f
+        mov 0x608, %eax
+        shrd $20, %eax, %eax
+        mov 0x60c, %edx
+        mov 0x608, %eax
+        shrd $20, %edx, %eax
+        add %eax, %ebp
+1:      test %ebx, %ebx
+        jnz next
+done:   mov %ebp, %eax
+        shr $10, %eax           # GiB, rounded down
+        mov $0x501, %dx
+        out %al, %dx
+""" + STAY
+        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        v = self.run_sector(source, "-m", "64G", *EXIT)
+        v.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.assertEqual(63 << 1 | 1, v.status)             # some hundred KiB are the firmware's
+        self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 8 * harness.SLOW)
+        self.assertLess(time.monotonic() - began, 30 * harness.SLOW)
+        self.assertEqual([], v.messages())
+        if harness.SLOW == 1:
+            self.assertLess(after.ru_maxrss, 400_000, "KiB in memory")
+
+    def test_the_same_again(self):
+        """-icount: the same number of instructions, state, memory and output in every run, timer included."""
+        source = say("counting.") + """
+        sti
+        xor %ax, %ax
+        mov %ax, %ds
+        mov $100, %cx           # ticks of 55 ms, some of them halted
+1:      mov 0x46c, %eax
+2:      test $1, %cl
+        jz 3f
+        hlt
+3:      rdtsc
+        add %eax, 0x9000
+        mov 0x46c, %ebx
+        cmp %eax, %ebx
+        loop 1b
+        mov $0x604, %dx
+        mov $0x2000, %ax
+        out %ax, %dx
+"""
+        runs = set()
+        for _ in range(3):
+            v = self.run_sector(source, "-icount", "shift=0", "-accel", "interp,stats=on")
+            self.assertEqual(0, v.wait())
+            stats = [line for line in v.messages() if re.search(r"stats: (instructions|hash)", line)]
+            self.assertEqual(2, len(stats), v.messages())
+            runs.add((*stats, v.seen))
+        self.assertEqual(1, len(runs), runs)
+
+
+if __name__ == "__main__":
+    harness.main()
