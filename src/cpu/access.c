@@ -357,6 +357,7 @@ void store_bytes(struct cpu *cpu, gla_t lin, const void *buf, size_t n)
 
 uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size)
 {
+    lin = wrap_linear(cpu, lin); /* a base may be from 64-bit mode, and lie just below 4 GiB */
     const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].rd;
     if (likely(tlb_hit(h, lin, size)))
         return ld_le((const void *)(uintptr_t)(lin + h->addend), size);
@@ -365,6 +366,7 @@ uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size)
 
 void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size)
 {
+    lin = wrap_linear(cpu, lin);
     const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].wr;
     if (likely(tlb_hit(h, lin, size)))
         st_le((void *)(uintptr_t)(lin + h->addend), v, size);
