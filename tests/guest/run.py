@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Runs the bare-metal images of cases.cfg and judges what they print.
 
-    run.py --roms DIR [--emulator vitrine|qemu|bochs|PATH] [--list] [--verbose] [CASE...]
+    run.py --roms DIR [--emulator vitrine|qemu|bochs|PATH] [--list|--compare] [--verbose] [CASE...]
 
 An image ends with "DONE name: N checks, F failed" and through isa-debug-exit; a FAIL line, a wrong
 exit status or no end in time fails the case. --list prints the failed checks, one a line, which is
-how the emulators are compared (docs/guest-tests.md).
+how the emulators are compared (docs/guest-tests.md). Cases that reset on purpose say "reboot = yes".
 """
 import argparse
 import configparser
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,6 @@ def machine_command(emulator, rom, extra):
     return [emulator, "-cpu", "max", *common, *extra]
 
 
-# cases that reset the machine on purpose say "reboot = yes"
 BOCHS_RC = """\
 megs: 64
 cpu: model=corei7_skylake_x, count=1, ips=200000000, reset_on_triple_fault=1, ignore_bad_msrs=0
@@ -83,17 +83,35 @@ def run_machine(command, timeout):
     return out.decode(errors="replace").replace("\r", ""), status, err.decode(errors="replace")
 
 
-def run_case(name, case, args):
-    rom = os.path.join(args.roms, case.get("image", name) + ".rom")
-    timeout = case.getint("timeout", 20) * args.patience
+def outcome(name, case, emulator, roms, patience=1):
+    rom = os.path.join(roms, case.get("image", name) + ".rom")
+    timeout = case.getint("timeout", 20) * patience
+    if emulator == "bochs":
+        return *run_bochs(rom, timeout * 2), ""
     extra = case.get("args", "").split()
     if not case.getboolean("reboot", False):
         extra.append("-no-reboot")
-    err = ""
-    if args.emulator == "bochs":
-        out, status = run_bochs(rom, timeout)
-    else:
-        out, status, err = run_machine(machine_command(args.emulator, rom, extra), timeout)
+    return run_machine(machine_command(emulator, rom, extra), timeout)
+
+
+def compare(cases, names, args):
+    """Failed checks by group; "-" where an emulator did not get that far."""
+    emulators = [args.emulator] + [e for e in ("qemu-system-x86_64", "bochs") if shutil.which(e)]
+    print(f"{'group':32}" + "".join(f"{os.path.basename(e):>20}" for e in emulators))
+    for name in names:
+        groups, count = [], {}
+        for e in emulators:
+            out = outcome(name, cases[name], e, args.roms, args.patience)[0]
+            for verdict, group in re.findall(r"^(PASS|FAIL|SKIP) ([a-z0-9_]+)", out, re.M):
+                if group not in groups:
+                    groups.append(group)
+                count[e, group] = count.get((e, group), 0) + (verdict == "FAIL")
+        for g in groups:
+            print(f"{name + ' ' + g:32}" + "".join(f"{count.get((e, g), '-'):>20}" for e in emulators))
+
+
+def run_case(name, case, args):
+    out, status, err = outcome(name, case, args.emulator, args.roms, args.patience)
     if args.verbose:
         print(out, end="")
     fails = re.findall(r"^FAIL ([^:]*): (.*)$", out, re.M)
@@ -120,6 +138,7 @@ def main():
     p.add_argument("--roms", required=True)
     p.add_argument("--emulator", default="vitrine")
     p.add_argument("--list", action="store_true")
+    p.add_argument("--compare", action="store_true", help="under all emulators, failures by group")
     p.add_argument("--verbose", "-v", action="store_true")
     p.add_argument("--patience", type=float, default=1, help="factor on every timeout")
     p.add_argument("case", nargs="*")
@@ -129,6 +148,9 @@ def main():
     cases = configparser.ConfigParser()
     cases.read(os.path.join(HERE, "cases.cfg"))
     names = args.case or cases.sections()
+    if args.compare:
+        compare(cases, names, args)
+        return 0
     results = [run_case(n, cases[n], args) for n in names]
     failed = sum(not ok for ok, _ in results)
     if not args.list:
