@@ -264,7 +264,7 @@ static size_t build_fadt(struct builder *b, size_t facs, size_t dsdt)
     put_gas(b, 8, 1, 0xcf9);  /* RESET_REG */
     blob_put_int(t, 0x06, 1); /* RESET_VALUE: a hard reset, PIIX3 "RC" */
     blob_put_int(t, 0, 3);
-    blob_put_int(t, 0, 8); /* X_FIRMWARE_CTRL: the 32-bit one is in use */
+    put_pointer(b, facs, 8); /* Xen complains where the two differ */
     put_pointer(b, dsdt, 8);
     put_gas(b, 32, 2, evt);
     put_no_gas(b);
