@@ -95,10 +95,10 @@ static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg)
         uint16_t ms = (uint16_t)MIN(cfg->boot_menu_ms, UINT16_MAX);
         fwcfg_add_file(fw, "etc/boot-menu-wait", &ms, sizeof ms);
     }
-    if (cfg->boot_fail_ms >= 0) {
-        uint32_t ms = (uint32_t)cfg->boot_fail_ms;
-        fwcfg_add_file(fw, "etc/boot-fail-wait", &ms, sizeof ms);
-    }
+    /* without the file SeaBIOS tries again after a minute; all ones: never */
+    uint8_t fail_ms[4];
+    st32(fail_ms, cfg->boot_fail_ms < 0 ? 0xffffffff : (uint32_t)cfg->boot_fail_ms);
+    fwcfg_add_file(fw, "etc/boot-fail-wait", fail_ms, sizeof fail_ms);
     add_boot_order(fw, cfg);
 }
 

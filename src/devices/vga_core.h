@@ -118,7 +118,7 @@ enum {
 };
 
 /* No picture is larger, whatever the registers say. */
-enum { VGA_MAX_WIDTH = 2560, VGA_MAX_HEIGHT = 1600 };
+enum { VGA_MAX_WIDTH = 3840, VGA_MAX_HEIGHT = 2160 };
 
 /* How the window at A0000h behaves under the present registers. */
 enum vga_access {

@@ -455,8 +455,8 @@ static void test_vbe_registers(void **state)
     assert_int_equal(in_vbe(r, 0), 0xb0c0);
     assert_int_equal(in_vbe(r, 10), 256);
     out_vbe(r, 4, 2);
-    assert_int_equal(in_vbe(r, 1), 2560);
-    assert_int_equal(in_vbe(r, 2), 1600);
+    assert_int_equal(in_vbe(r, 1), 3840);
+    assert_int_equal(in_vbe(r, 2), 2160);
     assert_int_equal(in_vbe(r, 3), 32);
     vbe_mode(r, 1024, 768, 32);
     assert_int_equal(in_vbe(r, 1), 1024);
@@ -471,9 +471,12 @@ static void test_vbe_registers(void **state)
 static void test_vbe_clamps(void **state)
 {
     struct rig *r = *state;
+    vbe_mode(r, 0xffff, 0xffff, 16);
+    assert_int_equal(in_vbe(r, 1), 3840);
+    assert_int_equal(in_vbe(r, 2), 2160);
     vbe_mode(r, 0xffff, 0xffff, 32);
-    assert_int_equal(in_vbe(r, 1), 2560);
-    assert_int_equal(in_vbe(r, 2), 1600);
+    assert_int_equal(in_vbe(r, 1), 3840);
+    assert_int_equal(in_vbe(r, 2), 1092); /* as many as memory holds */
     vbe_mode(r, 0, 0, 77);
     assert_int_equal(in_vbe(r, 1), 8);
     assert_int_equal(in_vbe(r, 2), 1);
@@ -611,7 +614,7 @@ static void test_abuse(void **state)
             continue;
         event_step(&r->events, &r->now_ns, next_random(&seed) % 100000000);
         shown += r->display->render(r->display->opaque, &r->screen);
-        assert_true(r->screen.width <= 2560 && r->screen.height <= 1600);
+        assert_true(r->screen.width <= 3840 && r->screen.height <= 2160);
         const size_t len = r->display->text(r->display->opaque, text, sizeof text);
         assert_true(len < sizeof text && text[len] == '\0');
         texts += len > 0;
@@ -684,7 +687,7 @@ static void test_hostile_state(void **state)
         for (struct device *d = r->devices.head; d; d = d->next)
             d->ops->loaded(d);
         r->display->render(r->display->opaque, &r->screen);
-        assert_true(r->screen.width <= 2560 && r->screen.height <= 1600);
+        assert_true(r->screen.width <= 3840 && r->screen.height <= 2160);
         memmap_write(&r->mem, 0xafff8, 1, 8);
         in8(r, 0x3c9);
         out8(r, 0x3c9, 1);
