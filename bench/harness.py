@@ -99,6 +99,8 @@ megs: {memory}
 boot: disk
 ata0-master: type=disk, mode=flat, path="{disk}"
 com1: enabled=1, mode=term, dev={serial}
+sound: waveoutdrv=dummy
+speaker: enabled=0
 log: {log}
 panic: action=fatal
 error: action=report
@@ -263,7 +265,7 @@ def emulators(options):
         elif name == "vitrine":
             raise BenchError(f"{options.vitrine} not found: build it first (scripts/run, or cmake --build --preset release)")
         else:
-            package = {"qemu": "qemu-system-x86", "bochs": "bochs bochsbios"}[name]
+            package = {"qemu": "qemu-system-x86", "bochs": "bochs bochsbios vgabios"}[name]
             print(f"{name}: not installed, left out (apt-get install {package})", file=sys.stderr)
     return chosen
 

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Debian with systemd from a disk: log in, write, restart, power off, and lose the power in the middle of writing."""
+import random
+import subprocess
+import time
+
+import harness
+
+PARTITION = 2048 * 512
+LOGIN = r"login: "
+SHELL = r"root@\S+:\S*# "
+PROMPT = r"[\r\n]root@guest:# "
+
+
+class Systemd(harness.Case):
+    def boot(self, image, *args):
+        v = self.start("-m", "1G", "-nographic", *args, "-drive", f"file={image},format=raw")
+        self.log_in(v)
+        return v
+
+    def log_in(self, v):
+        v.expect("GNU GRUB")
+        v.expect(LOGIN, 600)
+        v.send("root\n")
+        v.expect("Password: ")
+        v.send("root\n")
+        v.expect(SHELL, 120)
+        # Long lines unbroken, and marks around what a command prints: bash redraws its line as it likes.
+        v.send("stty cols 999; PS1='root@guest:# '; bind 'set enable-bracketed-paste off'\n")
+        v.expect(PROMPT)
+
+    def command(self, v, line, seconds=harness.LIMIT):
+        v.send(line + "; echo status-$?\n")
+        status = v.expect(r"status-(\d+)\r*\n", seconds).group(1)
+        text = harness.plain(v.before).replace("\r", "").split("\n", 1)[-1]
+        self.assertEqual(b"0", status, text)
+        v.expect("root@guest:# ")
+        return text
+
+    def fsck(self, image, *options):
+        """Of the root file system, and what it changes goes back into the image. (e2fsck opens a file at an offset
+        once, but not again after the journal.)"""
+        part = self.path("part")
+        subprocess.run(["dd", f"if={image}", f"of={part}", "bs=1M", f"skip={PARTITION >> 20}", "conv=sparse"],
+                       check=True, stderr=subprocess.DEVNULL)
+        done = subprocess.run([harness.need("e2fsck"), "-f", *options, part], capture_output=True, text=True)
+        subprocess.run(["dd", f"if={part}", f"of={image}", "bs=1M", f"seek={PARTITION >> 20}", "conv=notrunc"],
+                       check=True, stderr=subprocess.DEVNULL)
+        return done
+
+    def cat(self, image, path):
+        return subprocess.run([harness.need("debugfs"), "-R", f"cat {path}", f"{image}?offset={PARTITION}"],
+                              capture_output=True, check=True).stdout
+
+    def test_log_in_write_restart_power_off(self):
+        image = self.copy_of("systemd.img")
+        v = self.boot(image)
+        self.command(v, "seq 1 300000 >/root/numbers && md5sum /root/numbers >/root/sum && cp -r /usr/share/doc /root/doc"
+                        " && sync", 300)
+        # Nothing a unit needs has failed.
+        self.assertEqual("running\n", self.command(v, "systemctl is-system-running --wait", 120))
+        v.send("reboot\n")
+        self.log_in(v)
+        self.assertEqual("/root/numbers: OK\n", self.command(v, "md5sum -c /root/sum"))
+        self.command(v, "diff -r /usr/share/doc /root/doc", 300)
+        v.send("poweroff\n")
+        self.ends(v, seconds=300)
+        checked = self.fsck(image, "-n")
+        self.assertEqual(0, checked.returncode, checked.stdout)
+        self.assertEqual("".join(f"{n}\n" for n in range(1, 300001)).encode(), self.cat(image, "/root/numbers"))
+
+    def test_power_lost_while_writing(self):
+        """The journal brings the file system back, and what was synced before is there."""
+        seed = random.randrange(1 << 32)
+        print(f"seed {seed}", end=" ", flush=True)
+        pause = random.Random(seed)
+        image = self.copy_of("systemd.img")
+        for turn in range(3):
+            v = self.boot(image)
+            if turn:
+                self.assertEqual(f"kept {turn - 1}\n", self.command(v, "cat /root/kept"))
+                self.command(v, "rm -rf /root/copy")
+            self.command(v, f"echo kept {turn} >/root/kept && sync")
+            v.send("while cp -r /usr/share/doc /root/copy && sync; do rm -rf /root/copy; done\n")
+            end = time.monotonic() + pause.uniform(1, 8)
+            while time.monotonic() < end:
+                v.more(0.2)
+            v.signal(9)
+            self.assertEqual(-9, v.wait())
+            mended = self.fsck(image, "-y")       # what the journal holds; status 1: and it was played back
+            self.assertIn(mended.returncode, (0, 1), mended.stdout)
+            checked = self.fsck(image, "-n")
+            self.assertEqual(0, checked.returncode, checked.stdout)
+            self.assertEqual(f"kept {turn}\n".encode(), self.cat(image, "/root/kept"))
+
+
+if __name__ == "__main__":
+    harness.main()
