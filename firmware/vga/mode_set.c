@@ -73,7 +73,7 @@ void set_mode(uint8_t number, bool clear)
     write_registers(p);
     set_bda(m, p, clear);
     if (!(bda.flags & FLAGS_NO_PALETTE)) {
-        load_palette(m->palette);
+        load_palette(mode_palette(m));
         if (bda.flags & FLAGS_GREY)
             grey_scale(0, 256);
     }

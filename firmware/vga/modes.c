@@ -43,204 +43,71 @@
 #define AR_LINEAR \
     0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f
 
-#define GR_TEXT                            \
-    {                                      \
-        0, 0, 0, 0, 0, 0x10, 0x0e, 0, 0xff \
-    }
-#define GR_TEXT_MONO                       \
-    {                                      \
-        0, 0, 0, 0, 0, 0x10, 0x0a, 0, 0xff \
-    }
-#define GR_PLANAR                          \
-    {                                      \
-        0, 0, 0, 0, 0, 0, 0x05, 0x0f, 0xff \
-    }
+/* clang-format off */
+#define GR_TEXT      {0, 0, 0, 0, 0, 0x10, 0x0e, 0, 0xff}
+#define GR_TEXT_MONO {0, 0, 0, 0, 0, 0x10, 0x0a, 0, 0xff}
+#define GR_PLANAR    {0, 0, 0, 0, 0, 0, 0x05, 0x0f, 0xff}
 
 #define TEXT_200_40                                                                                \
-    {                                                                                              \
-        40, 24, 8, 0x800, {0x09, 3, 0, 2}, 0x63, {H40_TEXT, CR_400(0xc7, 6, 7, 0x14, 0x1f, 0xa3)}, \
-            {AR_CGA, 0x08, 0, 0x0f, 0}, GR_TEXT                                                    \
-    }
-#define TEXT_200_80                                                                               \
-    {                                                                                             \
-        80, 24, 8, 0x1000, {0x01, 3, 0, 2}, 0x63,                                                 \
-            {H80_TEXT, CR_400(0xc7, 6, 7, 0x28, 0x1f, 0xa3)}, {AR_CGA, 0x08, 0, 0x0f, 0}, GR_TEXT \
-    }
-#define TEXT_350_40                                                                             \
-    {                                                                                           \
-        40, 24, 14, 0x800, {0x09, 3, 0, 2}, 0xa3,                                               \
-            {H40_TEXT, CR_350(0x4d, 0x0b, 0x0c, 0x14, 0x1f, 0xa3)}, {AR_EGA, 0x08, 0, 0x0f, 0}, \
-            GR_TEXT                                                                             \
-    }
-#define TEXT_350_80                                                                             \
-    {                                                                                           \
-        80, 24, 14, 0x1000, {0x01, 3, 0, 2}, 0xa3,                                              \
-            {H80_TEXT, CR_350(0x4d, 0x0b, 0x0c, 0x28, 0x1f, 0xa3)}, {AR_EGA, 0x08, 0, 0x0f, 0}, \
-            GR_TEXT                                                                             \
-    }
+    {40, 24, 8, 0x800, {0x09, 3, 0, 2}, 0x63, {H40_TEXT, CR_400(0xc7, 6, 7, 0x14, 0x1f, 0xa3)},    \
+     {AR_CGA, 0x08, 0, 0x0f, 0}, GR_TEXT}
+#define TEXT_200_80                                                                                \
+    {80, 24, 8, 0x1000, {0x01, 3, 0, 2}, 0x63, {H80_TEXT, CR_400(0xc7, 6, 7, 0x28, 0x1f, 0xa3)},   \
+     {AR_CGA, 0x08, 0, 0x0f, 0}, GR_TEXT}
+#define TEXT_350_40                                                                                \
+    {40, 24, 14, 0x800, {0x09, 3, 0, 2}, 0xa3,                                                     \
+     {H40_TEXT, CR_350(0x4d, 0x0b, 0x0c, 0x14, 0x1f, 0xa3)}, {AR_EGA, 0x08, 0, 0x0f, 0}, GR_TEXT}
+#define TEXT_350_80                                                                                \
+    {80, 24, 14, 0x1000, {0x01, 3, 0, 2}, 0xa3,                                                    \
+     {H80_TEXT, CR_350(0x4d, 0x0b, 0x0c, 0x28, 0x1f, 0xa3)}, {AR_EGA, 0x08, 0, 0x0f, 0}, GR_TEXT}
 
 /* In IBM's order, so that software which finds it through 40:A8 finds what it expects. */
 ROM_DATA struct parameters parameters[PARAMETERS_COUNT] = {
     /* 00h: modes 0 to 3 with 200 lines */
-    TEXT_200_40,
-    TEXT_200_40,
-    TEXT_200_80,
-    TEXT_200_80,
+    TEXT_200_40, TEXT_200_40, TEXT_200_80, TEXT_200_80,
     /* 04h: CGA graphics */
-    {40,
-     24,
-     8,
-     0x4000,
-     {0x09, 3, 0, 2},
-     0x63,
-     {H40, CR_400(0xc1, 0, 0, 0x14, 0, 0xa2)},
-     {AR_CGA4, 0x01, 0, 0x03, 0},
-     {0, 0, 0, 0, 0, 0x30, 0x0f, 0, 0xff}},
-    {40,
-     24,
-     8,
-     0x4000,
-     {0x09, 3, 0, 2},
-     0x63,
-     {H40, CR_400(0xc1, 0, 0, 0x14, 0, 0xa2)},
-     {AR_CGA4, 0x01, 0, 0x03, 0},
-     {0, 0, 0, 0, 0, 0x30, 0x0f, 0, 0xff}},
-    {80,
-     24,
-     8,
-     0x4000,
-     {0x01, 1, 0, 6},
-     0x63,
-     {H80, CR_400(0xc1, 0, 0, 0x28, 0, 0xc2)},
-     {AR_CGA2, 0x01, 0, 0x01, 0},
-     {0, 0, 0, 0, 0, 0, 0x0d, 0, 0xff}},
+    {40, 24, 8, 0x4000, {0x09, 3, 0, 2}, 0x63,
+     {H40, CR_400(0xc1, 0, 0, 0x14, 0, 0xa2)}, {AR_CGA4, 0x01, 0, 0x03, 0}, {0, 0, 0, 0, 0, 0x30, 0x0f, 0, 0xff}},
+    {40, 24, 8, 0x4000, {0x09, 3, 0, 2}, 0x63,
+     {H40, CR_400(0xc1, 0, 0, 0x14, 0, 0xa2)}, {AR_CGA4, 0x01, 0, 0x03, 0}, {0, 0, 0, 0, 0, 0x30, 0x0f, 0, 0xff}},
+    {80, 24, 8, 0x4000, {0x01, 1, 0, 6}, 0x63,
+     {H80, CR_400(0xc1, 0, 0, 0x28, 0, 0xc2)}, {AR_CGA2, 0x01, 0, 0x01, 0}, {0, 0, 0, 0, 0, 0, 0x0d, 0, 0xff}},
     /* 07h: monochrome text with 350 lines */
-    {80,
-     24,
-     14,
-     0x1000,
-     {0x00, 3, 0, 2},
-     0xa6,
-     {H80_TEXT, CR_350(0x4d, 0x0b, 0x0c, 0x28, 0x0d, 0xa3)},
-     {AR_MONO, 0x0e, 0, 0x0f, 0},
-     GR_TEXT_MONO},
+    {80, 24, 14, 0x1000, {0x00, 3, 0, 2}, 0xa6,
+     {H80_TEXT, CR_350(0x4d, 0x0b, 0x0c, 0x28, 0x0d, 0xa3)}, {AR_MONO, 0x0e, 0, 0x0f, 0}, GR_TEXT_MONO},
     /* 08h to 0Ch: not on a VGA */
-    {0},
-    {0},
-    {0},
-    {0},
-    {0},
+    {0}, {0}, {0}, {0}, {0},
     /* 0Dh: modes 0Dh, 0Eh; 0Fh, 10h with 64 KiB, then with 256 KiB, which is what there is */
-    {40,
-     24,
-     8,
-     0x2000,
-     {0x09, 0x0f, 0, 6},
-     0x63,
-     {H40, CR_400(0xc0, 0, 0, 0x14, 0, 0xe3)},
-     {AR_CGA, 0x01, 0, 0x0f, 0},
-     GR_PLANAR},
-    {80,
-     24,
-     8,
-     0x4000,
-     {0x01, 0x0f, 0, 6},
-     0x63,
-     {H80, CR_400(0xc0, 0, 0, 0x28, 0, 0xe3)},
-     {AR_CGA, 0x01, 0, 0x0f, 0},
-     GR_PLANAR},
-    {0},
-    {0},
-    {80,
-     24,
-     14,
-     0x8000,
-     {0x01, 0x0f, 0, 6},
-     0xa2,
-     {H80, CR_350(0x40, 0, 0, 0x28, 0x0f, 0xe3)},
-     {AR_EGA_MONO, 0x0b, 0, 0x05, 0},
-     {0, 0, 0, 0, 0, 0, 0x05, 0x05, 0xff}},
-    {80,
-     24,
-     14,
-     0x8000,
-     {0x01, 0x0f, 0, 6},
-     0xa3,
-     {H80, CR_350(0x40, 0, 0, 0x28, 0x0f, 0xe3)},
-     {AR_EGA, 0x01, 0, 0x0f, 0},
-     GR_PLANAR},
+    {40, 24, 8, 0x2000, {0x09, 0x0f, 0, 6}, 0x63,
+     {H40, CR_400(0xc0, 0, 0, 0x14, 0, 0xe3)}, {AR_CGA, 0x01, 0, 0x0f, 0}, GR_PLANAR},
+    {80, 24, 8, 0x4000, {0x01, 0x0f, 0, 6}, 0x63,
+     {H80, CR_400(0xc0, 0, 0, 0x28, 0, 0xe3)}, {AR_CGA, 0x01, 0, 0x0f, 0}, GR_PLANAR},
+    {0}, {0},
+    {80, 24, 14, 0x8000, {0x01, 0x0f, 0, 6}, 0xa2,
+     {H80, CR_350(0x40, 0, 0, 0x28, 0x0f, 0xe3)}, {AR_EGA_MONO, 0x0b, 0, 0x05, 0}, {0, 0, 0, 0, 0, 0, 0x05, 0x05, 0xff}},
+    {80, 24, 14, 0x8000, {0x01, 0x0f, 0, 6}, 0xa3,
+     {H80, CR_350(0x40, 0, 0, 0x28, 0x0f, 0xe3)}, {AR_EGA, 0x01, 0, 0x0f, 0}, GR_PLANAR},
     /* 13h: modes 0 to 3 with 350 lines */
-    TEXT_350_40,
-    TEXT_350_40,
-    TEXT_350_80,
-    TEXT_350_80,
+    TEXT_350_40, TEXT_350_40, TEXT_350_80, TEXT_350_80,
     /* 17h: text with 400 lines: modes 0 and 1, 2 and 3, 7 */
-    {40,
-     24,
-     16,
-     0x800,
-     {0x08, 3, 0, 2},
-     0x67,
-     {H40_TEXT, CR_400(0x4f, 0x0d, 0x0e, 0x14, 0x1f, 0xa3)},
-     {AR_EGA, 0x0c, 0, 0x0f, 8},
-     GR_TEXT},
-    {80,
-     24,
-     16,
-     0x1000,
-     {0x00, 3, 0, 2},
-     0x67,
-     {H80_TEXT, CR_400(0x4f, 0x0d, 0x0e, 0x28, 0x1f, 0xa3)},
-     {AR_EGA, 0x0c, 0, 0x0f, 8},
-     GR_TEXT},
-    {80,
-     24,
-     16,
-     0x1000,
-     {0x00, 3, 0, 2},
-     0x66,
-     {H80_TEXT, CR_400(0x4f, 0x0d, 0x0e, 0x28, 0x0f, 0xa3)},
-     {AR_MONO, 0x0e, 0, 0x0f, 8},
-     GR_TEXT_MONO},
+    {40, 24, 16, 0x800, {0x08, 3, 0, 2}, 0x67,
+     {H40_TEXT, CR_400(0x4f, 0x0d, 0x0e, 0x14, 0x1f, 0xa3)}, {AR_EGA, 0x0c, 0, 0x0f, 8}, GR_TEXT},
+    {80, 24, 16, 0x1000, {0x00, 3, 0, 2}, 0x67,
+     {H80_TEXT, CR_400(0x4f, 0x0d, 0x0e, 0x28, 0x1f, 0xa3)}, {AR_EGA, 0x0c, 0, 0x0f, 8}, GR_TEXT},
+    {80, 24, 16, 0x1000, {0x00, 3, 0, 2}, 0x66,
+     {H80_TEXT, CR_400(0x4f, 0x0d, 0x0e, 0x28, 0x0f, 0xa3)}, {AR_MONO, 0x0e, 0, 0x0f, 8}, GR_TEXT_MONO},
     /* 1Ah: modes 11h, 12h, 13h */
-    {80,
-     29,
-     16,
-     0xa000,
-     {0x01, 0x0f, 0, 6},
-     0xe3,
-     {H80, CR_480(0x40, 0x28, 0, 0xc3)},
-     {AR_TWO, 0x01, 0, 0x0f, 0},
-     GR_PLANAR},
-    {80,
-     29,
-     16,
-     0xa000,
-     {0x01, 0x0f, 0, 6},
-     0xe3,
-     {H80, CR_480(0x40, 0x28, 0, 0xe3)},
-     {AR_EGA, 0x01, 0, 0x0f, 0},
-     GR_PLANAR},
-    {40,
-     24,
-     8,
-     0x0000,
-     {0x01, 0x0f, 0, 0x0e},
-     0x63,
-     {H80, CR_400(0x41, 0, 0, 0x28, 0x40, 0xa3)},
-     {AR_LINEAR, 0x41, 0, 0x0f, 0},
-     {0, 0, 0, 0, 0, 0x40, 0x05, 0x0f, 0xff}},
+    {80, 29, 16, 0xa000, {0x01, 0x0f, 0, 6}, 0xe3,
+     {H80, CR_480(0x40, 0x28, 0, 0xc3)}, {AR_TWO, 0x01, 0, 0x0f, 0}, GR_PLANAR},
+    {80, 29, 16, 0xa000, {0x01, 0x0f, 0, 6}, 0xe3,
+     {H80, CR_480(0x40, 0x28, 0, 0xe3)}, {AR_EGA, 0x01, 0, 0x0f, 0}, GR_PLANAR},
+    {40, 24, 8, 0x2000, {0x01, 0x0f, 0, 0x0e}, 0x63,
+     {H80, CR_400(0x41, 0, 0, 0x28, 0x40, 0xa3)}, {AR_LINEAR, 0x41, 0, 0x0f, 0}, {0, 0, 0, 0, 0, 0x40, 0x05, 0x0f, 0xff}},
     /* 1Dh: mode 6Ah, 800x600 (VESA's, behind IBM's); timing of VESA's 56 Hz but for the clock */
-    {100,
-     36,
-     16,
-     0xea60,
-     {0x01, 0x0f, 0, 6},
-     0xe3,
-     {H100, CR_600(0x40, 0x32, 0, 0xe3)},
-     {AR_EGA, 0x01, 0, 0x0f, 0},
-     GR_PLANAR},
+    {100, 36, 16, 0xea60, {0x01, 0x0f, 0, 6}, 0xe3,
+     {H100, CR_600(0x40, 0x32, 0, 0xe3)}, {AR_EGA, 0x01, 0, 0x0f, 0}, GR_PLANAR},
 };
+/* clang-format on */
 
 /* Text modes name the entry for 200 lines; the others follow from bda.flags. */
 static ROM_DATA struct mode modes[] = {
@@ -282,4 +149,11 @@ const ROM struct parameters *mode_parameters(const ROM struct mode *m)
             i = 0x13 + m->number;
     }
     return &parameters[i];
+}
+
+enum palette mode_palette(const ROM struct mode *m)
+{
+    /* 200 lines are what a CGA's monitor has: intensity is bit 4. */
+    return mode_parameters(m) == &parameters[m->parameters] && m->number < 4 ? PALETTE_CGA
+                                                                             : m->palette;
 }

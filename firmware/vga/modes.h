@@ -45,4 +45,7 @@ const ROM struct mode *mode_find(uint8_t number);
 /* Its registers, for the number of scan lines that text is to have (bda.flags). */
 const ROM struct parameters *mode_parameters(const ROM struct mode *m);
 
+/* And the palette that goes with them. */
+enum palette mode_palette(const ROM struct mode *m);
+
 #endif

@@ -119,7 +119,7 @@ static void put_256(uint8_t i)
 /* Three palettes have 64 entries; what lies behind them is made black. */
 void load_palette(enum palette palette)
 {
-    static ROM_DATA uint8_t mono[4] = {0x00, 0x2a, 0x00, 0x3f};
+    static ROM_DATA uint8_t mono[4] = {0x00, 0x2a, 0x2a, 0x3f};
     outb(PORT_DAC_MASK, 0xff);
     outb(PORT_DAC_INDEX, 0);
     for (unsigned i = 0; i < 256; i++) {
