@@ -82,22 +82,22 @@ void graphics_font(uint8_t char_height)
 
 /* --- Text of another height ------------------------------------------------------------------ */
 
+/* Those the mode has, or bda.flags asked for when it was set; not what an earlier font left of
+ * them. */
 static uint16_t scan_lines(void)
 {
-    const uint8_t overflow = in_index(bda.crtc, CR_OVERFLOW);
-    return (uint16_t)((in_index(bda.crtc, CR_V_DISPLAY_END) | (overflow & 2) << 7 |
-                       (overflow & 0x40) << 3) +
-                      1);
+    const ROM struct mode *m = mode_find(bda.mode);
+    if (!m || m->layout != LAYOUT_TEXT)
+        return 0;
+    const ROM struct parameters *p = mode_parameters(m);
+    return (uint16_t)((p->last_row + 1) * p->char_height);
 }
 
 /* As many rows as fit the lines that are shown, which end with the last row. */
 static void fit_rows(uint8_t height)
 {
     const uint8_t max_scan = in_index(bda.crtc, CR_MAX_SCAN);
-    uint16_t lines = scan_lines();
-    if (max_scan & 0x80)
-        lines /= 2;
-    const uint16_t rows = lines / height;
+    const uint16_t rows = scan_lines() / height;
     if (!rows || height > 32)
         return;
     uint16_t end = rows * height;

@@ -22,9 +22,20 @@ AGENT = """
         mov $COM + 3, %dx
         mov $3, %al
         out %al, %dx
-        mov $'!', %al
-        call put
+        movw $received, 4 * 12  # bytes interrupt, so that waiting for them is a HLT
+        movw %ds, 4 * 12 + 2
+        mov $COM + 1, %dx
+        mov $1, %al
+        out %al, %dx
+        mov $COM + 4, %dx
+        mov $0x0b, %al
+        out %al, %dx
+        in $0x21, %al
+        and $0xef, %al
+        out %al, $0x21
 order:  call get
+        cmp $'?', %al
+        je ready
         cmp $'i', %al
         je interrupt
         cmp $'r', %al
@@ -37,6 +48,9 @@ order:  call get
         je input
         jmp order
 
+ready:  mov $'!', %al
+        call put
+        jmp order
 interrupt:
         mov $regs, %di
         mov $18, %cx
@@ -125,13 +139,24 @@ word:   call get
         ret
 get:    push %dx
         mov $COM + 5, %dx
-1:      in %dx, %al
+1:      cli
+        in %dx, %al
         test $1, %al
-        jz 1b
+        jnz 2f
+        sti
+        hlt
+        jmp 1b
+2:      sti
         mov $COM, %dx
         in %dx, %al
         pop %dx
         ret
+received:
+        push %ax
+        mov $0x20, %al
+        out %al, $0x20
+        pop %ax
+        iret
 put:    push %dx
         mov %al, %ah
         mov $COM + 5, %dx
@@ -159,6 +184,7 @@ class Agent:
                    "-serial", f"unix:{name}.sock,server=on,wait=off", "-m", "16", *args, disk, tty=False)
         self.line = harness.Socket(case.path(name + ".sock"))
         case.addCleanup(self.line.close)
+        self.order("?")
         self.line.expect("!")
         self.monitor = case.monitor(name + ".mon")
 
@@ -169,12 +195,20 @@ class Agent:
     def order(self, letter, *words):
         self.line.socket.sendall(letter.encode() + struct.pack(f"<{len(words)}H", *words))
 
-    def int10(self, **regs):
-        """Registers after the call, by name. What is not given is recognisable."""
+    def ask_int10(self, **regs):
+        """Without waiting for the answer."""
         given = dict(ax=0, bx=0xb1b2, cx=0xc1c2, dx=0xd1d2, bp=0x1b1b, si=0x5152, di=0x6162, es=0x2000, flags=0)
         given.update(regs)
         self.order("i", *(given[r] for r in REGISTERS))
+
+    def registers(self):
+        """The answer."""
         return dict(zip(ALL, struct.unpack("<10HI", self.take(24))))
+
+    def int10(self, **regs):
+        """Registers after the call, by name. What is not given is recognisable."""
+        self.ask_int10(**regs)
+        return self.registers()
 
     def read(self, seg, off, count):
         self.order("r", seg, off, count)
@@ -193,13 +227,20 @@ class Agent:
         return self.take(1)[0]
 
     def indexed(self, port, count):
+        """The registers behind a pair of an index and a data port."""
         before = self.inb(port)
-        values = []
         for i in range(count):
-            self.outb(port, i)
-            values.append(self.inb(port + 1))
+            self.order("o", port, i)
+            self.order("p", port + 1)
+        values = self.take(count)
         self.outb(port, before)
-        return bytes(values)
+        return values
+
+    def repeated(self, port, count):
+        """What a port says, read so often."""
+        for _ in range(count):
+            self.order("p", port)
+        return self.take(count)
 
     def vbe(self, index):
         """A register of Bochs' display interface; its low byte."""
