@@ -237,7 +237,8 @@ static const struct option options[] = {
     {"mon", OPT_CALL, "[chardev=]ID", 0, "the monitor on a -chardev", cli_mon},
     {"device", OPT_CALL, "NAME[,key=value]", 0, "a further device; -device help lists them",
      cli_device},
-    {"global", OPT_CALL, "isa-debugcon.iobase=PORT", 0, "moves the debug console", cli_global},
+    {"global", OPT_CALL, "isa-debugcon.iobase=PORT|VGA.romfile=FILE", 0,
+     "moves the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
     {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec",

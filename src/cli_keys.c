@@ -634,11 +634,14 @@ bool cli_global(struct cli_parse *p, const char *arg)
 {
     if (strncmp(arg, "isa-debugcon.iobase=", 20) == 0)
         return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
+    if (strncmp(arg, "VGA.romfile=", 12) == 0)
+        return word_set(&p->cfg->vga_rom, arg + 12, p->err);
     if (strncmp(arg, "kvm-", 4) == 0) {
         cli_note(p, "%s changes nothing, there is no KVM", arg);
         return true;
     }
-    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT can be set this way", arg);
+    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT and VGA.romfile=FILE can be set this way",
+                    arg);
 }
 
 /* --- -device --- */
@@ -664,6 +667,7 @@ static const struct key_row serial_keys[] = {
     {"id", KEY_STR, 0, NULL, NULL},
 };
 static const struct key_row vga_keys[] = {
+    {"romfile", KEY_STR, 0, NULL, NULL},
     {"vgamem_mb", KEY_ONLY, 0, "16", NULL},
     {"id", KEY_STR, 0, NULL, NULL},
 };
@@ -688,7 +692,8 @@ static const struct device_row {
      "chardev=ID,iobase=0xe9: bytes written there go to -chardev id=ID"},
     {"isa-serial", serial_keys, ARRAY_SIZE(serial_keys), device_serial,
      "chardev=ID: a further serial port"},
-    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga, "as -vga std"},
+    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga,
+     "romfile=FILE: as -vga std, with another VGA BIOS than our own"},
 };
 
 static bool check_device_key(struct cli_parse *p, const struct device_row *row, const char *key,
@@ -773,7 +778,9 @@ static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs)
 
 static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs)
 {
-    (void)pairs;
+    const char *romfile = word_pairs_get(pairs, "romfile");
+    if (romfile && !word_set(&p->cfg->vga_rom, romfile, p->err))
+        return false;
     return word_set(&p->cfg->vga, "std", p->err);
 }
 

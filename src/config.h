@@ -49,7 +49,8 @@ struct vm_config {
     char *bios;                      /* -bios, NULL = the default firmware */
     char *data_dir[CONFIG_MAX_DIRS]; /* -L, where firmware files are looked for first */
     unsigned data_dirs;
-    char *vga; /* -vga: "std", "none" */
+    char *vga;     /* -vga: "std", "none" */
+    char *vga_rom; /* -device VGA,romfile=: NULL = our own, "" = none */
     char *kernel, *initrd, *append;
     char *boot_order; /* -boot order=, e.g. "c"; NULL = the firmware's own */
     bool boot_menu, boot_strict;

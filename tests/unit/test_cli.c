@@ -322,6 +322,21 @@ static void test_drives(void **state)
     vm_config_free(&cfg);
 }
 
+static void test_vga_rom(void **state)
+{
+    (void)state;
+    struct vm_config cfg = taken("-device VGA,romfile=a.bin");
+    assert_string_equal(cfg.vga, "std");
+    assert_string_equal(cfg.vga_rom, "a.bin");
+    vm_config_free(&cfg);
+    cfg = taken("-vga std -global VGA.romfile=b.bin");
+    assert_string_equal(cfg.vga_rom, "b.bin");
+    vm_config_free(&cfg);
+    cfg = taken("-device VGA,romfile="); /* none at all */
+    assert_string_equal(cfg.vga_rom, "");
+    vm_config_free(&cfg);
+}
+
 static void test_others(void **state)
 {
     (void)state;
@@ -418,8 +433,8 @@ int main(void)
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_notes),
         cmocka_unit_test(test_consoles), cmocka_unit_test(test_harness_line),
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_drives),
-        cmocka_unit_test(test_others),   cmocka_unit_test(test_help),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_vga_rom),  cmocka_unit_test(test_others),
+        cmocka_unit_test(test_help),     cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
