@@ -406,8 +406,11 @@ static bool create_pci(struct pc *pc, struct isa_irq *isa)
     south.apm_opaque = pc->pm;
     if (!pc->pm || !piix3_create(&pc->devices, &south))
         return false;
+    struct ide_unit unit[PC_DISKS];
+    for (unsigned i = 0; i < PC_DISKS; i++)
+        unit[i] = (struct ide_unit){pc->disk[i] ? IDE_DISK : IDE_ABSENT, pc->disk[i]};
     struct ide *ide = ide_create(&pc->pci, DEVFN(1, 1), &pc->io, &pc->mem, pc->cfg.events,
-                                 pc->cfg.log, ide_irq, pc->disk);
+                                 pc->cfg.log, ide_irq, unit);
     if (!ide)
         return false;
     device_add(&pc->devices, ide_device(ide));
