@@ -10,8 +10,7 @@
 
 void machine_note_stage(struct machine *m, unsigned n)
 {
-    m->stage[n] =
-        (struct stage){machine_icount(m), machine_time_ns(m), host_cpu_time_ns(), true};
+    m->stage[n] = (struct stage){machine_icount(m), machine_time_ns(m), host_cpu_time_ns(), true};
 }
 
 struct printer {
@@ -52,9 +51,7 @@ static uint64_t memory_hash(struct machine *m)
 static uint64_t state_hash(struct machine *m)
 {
     struct state s;
-    for (unsigned i = 0; i < PC_DISKS; i++)
-        if (m->pc.disk[i])
-            blk_drain(m->pc.disk[i]);
+    pc_drain(&m->pc);
     state_init_hash(&s);
     cpu_state(m->pc.cpu, &s);
     device_state_all(&m->pc.devices, &s);
