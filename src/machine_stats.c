@@ -51,9 +51,7 @@ static uint64_t memory_hash(struct machine *m)
 static uint64_t state_hash(struct machine *m)
 {
     struct state s;
-    for (unsigned i = 0; i < PC_DISKS; i++)
-        if (m->pc.disk[i])
-            blk_drain(m->pc.disk[i]);
+    pc_drain(&m->pc);
     state_init_hash(&s);
     cpu_state(m->pc.cpu, &s);
     device_state_all(&m->pc.devices, &s);
