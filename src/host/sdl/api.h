@@ -16,7 +16,7 @@
     F(InitSubSystem)            \
     F(QuitSubSystem)            \
     F(GetError)                 \
-    F(SetHint)                  \
+    F(SetHintWithPriority)      \
     F(CreateWindow)             \
     F(DestroyWindow)            \
     F(GetWindowFlags)           \

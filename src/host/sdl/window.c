@@ -275,12 +275,22 @@ bool window_sdl_possible(struct error *err)
 
 static void set_hints(const struct sdl *sdl)
 {
-    sdl->SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1"); /* main.c has its own */
-    sdl->SetHint(SDL_HINT_APP_NAME, "Vitrine");
-    sdl->SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
-    sdl->SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
-    sdl->SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* rows go to the server, not a GPU */
-    sdl->SetHint(SDL_HINT_VIDEO_MINIMIZE_ON_FOCUS_LOSS, "0");
+    static const struct {
+        const char *name, *value;
+    } hints[] = {
+        {SDL_HINT_NO_SIGNAL_HANDLERS, "1"}, /* main.c has its own */
+        {SDL_HINT_APP_NAME, "Vitrine"},
+        {SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1"},
+        {SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0"},
+        {SDL_HINT_VIDEO_MINIMIZE_ON_FOCUS_LOSS, "0"},
+        {SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"}, /* rows go to the server, not to a GPU */
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(hints); i++)
+        sdl->SetHintWithPriority(hints[i].name, hints[i].value, SDL_HINT_OVERRIDE);
+    /* SDL would try all it has, down to drivers that show nothing to anybody. */
+    if (!is_set("SDL_VIDEODRIVER"))
+        sdl->SetHintWithPriority(SDL_HINT_VIDEODRIVER, is_set("DISPLAY") ? "x11" : "wayland",
+                                 SDL_HINT_OVERRIDE);
 }
 
 struct host_window *window_sdl_open(const char *title, uint32_t width, uint32_t height,
