@@ -278,6 +278,58 @@ bool cli_machine(struct cli_parse *p, const char *arg)
     return apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
 }
 
+/* --- -display --- */
+
+static bool display_type(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    const bool sdl = strcmp(value, "sdl") == 0;
+    if (!sdl && strcmp(value, "none") != 0)
+        return cli_fail(p, "%s: there are sdl and none", value);
+    cfg->display = sdl ? SHOW_SDL : SHOW_NOTHING;
+    return true;
+}
+
+static bool window_close(struct cli_parse *p, void *target, const char *value)
+{
+    bool on;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "window-close=%s is neither on nor off", value);
+    ((struct vm_config *)target)->window.no_close = !on;
+    return true;
+}
+
+static bool grab_mod(struct cli_parse *p, void *target, const char *value)
+{
+    static const char *const words[] = {
+        [GRAB_CTRL_ALT] = "lctrl-lalt",
+        [GRAB_SHIFT_CTRL_ALT] = "lshift-lctrl-lalt",
+        [GRAB_RIGHT_CTRL] = "rctrl",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        if (strcmp(words[i], value) == 0) {
+            ((struct vm_config *)target)->window.grab_mod = (enum config_grab)i;
+            return true;
+        }
+    }
+    return cli_fail(p, "grab-mod=%s: there are lctrl-lalt, lshift-lctrl-lalt and rctrl", value);
+}
+
+static const struct key_row display_keys[] = {
+    {"type", KEY_CALL, 0, NULL, display_type},
+    {"full-screen", KEY_BOOL, offsetof(struct vm_config, window.full_screen), NULL, NULL},
+    {"window-close", KEY_CALL, 0, NULL, window_close},
+    {"grab-mod", KEY_CALL, 0, NULL, grab_mod},
+    {"show-cursor", KEY_ONLY, 0, "off", NULL},
+    {"gl", KEY_ONLY, 0, "off", NULL},
+};
+
+bool cli_display(struct cli_parse *p, const char *arg)
+{
+    p->display_given = true;
+    return apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg);
+}
+
 /* --- -m, -smp --- */
 
 static bool memory_size(struct cli_parse *p, void *target, const char *value)

@@ -55,7 +55,9 @@ def cases(directory):
         ("machine that is not there yet", ["-machine", "q35"], "q35"),
         ("KVM", ["-enable-kvm"], "KVM"),
         ("accelerator", ["-accel", "hax"], "hax"),
-        ("window", ["-display", "sdl"], "sdl"),
+        ("window without a desktop", ["-display", "sdl"], "-display sdl: "),
+        ("full screen without a desktop", ["-full-screen"], "-full-screen"),
+        ("display", ["-display", "gtk"], "gtk"),
         ("network", ["-nic", "user"], "-nic"),
         ("CPU model", ["-cpu", "nonesuch"], "nonesuch"),
         ("CPU flag", ["-cpu", "max,+nonesuch"], "nonesuch"),
@@ -90,8 +92,10 @@ def check(program, name, arguments, needle):
     command = [program, "-display", "none", "-serial", "null", *arguments]
     if any(a == "-serial" for a in arguments):
         command = [program, "-display", "none", *arguments]
+    environment = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and k != "SDL_VIDEODRIVER"}
     try:
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S)
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S,
+                             env=environment)
     except subprocess.TimeoutExpired:
         return f"still running after {TIMEOUT_S} s"
     lines = [line for line in run.stderr.splitlines() if not line.startswith("vitrine: note: ")]
