@@ -164,6 +164,8 @@ static void test_answers(void **state)
         {"memsave 0 16 /nonexistent/x", "/nonexistent/x: No such file or directory\r\n"},
         {"screendump", "which file? NAME.png or NAME.ppm\r\n"},
         {"screendump a.png", "there is no display (-vga none)\r\n"},
+        {"info screen", "there is no display (-vga none)\r\n"},
+        {"info screen x", "extraneous characters at the end of line: 'x'\r\n"},
         {"sendkey", "which keys? for example ctrl-alt-delete\r\n"},
         {"sendkey crtl-a", "unknown key: 'crtl', did you mean 'ctrl'?\r\n"},
         {"sendkey a-nokey", "unknown key: 'nokey'\r\n"},
