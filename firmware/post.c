@@ -1,0 +1,61 @@
+/*
+ * The power-on sequence. Before: protected mode, flat 32-bit segments, interrupts off, stack at
+ * POST_STACK_TOP (reset.S). Each phase is one call, and shows its number on port 80h first, so that
+ * a board that hangs tells where.
+ */
+#include "post.h"
+
+#include "fwcfg.h"
+#include "io.h"
+#include "post16.h"
+#include "print.h"
+#include "vectors.h"
+
+#define POST_PORT 0x80
+
+static void code(uint8_t phase)
+{
+    outb(POST_PORT, phase);
+}
+
+/* A far call to what POST needs of the 16-bit code. */
+uint32_t call_service(service_fn *fn, uint32_t argument)
+{
+    struct bregs r = {
+        .cs = CODE_SEG,
+        .ip = (uint16_t)(uintptr_t)service_entry,
+        .eax = (uint32_t)(uintptr_t)fn,
+        .edx = argument,
+    };
+    call_iret(&r);
+    return r.eax;
+}
+
+static void banner(void)
+{
+    SHARED(serial_console) = fwcfg_u16(FWCFG_NOGRAPHIC) != 0;
+    print("Vitrine BIOS\n");
+}
+
+void post(void);
+
+void post(void)
+{
+    code(0x01);
+    shadow_open();
+    code(0x02);
+    fwcfg_init();
+    code(0x03);
+    pic_init();
+    pit_init();
+    code(0x04);
+    vectors_init();
+    bda_init();
+    code(0x30);
+    banner();
+    code(0x70);
+    shadow_close();
+    code(0xff);
+    struct bregs r = {.flags = FLAG_IF};
+    call_int(0x19, &r);
+}
