@@ -30,6 +30,8 @@
 #define POST_HEAP       0x20000 /* up to POST_HEAP_END: buffers that end with POST */
 #define POST_HEAP_END   0x80000
 
+#define AP_START        0x8000 /* where the other processors start; a page of its own */
+
 #define BDA_ADDRESS     0x400
 #define EBDA_SEG        0x9FC0
 #define EBDA_ADDRESS    0x9FC00

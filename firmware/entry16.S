@@ -220,6 +220,44 @@ wait_irq:
         cli
         retl
 
+/* ---- memory beyond 1 MiB ---- */
+
+/*
+ * copy_flat(EAX to, EDX from, ECX bytes). Before: real mode, interrupts off. Within: protected mode
+ * by PE alone: CS and SS stay what they are, DS and ES are flat, nothing may interrupt. After: real
+ * mode, DS and ES with limits of 64 KiB again.
+ */
+        .globl  copy_flat
+copy_flat:
+        pushl   %esi
+        pushl   %edi
+        movl    %eax, %edi
+        movl    %edx, %esi
+        lgdtl   %cs:gdt_pointer
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        movw    $SEL_DATA32, %dx
+        movw    %dx, %ds
+        movw    %dx, %es
+        movl    %ecx, %edx
+        shrl    $2, %ecx
+        addr32 rep movsl
+        movl    %edx, %ecx
+        andl    $3, %ecx
+        addr32 rep movsb
+        movw    $SEL_DATA16, %dx
+        movw    %dx, %ds
+        movw    %dx, %es
+        andb    $~1, %al
+        movl    %eax, %cr0
+        movw    %ss, %ax                # DATA_SEG
+        movw    %ax, %ds
+        movw    %ax, %es
+        popl    %edi
+        popl    %esi
+        retl
+
 /* ---- real mode for 32-bit code ---- */
 
 /* What call_service() calls: EAX the function, EDX its argument; EAX its result. */
@@ -230,9 +268,16 @@ service_entry:
 
 /*
  * Before: protected mode, flat 32-bit code and data, CS in the ROM below 4 GiB, interrupts off,
- * ESP below 64 KiB. Within: real mode, CS = CODE_SEG, all other segments 0, same stack. After: as
- * before; EBX, ESI, EDI, EBP kept.
+ * ESP below 64 KiB. Within: real mode, CS = CODE_SEG, all other segments 0, same stack; limits as
+ * real_mode_data has them: 4 GiB while option ROMs are about, who may expect that ("big real mode",
+ * PCI FW 3.0 §5.2.1), 64 KiB for what is booted. After: as before; EBX, ESI, EDI, EBP kept.
  */
+        .section .data32, "aw"
+        .balign 4
+        .globl  real_mode_data
+real_mode_data:
+        .long   SEL_DATA32
+
         .section .text32, "ax"
         .code32
         .globl  call_int_32, call_far_32, call_iret_32
@@ -251,6 +296,7 @@ call_far_32:                            # EAX
         pushl   %edi
         pushl   %ebp
         movl    %eax, %ebx
+        movl    real_mode_data, %edx
         ljmpl   $SEL_CODE16, $to_real_mode
 back_in_32:
         movl    $SEL_DATA32, %eax
@@ -268,11 +314,11 @@ back_in_32:
         .section .text16
         .code16
 to_real_mode:                           # protected mode, 16-bit code; EBX r, ECX what to call
-        movw    $SEL_DATA16, %ax        # limits of 64 KiB stay in the segments' hidden parts
-        movw    %ax, %ds
-        movw    %ax, %es
-        movw    %ax, %fs
-        movw    %ax, %gs
+        movw    %dx, %ds                # these limits stay in the segments' hidden parts
+        movw    %dx, %es
+        movw    %dx, %fs
+        movw    %dx, %gs
+        movw    $SEL_DATA16, %ax
         movw    %ax, %ss
         movl    %cr0, %eax
         andb    $~1, %al
@@ -312,3 +358,38 @@ gdt_pointer:
 real_idt:
         .word   0x3ff
         .long   0
+
+/* ---- to what has been booted ---- */
+
+/*
+ * boot_jump(AX segment, EDX offset, CL drive, stack: offset of the PnP structure). Leaves our stacks
+ * for ever: SS:SP = 0000:7C00, with a return address there for what gives up by RETF.
+ */
+        .globl  boot_jump
+boot_jump:
+        movzwl  4(%esp), %edi
+        movzbl  %cl, %ecx
+        movl    $STACK_LAST_TOP, stack_top
+        xorw    %bx, %bx
+        movw    %bx, %ss
+        movl    $0x7c00, %esp
+        pushw   $CODE_SEG
+        pushw   $gave_up
+        pushw   %ax
+        pushw   %dx
+        movw    %bx, %ds
+        movw    %bx, %fs
+        movw    %bx, %gs
+        pushw   $CODE_SEG               # ES:DI: PnP BIOS 1.0A "Boot Strap Entry Vector"
+        popw    %es
+        movl    %ecx, %edx
+        movl    $0xaa55, %eax
+        xorl    %ebx, %ebx
+        xorl    %ecx, %ecx
+        xorl    %esi, %esi
+        xorl    %ebp, %ebp
+        sti
+        lretw
+
+gave_up:
+        int     $0x18

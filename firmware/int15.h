@@ -10,6 +10,10 @@ void block_move(struct bregs *r);
 void extended_memory(struct bregs *r);
 void memory_map(struct bregs *r);
 
+/* wait.c: 86h; apm.c: 53h */
+void wait_service(struct bregs *r);
+void apm_service(struct bregs *r);
+
 /* What a service that is not there answers. */
 static inline void unsupported(struct bregs *r)
 {

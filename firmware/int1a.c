@@ -1,5 +1,6 @@
 /* INT 1Ah: time of day, PCI BIOS; INT 08h, IRQ 0: the tick; INT 70h, IRQ 8: the clock's alarm. */
 #include "bda.h"
+#include "floppy.h"
 #include "io.h"
 #include "post16.h"
 #include "vectors.h"
@@ -13,6 +14,7 @@ void handle_08(struct bregs *r)
         BDA->ticks = 0;
         BDA->ticks_midnight++;
     }
+    floppy_tick();
     struct bregs regs = {0};
     call_int(0x1c, &regs);
     pic_eoi(0);

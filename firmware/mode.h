@@ -118,6 +118,21 @@ void *memmove(void *to, const void *from, size_t n) MODE_LABEL("memmove");
 void *memset(void *to, int byte, size_t n) MODE_LABEL("memset");
 int memcmp(const void *a, const void *b, size_t n) MODE_LABEL("memcmp");
 
+static inline size_t strlen(const char *s)
+{
+    size_t n = 0;
+    while (s[n])
+        n++;
+    return n;
+}
+
+static inline int strncmp(const char *a, const char *b, size_t n)
+{
+    for (; n && *a && *a == *b; n--)
+        a++, b++;
+    return n ? *a - *b : 0;
+}
+
 static inline int strcmp(const char *a, const char *b)
 {
     while (*a && *a == *b)

@@ -5,7 +5,9 @@
  */
 #include "post.h"
 
+#include "boot.h"
 #include "fwcfg.h"
+#include "drive.h"
 #include "io.h"
 #include "post16.h"
 #include "print.h"
@@ -38,24 +40,46 @@ static void banner(void)
 }
 
 void post(void);
+extern uint32_t real_mode_data; /* entry16.S: the selector that real mode's limits are of */
 
 void post(void)
 {
     code(0x01);
-    shadow_open();
+    shadow_open(); /* from here on 16-bit code and its data are in place */
     code(0x02);
     fwcfg_init();
+    ram_init();
     code(0x03);
     pic_init();
     pit_init();
+    dma_init();
+    apic_init();
     code(0x04);
     vectors_init();
     bda_init();
+    code(0x10);
+    pm_init();
+    pci_init();
+    ide_init();
+    code(0x18);
+    smp_init();
+    code(0x20);
+    pnp_init();
+    pir_init();
     code(0x30);
+    video_rom_init();
     banner();
+    code(0x40);
+    call_service(ata_detect, 0);
+    call_service(floppy_detect, 0);
+    code(0x50);
+    boot_order_init();
+    boot_drives_init();
+    option_roms_init();
+    call_service(disk_assign, 0);
     code(0x70);
     shadow_close();
     code(0xff);
-    struct bregs r = {.flags = FLAG_IF};
-    call_int(0x19, &r);
+    real_mode_data = SEL_DATA16;
+    call_service(boot_start, 0);
 }
