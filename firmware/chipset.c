@@ -29,8 +29,6 @@
 #define PM1_STATUS       0x00
 #define PM1_CONTROL      0x04
 
-#define SCI_LINE         9
-
 /*
  * 8259A "Initialization Command Words": vectors 08h and 70h, the second on line 2 of the first. All
  * masked but the cascade and the timer; who uses a line unmasks it.
@@ -82,7 +80,6 @@ void pm_init(void)
     pci_write8(PIIX4_PM, PMREGMISC, PMREGMISC_PMIOSE);
     pci_write32(PIIX4_PM, SMBBA, SMB_BASE | 1);
     pci_write8(PIIX4_PM, SMBHSTCFG, SMBHSTCFG_ENABLE);
-    pci_write8(PIIX4_PM, PCI_INTERRUPT_LINE, SCI_LINE);
 }
 
 /* PIIX3 §2.3 "PCI Configuration Registers (function 1)": the ports of both channels. */

@@ -11,7 +11,7 @@
 
 #define ID_DMA        BIT(1)
 
-enum { DMA_ERROR = BIT(0), DMA_READ = BIT(1), DMA_SKIP = BIT(2), DMA_SELECT = BIT(3) };
+enum { DMA_ERROR = BIT(0), DMA_READ = BIT(1), DMA_SKIP = BIT(2), DMA_SELECT = BIT(3), DMA_WRITE = BIT(4) };
 
 struct dma_access {
     uint32_t control;
@@ -22,13 +22,14 @@ struct dma_access {
 static bool present, has_dma;
 
 /* What the device wrote to memory is not to be read before. */
-static void dma(uint32_t control, void *to, uint32_t bytes)
+static bool dma(uint32_t control, void *to, uint32_t bytes)
 {
     volatile struct dma_access a = {bswap32(control), bswap32(bytes), 0, bswap32((uintptr_t)to)};
     outl(PORT_DMA_HIGH, 0);
     outl(PORT_DMA_LOW, bswap32((uintptr_t)&a));
     while (bswap32(a.control) & ~(uint32_t)DMA_ERROR)
         ;
+    return !(bswap32(a.control) & DMA_ERROR);
 }
 
 static void select_item(uint16_t key)
@@ -69,6 +70,12 @@ void fwcfg_read(uint16_t key, void *to, uint32_t bytes)
     }
     select_item(key);
     read_on(to, bytes);
+}
+
+bool fwcfg_write(uint16_t key, uint32_t offset, const void *from, uint32_t bytes)
+{
+    return has_dma && dma((uint32_t)key << 16 | DMA_SELECT | DMA_SKIP, NULL, offset) &&
+           dma(DMA_WRITE, (void *)(uintptr_t)from, bytes);
 }
 
 uint16_t fwcfg_u16(uint16_t key)

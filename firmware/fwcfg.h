@@ -29,6 +29,9 @@ bool fwcfg_init(void);
 /* The first bytes of an item; zeros where it ends before. */
 void fwcfg_read(uint16_t key, void *to, uint32_t bytes);
 
+/* Into an item, by DMA; false if the device does not take it. */
+bool fwcfg_write(uint16_t key, uint32_t offset, const void *from, uint32_t bytes);
+
 uint16_t fwcfg_u16(uint16_t key);
 
 /* The n-th file of the directory; false behind the last. */

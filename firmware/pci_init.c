@@ -31,6 +31,8 @@
 
 #define PIIX3            PCI_DEVFN(1, 0)
 #define PIIX3_PIRQRCA    0x60
+#define PIIX4_PM         0x7113
+#define SCI_LINE         9
 
 enum kind { KIND_IO, KIND_MEMORY, KIND_HIGH, KINDS };
 
@@ -226,6 +228,14 @@ uint8_t pci_pirq_line(unsigned pirq)
     return pirq_line[pirq];
 }
 
+bool pci_line_used(uint8_t line)
+{
+    for (unsigned i = 0; i < function_count; i++)
+        if (functions[i].pin && functions[i].line == line)
+            return true;
+    return false;
+}
+
 static void route_interrupts(void)
 {
     uint16_t level = 0;
@@ -234,14 +244,18 @@ static void route_interrupts(void)
         level |= (uint16_t)(1u << pirq_line[i]);
     }
     /* ELCR: PIIX3 "Edge/Level Control Registers"; line 9 is the power management's SCI */
-    level |= 1u << 9;
+    level |= 1u << SCI_LINE;
     outb(0x4d0, (uint8_t)level);
     outb(0x4d1, (uint8_t)(level >> 8));
     for (unsigned i = 0; i < function_count; i++) {
         const uint16_t bdf = functions[i].bdf;
-        const uint8_t pin = pci_read8(bdf, PCI_INTERRUPT_PIN);
-        if (pin)
-            pci_write8(bdf, PCI_INTERRUPT_LINE, pirq_line[pci_pirq(bdf, pin - 1u)]);
+        functions[i].pin = pci_read8(bdf, PCI_INTERRUPT_PIN);
+        if (!functions[i].pin)
+            continue;
+        functions[i].line = pirq_line[pci_pirq(bdf, functions[i].pin - 1u)];
+        if (functions[i].vendor == 0x8086 && functions[i].device == PIIX4_PM)
+            functions[i].line = SCI_LINE; /* wired, not steered */
+        pci_write8(bdf, PCI_INTERRUPT_LINE, functions[i].line);
     }
 }
 

@@ -66,6 +66,9 @@ void post(void)
     code(0x20);
     pnp_init();
     pir_init();
+    mptable_init();
+    smbios_init();
+    acpi_init();
     code(0x30);
     video_rom_init();
     banner();

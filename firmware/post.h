@@ -34,6 +34,11 @@ void pnp_init(void);
 void pir_init(void);
 uint8_t zero_sum(const void *data, uint32_t bytes); /* the byte that makes the sum 0 */
 
+/* acpi.c, smbios.c, mptable.c */
+void acpi_init(void);
+void smbios_init(void);
+void mptable_init(void);
+
 /* option_rom.c */
 void video_rom_init(void);
 void option_roms_init(void);
