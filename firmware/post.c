@@ -61,6 +61,9 @@ void post(void)
     pm_init();
     pci_init();
     ide_init();
+    code(0x14);
+    rtc_init();
+    ports_init();
     code(0x18);
     smp_init();
     code(0x20);
@@ -72,6 +75,8 @@ void post(void)
     code(0x30);
     video_rom_init();
     banner();
+    code(0x38);
+    keyboard_init();
     code(0x40);
     call_service(ata_detect, 0);
     call_service(floppy_detect, 0);

@@ -26,6 +26,11 @@ void ram_init(void);
 void vectors_init(void);
 void bda_init(void);
 
+/* ports.c, kbd_init.c, rtc_init.c */
+void ports_init(void);
+void keyboard_init(void);
+void rtc_init(void);
+
 /* pci_init.c */
 void pci_init(void);
 
