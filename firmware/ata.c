@@ -297,7 +297,7 @@ uint8_t ata_transfer(struct disk_op *op)
 
 /* ---- finding ---- */
 
-uint8_t ata_reset(struct drive *d)
+uint8_t ata_reset(const struct drive *d)
 {
     const uint16_t control = ata_control_port(d);
     outb(control, CONTROL_SRST | CONTROL_NIEN);
@@ -392,7 +392,9 @@ uint32_t ata_detect(uint32_t unused)
     (void)unused;
     for (unsigned channel = 0; channel < 2; channel++) {
         /* software before a warm start may have left a drive in the middle of something */
-        ata_reset(&(struct drive){.channel = (uint8_t)channel});
+        const struct drive any = {.channel = (uint8_t)channel};
+        if (inb(ata_control_port(&any)) & (STATUS_BSY | STATUS_DRQ))
+            ata_reset(&any);
         for (unsigned unit = 0; unit < 2; unit++) {
             struct drive *d = &drives[DRIVE_IDE0 + 2 * channel + unit];
             d->channel = (uint8_t)channel;

@@ -86,7 +86,7 @@ uint8_t disk_transfer(struct disk_op *op);
 
 /* ata.c */
 uint8_t ata_transfer(struct disk_op *op);
-uint8_t ata_reset(struct drive *d);
+uint8_t ata_reset(const struct drive *d);
 
 /* atapi.c */
 uint8_t atapi_transfer(struct disk_op *op);
