@@ -76,8 +76,8 @@ static bool allocate(const struct command *c)
     if (file_count == MAX_FILES || !align || (align & (align - 1)) ||
         !fwcfg_find(c->allocate.file, &f))
         return false;
-    void *data = c->allocate.zone == ZONE_FSEG ? alloc_fseg(f.size, align)
-                                               : alloc_high(f.size, align);
+    void *data =
+        c->allocate.zone == ZONE_FSEG ? alloc_fseg(f.size, align) : alloc_high(f.size, align);
     if (!data)
         return false;
     struct loaded *l = &files[file_count++];

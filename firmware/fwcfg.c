@@ -11,7 +11,13 @@
 
 #define ID_DMA        BIT(1)
 
-enum { DMA_ERROR = BIT(0), DMA_READ = BIT(1), DMA_SKIP = BIT(2), DMA_SELECT = BIT(3), DMA_WRITE = BIT(4) };
+enum {
+    DMA_ERROR = BIT(0),
+    DMA_READ = BIT(1),
+    DMA_SKIP = BIT(2),
+    DMA_SELECT = BIT(3),
+    DMA_WRITE = BIT(4)
+};
 
 struct dma_access {
     uint32_t control;

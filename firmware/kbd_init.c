@@ -9,12 +9,12 @@
 #include "print.h"
 #include "timer.h"
 
-#define KBC_DATA         0x60
-#define KBC_STATUS       0x64
-#define KBC_COMMAND      0x64
+#define KBC_DATA      0x60
+#define KBC_STATUS    0x64
+#define KBC_COMMAND   0x64
 
-#define STATUS_OUTPUT    0x01
-#define STATUS_INPUT     0x02
+#define STATUS_OUTPUT 0x01
+#define STATUS_INPUT  0x02
 
 enum {
     KBC_WRITE_MODE = 0x60,
@@ -28,15 +28,15 @@ enum {
 #define SELF_TEST_PASSED 0x55
 
 /* Mode byte: translate, keyboard on, mouse off, passed, IRQ 1. */
-#define MODE             0x65
+#define MODE            0x65
 
-#define KEYBOARD_ENABLE  0xF4
-#define KEYBOARD_RESET   0xFF
-#define KEYBOARD_ACK     0xFA
-#define KEYBOARD_PASSED  0xAA
+#define KEYBOARD_ENABLE 0xF4
+#define KEYBOARD_RESET  0xFF
+#define KEYBOARD_ACK    0xFA
+#define KEYBOARD_PASSED 0xAA
 
-#define KBC_TIMEOUT_MS   100
-#define BAT_TIMEOUT_MS   1000 /* the keyboard's own test */
+#define KBC_TIMEOUT_MS  100
+#define BAT_TIMEOUT_MS  1000 /* the keyboard's own test */
 
 static bool send(uint16_t port, uint8_t byte)
 {

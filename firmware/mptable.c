@@ -8,24 +8,24 @@
 #include "ram.h"
 #include "smp.h"
 
-#define LOCAL_APIC      0xFEE00000u
-#define IOAPIC          0xFEC00000u
-#define IOAPIC_VERSION  0x11
-#define APIC_VERSION    0x14
+#define LOCAL_APIC     0xFEE00000u
+#define IOAPIC         0xFEC00000u
+#define IOAPIC_VERSION 0x11
+#define APIC_VERSION   0x14
 
-#define BUS_PCI         0
-#define BUS_ISA         1
-#define IOAPIC_ID       0 /* as the MADT has it */
-#define ISA_PINS        16
-#define TIMER_PIN       2
+#define BUS_PCI        0
+#define BUS_ISA        1
+#define IOAPIC_ID      0 /* as the MADT has it */
+#define ISA_PINS       16
+#define TIMER_PIN      2
 
 enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_IO_INTERRUPT, ENTRY_LOCAL_INTERRUPT };
 enum { TYPE_INT, TYPE_NMI, TYPE_SMI, TYPE_EXTINT };
 
-#define CPU_ENABLED     0x01
-#define CPU_BOOT        0x02
-#define FLAGS_CONFORMS  0x0000
-#define FLAGS_LEVEL     0x000D /* active high, level */
+#define CPU_ENABLED    0x01
+#define CPU_BOOT       0x02
+#define FLAGS_CONFORMS 0x0000
+#define FLAGS_LEVEL    0x000D /* active high, level */
 
 struct mp_pointer { /* §4.1 */
     char signature[4];
@@ -109,8 +109,8 @@ static void put_pci_interrupts(struct builder *b)
         if (source == last)
             continue;
         last = source;
-        const struct mp_interrupt m = {ENTRY_IO_INTERRUPT, TYPE_INT, FLAGS_LEVEL, BUS_PCI,
-                                       (uint8_t)source, IOAPIC_ID, f->line};
+        const struct mp_interrupt m = {ENTRY_IO_INTERRUPT, TYPE_INT,  FLAGS_LEVEL, BUS_PCI,
+                                       (uint8_t)source,    IOAPIC_ID, f->line};
         put(b, &m, sizeof m);
     }
 }
@@ -121,7 +121,7 @@ static void put_isa_interrupts(struct builder *b)
         if (line == 2 || pci_line_used(line))
             continue; /* the cascade; lines that PCI has */
         const struct mp_interrupt m = {
-            ENTRY_IO_INTERRUPT, TYPE_INT, FLAGS_CONFORMS, BUS_ISA, line, IOAPIC_ID,
+            ENTRY_IO_INTERRUPT,          TYPE_INT, FLAGS_CONFORMS, BUS_ISA, line, IOAPIC_ID,
             line == 0 ? TIMER_PIN : line};
         put(b, &m, sizeof m);
     }

@@ -8,7 +8,7 @@
 struct pci_function {
     uint16_t bdf;
     uint16_t vendor, device;
-    uint16_t class; /* class in 15:8, subclass in 7:0 */
+    uint16_t class;    /* class in 15:8, subclass in 7:0 */
     uint8_t pin, line; /* 1 to 4 for INTA# to INTD#, 0: none; the ISA line it is steered to */
 };
 

@@ -65,7 +65,8 @@ static const struct bios_information {
     .minor = 0xff,
     .ec_major = 0xff,
     .ec_minor = 0xff,
-    .strings = "Vitrine\0Vitrine BIOS\0" "01/01/2026\0",
+    .strings = "Vitrine\0Vitrine BIOS\0"
+               "01/01/2026\0",
 };
 
 #define INFORMATION_BYTES (24 + 8 + 13 + 11 + 1)
