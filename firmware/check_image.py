@@ -6,6 +6,7 @@ import sys
 
 IMAGE_BYTES = 0x20000
 SEG_F = 0x10000  # where segment F000h starts in the image
+CODE_LIMIT = 0xE000  # the first fixed address
 DATA_LIMIT = 0x4000  # of DATA_SEG; the stacks follow
 
 # Offset in F000h: what software expects there, and how an entry begins (E9h: near jump, EAh: far jump, CFh: IRET).
@@ -43,15 +44,15 @@ def main():
         errors.append("F000:FFF0 does not jump to F000:E05B")
     if seg_f[0xFFFE] != 0xFC:
         errors.append(f"F000:FFFE model byte: {seg_f[0xFFFE]:02x} instead of fc")
-    if table["seg_f_code_end"] > 0xE05B:
-        errors.append(f"16-bit code ends at {table['seg_f_code_end']:04X}, behind the first fixed address E05B")
+    if table["seg_f_code_end"] > CODE_LIMIT:
+        errors.append(f"16-bit code ends at {table['seg_f_code_end']:04X}, behind the first fixed address E000")
     if table["bss16_end"] > DATA_LIMIT:
         errors.append(f"16-bit data ends at {table['bss16_end']:04X}, in the stacks")
     for error in errors:
         print(f"check_image: {error}", file=sys.stderr)
     if errors:
         sys.exit(1)
-    print(f"check_image: 16-bit code {table['seg_f_code_end']} of {0xE05B} bytes, "
+    print(f"check_image: 16-bit code {table['seg_f_code_end']} of {CODE_LIMIT} bytes, "
           f"16-bit data {table['bss16_end']} of {DATA_LIMIT}")
 
 

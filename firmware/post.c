@@ -33,9 +33,11 @@ uint32_t call_service(service_fn *fn, uint32_t argument)
     return r.eax;
 }
 
+/* The video BIOS need not have set a mode when it came up. */
 static void banner(void)
 {
-    SHARED(serial_console) = fwcfg_u16(FWCFG_NOGRAPHIC) != 0;
+    struct bregs r = {.ax = 0x0003}; /* 80x25 text */
+    call_int(0x10, &r);
     print("Vitrine BIOS\n");
 }
 
@@ -57,26 +59,25 @@ void post(void)
     code(0x04);
     vectors_init();
     bda_init();
+    ports_init();
+    SHARED(serial_console) = fwcfg_u16(FWCFG_NOGRAPHIC) != 0;
     code(0x10);
     pm_init();
     pci_init();
     ide_init();
-    code(0x14);
-    rtc_init();
-    ports_init();
-    code(0x18);
-    smp_init();
     code(0x20);
     pnp_init();
+    video_rom_init();
+    banner();
+    code(0x30);
+    rtc_init();
+    keyboard_init();
+    smp_init();
+    code(0x38);
     pir_init();
     mptable_init();
     smbios_init();
     acpi_init();
-    code(0x30);
-    video_rom_init();
-    banner();
-    code(0x38);
-    keyboard_init();
     code(0x40);
     call_service(ata_detect, 0);
     call_service(floppy_detect, 0);

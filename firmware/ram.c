@@ -131,7 +131,7 @@ void ram_init(void)
     find_tops();
     fseg_next = CODE_BASE + (uint32_t)seg_f_code_end;
     high_end = top_low;
-    high_next = top_low > 2 * MIB ? top_low - HIGH_ZONE_BYTES : top_low;
+    high_next = top_low >= 2 * MIB ? top_low - HIGH_ZONE_BYTES : top_low;
     e820_set(EBDA_ADDRESS, 0xA0000 - EBDA_ADDRESS, E820_RESERVED);
     e820_set(0xA0000, 0x60000, 0); /* a hole: no RAM, but for what follows */
     e820_set(DATA_BASE, 0x100000 - DATA_BASE, E820_RESERVED);
@@ -159,22 +159,22 @@ static void *take(uint32_t *next, uint32_t end, uint32_t bytes, uint32_t align)
     return (void *)at;
 }
 
+void *alloc_fseg(uint32_t bytes, uint32_t align)
+{
+    return take(&fseg_next, CODE_BASE + 0xE000, bytes, align);
+}
+
 void *alloc_high(uint32_t bytes, uint32_t align)
 {
     /* from the end downwards, so that what is reserved is no more than what is used */
     const uint32_t at = (high_end - bytes) & ~(align - 1);
     if (bytes > high_end || at < high_next)
-        return NULL;
+        return alloc_fseg(bytes, align); /* a machine of a megabyte */
     high_end = at;
     const uint32_t page = at & ~0xfffu;
     e820_set(page, top_low - page, E820_RESERVED);
     memset((void *)at, 0, bytes);
     return (void *)at;
-}
-
-void *alloc_fseg(uint32_t bytes, uint32_t align)
-{
-    return take(&fseg_next, CODE_BASE + 0xE05B, bytes, align);
 }
 
 void *alloc_temp(uint32_t bytes)

@@ -36,7 +36,7 @@ void e820_set(uint64_t start, uint64_t bytes, uint32_t type);
 uint32_t ram_top_low(void);
 uint64_t ram_top_high(void);
 
-/* At the end of RAM below 4 GiB, for ever (type reserved); 0 when there is no room. */
+/* At the end of RAM below 4 GiB, for ever (type reserved), or in segment F000h; 0: no room. */
 void *alloc_high(uint32_t bytes, uint32_t align);
 
 /* In segment F000h, for ever; 0 when there is no room. */

@@ -72,6 +72,9 @@
 entry_iret:
         iretw
 
+        .section .fixed.e000, "a"
+        .asciz  "Vitrine BIOS"
+
         .section .fixed.fff5, "a"
         .ascii  "01/01/26"              # not the day of the build, which must not matter
         .byte   0
