@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "devices/apic_bus.h"
 #include "devices/pci.h"
+#include "host/audio.h"
 #include "host/blk.h"
 #include "host/chr.h"
 #include "host/display.h"
@@ -50,6 +51,7 @@ struct pc {
     ram_t ram_at;
     uint64_t below_4g, above_4g;
     struct blk *disk[PC_DISKS];
+    struct audio *audio; /* what the speaker plays on, or NULL */
 
     struct irq_line irq13; /* from the CPU's FERR# */
 

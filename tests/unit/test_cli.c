@@ -135,6 +135,12 @@ static void test_refused(void **state)
         {"-display sdl,full-screan=on", "did you mean \"full-screen\"?"},
         {"-full-screen -display none", "-full-screen needs a window"},
         {"-full-screen", "-full-screen needs a window"},
+        {"-audiodev pa,id=a", "-audiodev: pa: there are sdl, wav and none"},
+        {"-audiodev sdl", "-audiodev: id= is missing"},
+        {"-audiodev sdl,id=a,path=x", "path= is for wav"},
+        {"-audiodev wav,id=a,out.frequency=7", "out.frequency=7 is not a number from 8000"},
+        {"-audiodev none,id=a -audiodev none,id=a", "id=a is used twice"},
+        {"-machine pcspk-audiodev=a", "there is no -audiodev with id=a"},
         {"-vnc :0", "only none"},
         {"-usb", "no USB yet"},
         {"-d foo", "-d: unknown log item \"foo\""},
@@ -187,6 +193,9 @@ static void test_notes(void **state)
         const char *line, *words;
     } rows[] = {
         {"disk.img", NULL},
+        {"-audiodev none,id=a", NULL},
+        {"-audiodev wav,id=a,path=x -machine pcspk-audiodev=a", NULL},
+        {"-audiodev wav,id=a,path=x", "-audiodev: nothing plays on a; -machine pcspk-audiodev=a"},
         {"-no-hpet -no-user-config -nic none -net none", NULL},
         {"-accel tcg,thread=multi", "-accel: thread=multi taken as a hint"},
         {"-accel tcg,tb-size=256", "-accel: tb-size=256 taken as a hint"},
