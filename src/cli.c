@@ -528,7 +528,7 @@ static bool stdio_taken(const struct vm_config *cfg)
 static bool choose_display(struct cli_parse *p, const struct cli_io *io)
 {
     struct vm_config *cfg = p->cfg;
-    struct error why = {.msg = "there is none"};
+    struct error why = {0};
     if (!p->display_given && strcmp(cfg->vga, "none") != 0 && io->window_possible) {
         p->display_given = io->window_possible(&why);
         cfg->display = p->display_given ? SHOW_SDL : SHOW_NOTHING;
@@ -540,7 +540,7 @@ static bool choose_display(struct cli_parse *p, const struct cli_io *io)
         }
     }
     if (cfg->window.full_screen && cfg->display == SHOW_NOTHING)
-        return error_set(p->err, "-full-screen needs a window: %s", why.msg);
+        return error_set(p->err, "-full-screen needs a window%s%s", *why.msg ? ": " : "", why.msg);
     return true;
 }
 

@@ -218,15 +218,17 @@ static bool open_audio(struct pc *pc, struct error *err)
 {
     static const struct config_audio preset = {.driver = AUDIO_SDL, .rate_hz = CONFIG_AUDIO_HZ};
     const struct vm_config *vm = pc->cfg.vm;
-    const struct config_audio *a = NULL;
-    if (vm->pcspk_audio)
-        a = config_audio_find(vm, vm->pcspk_audio);
-    else if (vm->display == SHOW_SDL && !vm->audios)
-        a = &preset;
-    if (!a || a->driver == AUDIO_NONE)
+    if (!vm->pcspk_audio) {
+        struct error why = {0}; /* is said of the window too, if there can be none of both */
+        if (vm->display == SHOW_SDL && !vm->audios)
+            pc->audio = audio_sdl_open(&preset, false, pc->cfg.log, &why);
         return true;
-    pc->audio = a->driver == AUDIO_WAV ? audio_wav_open(a, err)
-                                       : audio_sdl_open(a, a != &preset, pc->cfg.log, err);
+    }
+    const struct config_audio *a = config_audio_find(vm, vm->pcspk_audio);
+    if (a->driver == AUDIO_NONE)
+        return true;
+    pc->audio =
+        a->driver == AUDIO_WAV ? audio_wav_open(a, err) : audio_sdl_open(a, true, pc->cfg.log, err);
     return pc->audio != NULL;
 }
 
