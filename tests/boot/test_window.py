@@ -13,6 +13,7 @@ import time
 import harness
 
 SCREEN = (1600, 1200)
+LEAKY = {"LSAN_OPTIONS": "detect_leaks=0"}      # SDL and what is below it give not everything back
 TITLE = "Vitrine (window-test)"
 GRAB = " - Press Ctrl-Alt-G to release grab"
 # What a window manager is needed for: full screen, and to ask a window to close.
@@ -162,7 +163,7 @@ class Desktop:
         with os.fdopen(read) as said:       # the number, and then in another write the end of the line
             self.name = ":" + said.readline().strip()
         self.environment = {"DISPLAY": self.name, "WAYLAND_DISPLAY": "", "SDL_VIDEODRIVER": "x11",
-                            "SDL_AUDIODRIVER": "dummy", "LSAN_OPTIONS": "detect_leaks=0"}  # X libraries leak
+                            "SDL_AUDIODRIVER": "dummy", **LEAKY}
         rc = os.path.join(directory, "cwmrc")
         with open(rc, "w") as f:
             f.write(CWMRC)
@@ -430,7 +431,7 @@ class Headless(harness.Case):
 
     def test_a_desktop_that_does_not_answer(self):
         v = self.start("-display", "sdl", self.boot_sector(STILL),
-                       env={"DISPLAY": ":12345", "WAYLAND_DISPLAY": "", "SDL_VIDEODRIVER": ""})
+                       env={"DISPLAY": ":12345", "WAYLAND_DISPLAY": "", "SDL_VIDEODRIVER": "", **LEAKY})
         self.assertEqual(1, v.wait())
         self.assertEqual(1, len(v.messages()), v.messages())
         self.assertRegex(v.messages()[0], "^vitrine: -display sdl: ")
