@@ -11,6 +11,8 @@ enum option_kind {
     OPT_FLAG, /* bool at offset becomes true */
     OPT_STR,  /* char * at offset */
     OPT_DISK, /* a disk; offset is its IDE place */
+    OPT_CD,   /* likewise */
+    OPT_FLOPPY,
     OPT_CALL,
     OPT_TRUE, /* describes what holds here anyway: taken silently */
     OPT_HINT, /* taken with the word in text */
@@ -180,8 +182,10 @@ static const struct option options[] = {
     {"M", OPT_CALL, "pc", 0, "the same", cli_machine},
     {"accel", OPT_CALL, "interp|tcg[,stats=on]", 0,
      "the engine; tcg is a name for the fastest; stats=on prints what was counted", cli_accel},
-    {"boot", OPT_CALL, "[order=]c[,menu=on][,strict=on]", 0,
-     "what to boot; splash-time= and reboot-timeout= in ms", cli_boot},
+    {"boot", OPT_CALL, "[order=]adc[,once=d][,menu=on][,strict=on]", 0,
+     "what to boot, a floppy, c disk, d CD-ROM; once= till the first reset; splash-time= and "
+     "reboot-timeout= in ms",
+     cli_boot},
     {"bios", OPT_STR, "FILE", TO(bios), "the firmware image", NULL},
     {"L", OPT_CALL, "DIR", 0, "look for firmware files here first", take_dir},
     {"rtc", OPT_CALL, "[base=]utc|localtime|DATE", 0, "what the clock says at power-on", cli_rtc},
@@ -205,8 +209,11 @@ static const struct option options[] = {
     {"hdb", OPT_DISK, "FILE", 1, "second disk", NULL},
     {"hdc", OPT_DISK, "FILE", 2, "third disk", NULL},
     {"hdd", OPT_DISK, "FILE", 3, "fourth disk", NULL},
-    {"drive", OPT_CALL, "file=F[,format=raw][,if=ide|none]", 0,
-     "a disk; also index=, id=, media=disk, snapshot=on, readonly=on; \",,\" is a comma",
+    {"cdrom", OPT_CD, "FILE", 2, "a disc in the CD-ROM drive, an ISO image; it is hdc", NULL},
+    {"fda", OPT_FLOPPY, "FILE", 0, "a disk in the first floppy drive", NULL},
+    {"fdb", OPT_FLOPPY, "FILE", 1, "in the second", NULL},
+    {"drive", OPT_CALL, "[file=F][,format=raw][,if=ide|floppy|none]", 0,
+     "a drive; also media=disk|cdrom, index=, id=, snapshot=on, readonly=on; \",,\" is a comma",
      cli_drive},
     {"snapshot", OPT_FLAG, NULL, TO(snapshot), "forget at the end what guests wrote to the disks",
      NULL},
@@ -239,7 +246,8 @@ static const struct option options[] = {
     {"mon", OPT_CALL, "[chardev=]ID", 0, "the monitor on a -chardev", cli_mon},
     {"device", OPT_CALL, "NAME[,key=value]", 0, "a further device; -device help lists them",
      cli_device},
-    {"global", OPT_CALL, "isa-debugcon.iobase=PORT", 0, "moves the debug console", cli_global},
+    {"global", OPT_CALL, "isa-debugcon.iobase=PORT|VGA.romfile=FILE", 0,
+     "moves the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
     {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec",
@@ -274,9 +282,6 @@ static const struct option options[] = {
 
     {NULL, OPT_HEAD, NULL, 0, "Not there yet", NULL},
     {"enable-kvm", OPT_CALL, NULL, 0, NULL, take_kvm},
-    {"cdrom", OPT_LACK, "FILE", 0, "there is no CD-ROM drive yet", NULL},
-    {"fda", OPT_LACK, "FILE", 0, "there is no floppy drive yet", NULL},
-    {"fdb", OPT_LACK, "FILE", 0, "there is no floppy drive yet", NULL},
     {"sd", OPT_LACK, "FILE", 0, "there is no SD card", NULL},
     {"mtdblock", OPT_LACK, "FILE", 0, "there is no flash", NULL},
     {"pflash", OPT_LACK, "FILE", 0, "there is no flash yet; -bios takes a ROM image", NULL},
@@ -440,7 +445,11 @@ static bool take(struct cli_parse *p, const struct option *o, const char *arg)
     case OPT_STR:
         return word_set(slot, arg, p->err);
     case OPT_DISK:
-        return cli_add_drive(p, arg, (int)o->offset);
+        return cli_add_drive(p, arg, DRIVE_IDE, (int)o->offset, false);
+    case OPT_CD:
+        return cli_add_drive(p, arg, DRIVE_IDE, (int)o->offset, true);
+    case OPT_FLOPPY:
+        return cli_add_drive(p, arg, DRIVE_FLOPPY, (int)o->offset, false);
     case OPT_CALL:
         return o->call(p, arg);
     case OPT_TRUE:
@@ -560,6 +569,8 @@ static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
         return false;
     if (!choose_display(p, io))
         return false;
+    cfg->default_cdrom = !p->nodefaults && !p->cdrom_given;
+    cfg->default_floppy = !p->nodefaults && !p->floppy_given;
     if (p->nodefaults)
         return true;
     bool terminal = cfg->nographic || !p->display_given;
@@ -581,7 +592,7 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
     *used_next = *done = false;
     if (*word != '-') {
         snprintf(p->option, sizeof p->option, "disk");
-        return cli_add_drive(p, word, 0);
+        return cli_add_drive(p, word, DRIVE_IDE, 0, false);
     }
     const char *name = word + (word[1] == '-' ? 2 : 1);
     const struct option *o = find_option(name);

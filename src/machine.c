@@ -285,9 +285,7 @@ static void take_requests(struct machine *m)
                 m->exit = MACHINE_RESET_STOP;
             return;
         }
-        for (unsigned i = 0; i < PC_DISKS; i++)
-            if (m->pc.disk[i])
-                blk_drain(m->pc.disk[i]);
+        pc_drain(&m->pc);
         pc_reset(&m->pc, RESET_HARD);
     }
     if (m->stop_asked) {
@@ -385,9 +383,7 @@ enum machine_exit machine_run(struct machine *m)
         else
             host_loop_wait(&m->loop, EVENT_NEVER);
     }
-    for (unsigned i = 0; i < PC_DISKS; i++)
-        if (m->pc.disk[i])
-            blk_drain(m->pc.disk[i]);
+    pc_drain(&m->pc);
     for (struct machine_listener *l = m->listeners; l; l = l->next)
         if (l->ended)
             l->ended(l->opaque, m->exit, m->exit_status);

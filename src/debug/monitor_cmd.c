@@ -228,8 +228,12 @@ static void cmd_syntax(struct mon *mon, char *args)
 }
 
 static const struct mon_command commands[] = {
+    {"change", NULL, "[-f] DRIVE FILE [FORMAT [retain|read-only|read-write]]",
+     "put FILE into a CD-ROM or floppy drive", mon_cmd_change},
     {"cont", "c", "", "go on", cmd_cont},
     {"cpu", NULL, "N", "the CPU that info, x and p speak of", cmd_cpu},
+    {"eject", NULL, "[-f] DRIVE", "take out what is in it; -f: though the guest locked it",
+     mon_cmd_eject},
     {"gdbserver", NULL, "[DEVICE|none]", "let gdb connect, on tcp::1234 if not told otherwise",
      cmd_gdbserver},
     {"help", "?", "[COMMAND]", "what there is", cmd_help},

@@ -17,6 +17,10 @@ def cases(directory):
 
     with open(path("disk.img"), "wb") as f:
         f.truncate(1 << 20)
+    for name, data in (("short.rom", b"\x55\xaa\x08".ljust(1024, b"\0")),
+                       ("damaged.rom", b"\x55\xaa\x01".ljust(512, b"\1"))):
+        with open(path(name), "wb") as f:
+            f.write(data)
     with open(path("odd.rom"), "wb") as f:
         f.write(b"\0" * 1000)
     with open(path("not-a-kernel"), "wb") as f:
@@ -62,6 +66,10 @@ def cases(directory):
         ("CPU flag", ["-cpu", "max,+nonesuch"], "nonesuch"),
         ("missing firmware", ["-bios", path("none.rom")], "none.rom"),
         ("firmware of a wrong size", ["-bios", path("odd.rom")], "odd.rom"),
+        ("missing VGA BIOS", ["-device", "VGA,romfile=" + path("none.rom")], "none.rom"),
+        ("no VGA BIOS", ["-device", "VGA,romfile=" + path("odd.rom")], "55h AAh"),
+        ("VGA BIOS cut short", ["-device", "VGA,romfile=" + path("short.rom")], "length"),
+        ("damaged VGA BIOS", ["-global", "VGA.romfile=" + path("damaged.rom")], "checksum"),
         ("missing kernel", ["-kernel", path("none")], "none"),
         ("not a kernel", ["-kernel", path("not-a-kernel")], "not-a-kernel"),
         ("-append alone", ["-append", "x"], "-kernel"),

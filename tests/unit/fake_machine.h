@@ -239,6 +239,34 @@ const char *machine_key_nearest(struct machine *m, const char *qcode)
     }
     return strcmp(qcode, "crtl") == 0 ? "ctrl" : NULL;
 }
+/* A CD-ROM drive that may be empty, whose disc is "stuck" unless forced, and a disk. */
+bool machine_drive(struct machine *m, unsigned n, struct machine_drive *drive)
+{
+    static const struct config_drive cfg[2] = {
+        {.bus = DRIVE_IDE, .index = 2, .cdrom = true},
+        {.bus = DRIVE_IDE, .index = 1, .snapshot = true},
+    };
+    (void)m;
+    if (n >= 2)
+        return false;
+    *drive = (struct machine_drive){.cfg = &cfg[n], .file = n ? "disk.img" : NULL, .locked = !n};
+    config_drive_name(&cfg[n], drive->name);
+    return true;
+}
+bool machine_eject(struct machine *m, const char *name, bool force, struct error *err)
+{
+    (void)m;
+    fake_note("eject(%s,%d) ", name, force);
+    return force || error_set(err, "%s is stuck", name);
+}
+bool machine_change(struct machine *m, const char *name, const char *path, const char *format,
+                    const char *readonly, bool force, struct error *err)
+{
+    (void)m;
+    fake_note("change(%s,%s,%s,%s,%d) ", name, path, format ? format : "-",
+              readonly ? readonly : "-", force);
+    return !strstr(path, "bad") || error_set(err, "%s: no such thing", path);
+}
 static size_t fake_span(uint64_t at, size_t len)
 {
     return at >= FAKE_RAM ? 0 : MIN(len, (size_t)(FAKE_RAM - at));

@@ -164,6 +164,8 @@ static void test_answers(void **state)
         {"memsave 0 16 /nonexistent/x", "/nonexistent/x: No such file or directory\r\n"},
         {"screendump", "which file? NAME.png or NAME.ppm\r\n"},
         {"screendump a.png", "there is no display (-vga none)\r\n"},
+        {"info screen", "there is no display (-vga none)\r\n"},
+        {"info screen x", "extraneous characters at the end of line: 'x'\r\n"},
         {"sendkey", "which keys? for example ctrl-alt-delete\r\n"},
         {"sendkey crtl-a", "unknown key: 'crtl', did you mean 'ctrl'?\r\n"},
         {"sendkey a-nokey", "unknown key: 'nokey'\r\n"},
@@ -179,6 +181,19 @@ static void test_answers(void **state)
         {"gdbserver tcp:bad", "tcp:bad,server=on,wait=off: no such thing\r\n"},
         {"gdbserver", "Waiting for gdb connection on device 'tcp::1234'\r\n"},
         {"gdbserver none", "Disabled gdbserver\r\n"},
+        {"info block", "ide1-cd0: [not inserted]\r\n"
+                       "    Attached to:      ide.1 unit 0\r\n"
+                       "    Removable device: locked, tray closed\r\n"
+                       "ide0-hd1: disk.img (raw, snapshot)\r\n"
+                       "    Attached to:      ide.0 unit 1\r\n"},
+        {"eject", "which drive? see info block\r\n"},
+        {"eject -f", "which drive? see info block\r\n"},
+        {"eject ide1-cd0", "ide1-cd0 is stuck\r\n"},
+        {"eject a b", "extraneous characters at the end of line: 'b'\r\n"},
+        {"change", "which drive? see info block\r\n"},
+        {"change ide1-cd0", "which file? change ide1-cd0 FILE\r\n"},
+        {"change ide1-cd0 bad.iso", "bad.iso: no such thing\r\n"},
+        {"change ide1-cd0 x raw loose", "loose: there are retain, read-only and read-write\r\n"},
         {"info lapic 7", "there is no lapic.7\r\n"},
         {"info device x", "there is no device x, see info qtree\r\n"},
     };
@@ -217,6 +232,10 @@ static void test_steering(void **state)
         {"quit", "quit(1,0) "},
         {"q", "quit(1,0) "},
         {"xp/1xb 0", "physical "},
+        {"eject  -f ide1-cd0", "eject(ide1-cd0,1) "},
+        {"eject -force", "eject(-force,0) "},
+        {"change floppy0 \"a b.img\"", "change(floppy0,a b.img,-,-,0) "},
+        {"change -f d x raw read-only", "change(d,x,raw,read-only,1) "},
     };
     (void)state;
     asked();
