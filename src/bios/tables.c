@@ -4,7 +4,7 @@
  */
 #include "bios/tables.h"
 #include "bios/acpi.h"
-#include "bios/linuxboot.h"
+#include "bios/kernel.h"
 #include "bios/rom.h"
 #include "bios/smbios.h"
 
@@ -46,10 +46,13 @@ static void add_e820(struct fwcfg *fw, uint64_t below_4g, uint64_t above_4g)
 
 /* ---- boot order ---- */
 
-/* Open Firmware's path of an IDE disk, as SeaBIOS writes it. */
-static void disk_path(char *path, size_t size, int index)
+/* Open Firmware's path of a drive, as SeaBIOS writes it; a CD-ROM drive is a disk to it. */
+static void drive_path(char *path, size_t size, const struct config_drive *d)
 {
-    snprintf(path, size, "/pci@i0cf8/ide@1,1/drive@%d/disk@%d", index / 2, index % 2);
+    if (d->bus == DRIVE_FLOPPY)
+        snprintf(path, size, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%d", d->index);
+    else
+        snprintf(path, size, "/pci@i0cf8/ide@1,1/drive@%d/disk@%d", d->index / 2, d->index % 2);
 }
 
 /* The drive with the lowest bootindex above *last; NULL when there is no other. */
@@ -58,7 +61,7 @@ static const struct config_drive *next_drive(const struct vm_config *cfg, int *l
     const struct config_drive *best = NULL;
     for (unsigned i = 0; i < cfg->drives; i++) {
         const struct config_drive *d = &cfg->drive[i];
-        if (d->bus == DRIVE_IDE && d->bootindex > *last &&
+        if (d->bus != DRIVE_NONE && d->bootindex > *last &&
             (!best || d->bootindex < best->bootindex))
             best = d;
     }
@@ -68,17 +71,17 @@ static const struct config_drive *next_drive(const struct vm_config *cfg, int *l
 }
 
 /* "bootorder": paths separated by newlines, ended by a NUL; HALT: nothing else is to be tried. */
-static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg)
+static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg, const char *kernel_path)
 {
     char text[1024] = "", path[64];
     size_t len = 0;
     int last = -1;
-    if (cfg->kernel)
-        len += (size_t)snprintf(text, sizeof text, "%s\n", LINUXBOOT_BOOT_PATH);
+    if (kernel_path)
+        len += (size_t)snprintf(text, sizeof text, "%s\n", kernel_path);
     for (const struct config_drive *d; (d = next_drive(cfg, &last));) {
-        disk_path(path, sizeof path, d->index);
+        drive_path(path, sizeof path, d);
         len += (size_t)snprintf(text + len, sizeof text - len, "%s\n", path);
-        assert(len < sizeof text); /* four disks at most */
+        assert(len < sizeof text); /* four drives and two floppies at most */
     }
     if (len && cfg->boot_strict)
         len += (size_t)snprintf(text + len, sizeof text - len, "HALT\n");
@@ -88,7 +91,7 @@ static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg)
     fwcfg_add_file(fw, "bootorder", text, len);
 }
 
-static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg)
+static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg, const char *kernel_path)
 {
     fwcfg_add_u16(fw, FWCFG_BOOT_MENU, cfg->boot_menu);
     if (cfg->boot_menu_ms >= 0) {
@@ -99,7 +102,7 @@ static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg)
     uint8_t fail_ms[4];
     st32(fail_ms, cfg->boot_fail_ms < 0 ? 0xffffffff : (uint32_t)cfg->boot_fail_ms);
     fwcfg_add_file(fw, "etc/boot-fail-wait", fail_ms, sizeof fail_ms);
-    add_boot_order(fw, cfg);
+    add_boot_order(fw, cfg, kernel_path);
 }
 
 /* ---- ACPI ---- */
@@ -143,6 +146,8 @@ static struct acpi_board acpi_board(const struct bios_board *board)
     const struct vm_config *cfg = board->cfg;
     struct acpi_board a = {
         .cpus = cfg->smp, .below_4g = board->below_4g, .above_4g = board->above_4g};
+    for (unsigned i = 0; i < cfg->drives; i++)
+        a.fdc |= cfg->drive[i].bus == DRIVE_FLOPPY;
     for (unsigned i = 0; i < MIN(cfg->serials, ACPI_MAX_COM); i++)
         a.com[i] = cfg->serial[i] != NULL;
     return a;
@@ -210,6 +215,7 @@ static const struct device_ops bios_ops = {.destroy = bios_destroy};
 bool bios_setup(struct device_list *devices, const struct bios_board *board, struct error *err)
 {
     struct fwcfg *fw = board->fw;
+    const char *kernel_path = NULL;
     struct bios *b = calloc(1, sizeof *b);
     if (!b)
         return error_set(err, "out of memory");
@@ -221,11 +227,14 @@ bool bios_setup(struct device_list *devices, const struct bios_board *board, str
 
     add_numbers(fw, board->cfg);
     add_e820(fw, board->below_4g, board->above_4g);
-    add_boot_options(fw, board->cfg);
+    if (board->cfg->kernel) {
+        kernel_path = kernel_setup(fw, board->cfg, board->below_4g, err);
+        if (!kernel_path)
+            return false;
+    }
+    add_boot_options(fw, board->cfg, kernel_path);
     if (!add_smbios(fw, board) || (!board->cfg->no_acpi && !add_acpi(b)))
         return error_set(err, "out of memory for the firmware's tables");
-    if (board->cfg->kernel && !linuxboot_setup(fw, board->cfg, board->below_4g, err))
-        return false;
     /* Last: a name that the board uses itself is refused as the user's mistake. */
     return add_user_files(fw, board->cfg, err) && fwcfg_ok(fw, err);
 }

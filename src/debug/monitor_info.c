@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* --- CPU --- */
@@ -231,24 +232,29 @@ static void info_device(struct mon *mon, char *args)
         mon_printf(mon, "there is no device %s, see info qtree\n", name);
 }
 
-/* --- back-ends --- */
-
-static void info_block(struct mon *mon, char *args)
+/* What is on the text screen, as text: for those without a window, and for tests. */
+static void info_screen(struct mon *mon, char *args)
 {
-    (void)args;
-    const struct vm_config *cfg = machine_config(mon->machine);
-    for (unsigned i = 0; i < cfg->drives; i++) {
-        const struct config_drive *d = &cfg->drive[i];
-        if (d->id)
-            mon_printf(mon, "%s: ", d->id);
-        else
-            mon_printf(mon, "ide%d-%s%d: ", d->index / 2, d->cdrom ? "cd" : "hd", d->index % 2);
-        mon_printf(mon, "%s (%s%s%s)\n", d->file, d->format ? d->format : "raw",
-                   d->readonly ? ", read-only" : "", d->snapshot ? ", snapshot" : "");
-        if (d->bus == DRIVE_IDE)
-            mon_printf(mon, "    Attached to:      ide.%d unit %d\n", d->index / 2, d->index % 2);
+    const size_t size = 64 * KiB; /* the largest text mode takes less */
+    const struct display_source *display = machine_display(mon->machine);
+    char *text;
+    if (!mon_no_more(mon, args))
+        return;
+    if (!display) {
+        mon_printf(mon, "there is no display (-vga none)\n");
+        return;
     }
+    text = malloc(size);
+    if (!text)
+        mon_printf(mon, "out of memory\n");
+    else if (!display->text(display->opaque, text, size))
+        mon_printf(mon, "the screen shows no text: screendump makes a picture of it\n");
+    else
+        mon->write(mon->opaque, text, strlen(text));
+    free(text);
 }
+
+/* --- back-ends --- */
 
 static void one_chardev(struct mon *mon, const char *label, const char *spec)
 {
@@ -324,7 +330,7 @@ static void info_uuid(struct mon *mon, char *args)
 }
 
 static const struct mon_command infos[] = {
-    {"block", NULL, "", "the drives", info_block},
+    {"block", NULL, "", "the drives and what is in them", mon_info_block},
     {"chardev", NULL, "", "where consoles lead", info_chardev},
     {"cpus", NULL, "", "the CPUs and where they are", info_cpus},
     {"device", NULL, "[NAME]", "all fields of a device", info_device},
@@ -337,6 +343,7 @@ static const struct mon_command infos[] = {
     {"pic", NULL, "", "the interrupt controllers", info_pic},
     {"qtree", NULL, "", "the devices", info_qtree},
     {"registers", NULL, "[-a|CPU]", "the CPU's registers", info_registers},
+    {"screen", NULL, "", "the text on the screen", info_screen},
     {"stats", NULL, "", "what has been counted", info_stats},
     {"status", NULL, "", "running or paused", info_status},
     {"tlb", NULL, "", "every page that is mapped", info_tlb},

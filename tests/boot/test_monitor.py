@@ -177,6 +177,7 @@ class AtTheShell(harness.Case):
         self.assertEqual(1, len(set(rows[:5])), rows)
         self.assertGreater(rows[0], 10 * 20)
         self.assertEqual([0] * 20, rows[5:], rows)
+        self.assertEqual("XXXXXXXXXX\n" * 5 + "\n" * 20, self.m.command("info screen"))
         width = png[0]
         for y in range(5 * 16):             # nothing to the right of the ten letters
             self.assertEqual(0, sum(png[2][(y * width + 10 * 9) * 3:(y + 1) * width * 3]))
