@@ -62,8 +62,12 @@ static void load_glyphs(uint8_t block, uint16_t seg, uint16_t off, uint8_t heigh
         count = 256;
     struct access before;
     open_plane_2(&before);
-    for (; count; count--, to += GLYPH_BYTES, off += height)
-        far_copy_bytes(0xa000, to, seg, off, height);
+    for (; count; count--, to += GLYPH_BYTES, off += height) {
+        if (off > 0x10000 - GLYPH_BYTES) /* which a caller's font may cross */
+            far_copy_bytes(0xa000, to, seg, off, height);
+        else
+            far_copy(0xa000, to, seg, off, height);
+    }
     close_plane_2(&before);
 }
 
