@@ -452,6 +452,8 @@ VBE_32 = HEAD + """
         mov %bx, %fs
         dec %ax
         mov %eax, %cr0
+        xor %bx, %bx            # a base that an interrupt handler's push and pop keep
+        mov %bx, %fs
         sti
         mov 0x8000 + 40, %edi
         xor %ecx, %ecx          # y << 16 | x
