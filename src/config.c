@@ -361,6 +361,8 @@ bool vm_config_check(struct vm_config *cfg, struct error *err)
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return error_set(err, "%s does nothing without -kernel",
                          cfg->initrd ? "-initrd" : "-append");
+    if (cfg->vga_rom && cfg->vga && !strcmp(cfg->vga, "none"))
+        return error_set(err, "VGA.romfile does nothing with -vga none");
     return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err) &&
            check_audio(cfg, err);
 }

@@ -70,6 +70,7 @@ def cases(directory):
         ("no VGA BIOS", ["-device", "VGA,romfile=" + path("odd.rom")], "55h AAh"),
         ("VGA BIOS cut short", ["-device", "VGA,romfile=" + path("short.rom")], "length"),
         ("damaged VGA BIOS", ["-global", "VGA.romfile=" + path("damaged.rom")], "checksum"),
+        ("VGA BIOS without a VGA", ["-vga", "none", "-global", "VGA.romfile=x"], "-vga none"),
         ("missing kernel", ["-kernel", path("none")], "none"),
         ("not a kernel", ["-kernel", path("not-a-kernel")], "not-a-kernel"),
         ("-append alone", ["-append", "x"], "-kernel"),
