@@ -194,6 +194,7 @@ static const struct option options[] = {
     {"fw_cfg", OPT_CALL, "[name=]N,file=F|string=S", 0, "a file for the firmware and the guest",
      cli_fw_cfg},
     {"no-acpi", OPT_FLAG, NULL, TO(no_acpi), "no ACPI tables", NULL},
+    {"no-hpet", OPT_FLAG, NULL, TO(no_hpet), "no high precision event timers (HPET)", NULL},
     {"name", OPT_CALL, "[guest=]N[,process=P][,debug-threads=on]", 0, "a name for the machine",
      cli_name},
     {"nodefaults", OPT_CALL, NULL, 0, "only the devices that are asked for", take_nodefaults},
@@ -249,7 +250,6 @@ static const struct option options[] = {
     {"pidfile", OPT_STR, "FILE", TO(pidfile), "write the process number to FILE", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
-    {"no-hpet", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-fd-bootchk", OPT_TRUE, NULL, 0, NULL, NULL},
     {"nic", OPT_ONLY, "none", 0, "none", NULL},

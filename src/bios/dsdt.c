@@ -9,13 +9,15 @@
  *     Device (FWCF)                the firmware configuration ports
  *     Device (LNKA) ... (LNKD)     the four PCI interrupts, each steered by its PRQn
  *     Device (LNKS)                the PIIX4's own interrupt, wired to line 9
+ *     Device (HPET)                if there is one
  *   Name (\_S5, ...)
  *
  * The order is that of the ASL compiler's liking: what is referred to stands first.
  *
- * Left out: docking and hot plug, S1 to S4, thermal zones, HPET, a floppy controller, LPT.
+ * Left out: docking and hot plug, S1 to S4, thermal zones, a floppy controller, LPT.
  */
 #include "bios/dsdt.h"
+#include "devices/hpet.h"
 
 #include <stdio.h>
 
@@ -178,6 +180,18 @@ static void build_fwcfg(struct aml *a)
     aml_close(a);
 }
 
+static void build_hpet(struct aml *a)
+{
+    aml_device(a, "HPET");
+    aml_name_eisaid(a, "_HID", "PNP0103");
+    aml_name_int(a, "_UID", 0);
+    aml_name(a, "_CRS");
+    aml_resources(a);
+    aml_res_memory_fixed(a, HPET_AT, HPET_BYTES);
+    aml_close(a);
+    aml_close(a);
+}
+
 /* ---- interrupt links ---- */
 
 static void build_interrupts(struct aml *a, const char *name, const uint32_t *gsi, uint8_t count)
@@ -283,6 +297,8 @@ void dsdt_build(struct aml *a, const struct acpi_board *board)
     build_isa(a, board);
     aml_close(a);
     build_fwcfg(a);
+    if (board->hpet)
+        build_hpet(a);
     build_links(a);
     aml_close(a);
 

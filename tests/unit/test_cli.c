@@ -80,7 +80,7 @@ static void test_refused(void **state)
         {"-smp x", "cpus=x is not a number"},
         {"-cpu host", "needs KVM"},
         {"-machine q35", "no q35 board yet"},
-        {"-M pc,hpet=on", "hpet=on is not to be had, only off"},
+        {"-M pc,hpet=maybe", "hpet=maybe is neither on nor off"},
         {"-machine px", "unknown board \"px\""},
         {"-machine accel=kvm", "no KVM: it needs"},
         {"-accel kvm", "no KVM: it needs"},
@@ -172,6 +172,7 @@ static void test_notes(void **state)
     } rows[] = {
         {"disk.img", NULL},
         {"-no-hpet -no-user-config -nic none -net none", NULL},
+        {"-machine pc,hpet=off -M hpet=on", NULL},
         {"-accel tcg,thread=multi", "-accel: thread=multi taken as a hint"},
         {"-accel tcg,tb-size=256", "-accel: tb-size=256 taken as a hint"},
         {"-accel tcg,whatever=1", "-accel: whatever=1 is not known here and changes nothing"},
