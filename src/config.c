@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 #define RAM_MIN_BYTES (1 * MiB)
-#define RAM_MAX_BYTES (1 * TiB) /* 40 physical address bits, what the board's map is laid out for \
-                                 */
+#define RAM_MAX_BYTES                                                           \
+    (1 * TiB) /* 40 physical address bits, what the board's map is laid out for \
+               */
 #define RAM_UNIT (8 * KiB)
 
 void vm_config_init(struct vm_config *cfg)
@@ -30,10 +31,10 @@ static void free_strings(char **s, unsigned n)
 void vm_config_free(struct vm_config *cfg)
 {
     char *plain[] = {
-        cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,
-        cfg->bios,     cfg->vga,          cfg->kernel,   cfg->initrd,
-        cfg->append,   cfg->boot_order,   cfg->monitor,  cfg->mux_monitor,
-        cfg->debugcon, cfg->gdb,          cfg->log_file, cfg->pidfile,
+        cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,  cfg->bios,
+        cfg->vga,      cfg->kernel,       cfg->initrd,   cfg->append,   cfg->boot_order,
+        cfg->monitor,  cfg->mux_monitor,  cfg->parallel, cfg->debugcon, cfg->gdb,
+        cfg->log_file, cfg->pidfile,
     };
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
@@ -202,6 +203,7 @@ static bool check_stdio(const struct vm_config *cfg, struct error *err)
         const char *what, *spec;
     } others[] = {
         {"-monitor", cfg->monitor},
+        {"-parallel", cfg->parallel},
         {"-debugcon", cfg->debugcon},
         {"-gdb", cfg->gdb},
     };

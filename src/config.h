@@ -37,7 +37,7 @@ enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 
 struct vm_config {
-    const char *version; /* of this program, for those who ask; not owned */
+    const char *version;             /* of this program, for those who ask; not owned */
     uint64_t ram_bytes;              /* -m, default 128 MiB as QEMU's */
     unsigned smp;                    /* -smp, 1 for now */
     enum accel accel;                /* -accel: tcg means the fastest engine there is */
@@ -63,7 +63,8 @@ struct vm_config {
     unsigned drives;
     char *serial[CONFIG_MAX_SERIAL]; /* chr specs; NULL = none */
     unsigned serials;
-    char *monitor; /* chr spec of -monitor; NULL = none */
+    char *parallel; /* chr spec of the printer port, NULL = none */
+    char *monitor;  /* chr spec of -monitor; NULL = none */
     char *
         mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
     char *debugcon;  /* chr spec for port E9h (and 402h), NULL = none */

@@ -5,8 +5,8 @@
  *    |
  *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
  *    |                      02.0 VGA
- *   RAM, HPET          ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), RTC (8),
- *                           8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
+ *   RAM, HPET          ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1 (7), RTC
+ * (8), 8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
  */
 #include "machine_pc.h"
 
@@ -26,6 +26,7 @@
 #include "devices/ioapic.h"
 #include "devices/isa_irq.h"
 #include "devices/lapic.h"
+#include "devices/parallel.h"
 #include "devices/pic8259.h"
 #include "devices/piix3.h"
 #include "devices/pit8254.h"
@@ -250,6 +251,20 @@ static bool create_serial(struct pc *pc, struct isa_irq *isa, struct error *err)
             return error_set(err, "out of memory");
         device_add(&pc->devices, uart16550_device(uart));
     }
+    return true;
+}
+
+static bool create_parallel(struct pc *pc, struct isa_irq *isa, struct error *err)
+{
+    const char *spec = pc->cfg.vm->parallel;
+    if (!spec)
+        return true;
+    struct chr *chr = pc->cfg.signals.open_chr(pc->cfg.signals.opaque, "parallel0", spec, err);
+    if (!chr)
+        return false;
+    const struct irq_line irq = isa_irq_connect(isa, 7);
+    if (!parallel_create(&pc->devices, &pc->io, 0x378, &irq, chr))
+        return error_set(err, "out of memory");
     return true;
 }
 
@@ -508,7 +523,8 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
     memmap_end(&pc->mem);
     if (!wired)
         return error_set(err, "out of memory while the board was put together");
-    if (!create_serial(pc, isa, err) || !create_debug_ports(pc, err) || !create_asked_for(pc, err))
+    if (!create_serial(pc, isa, err) || !create_parallel(pc, isa, err) ||
+        !create_debug_ports(pc, err) || !create_asked_for(pc, err))
         return false;
     if (!inform_firmware(pc, err))
         return false;

@@ -14,7 +14,7 @@
  *
  * The order is that of the ASL compiler's liking: what is referred to stands first.
  *
- * Left out: docking and hot plug, S1 to S4, thermal zones, a floppy controller, LPT.
+ * Left out: docking and hot plug, S1 to S4, thermal zones, a floppy controller.
  */
 #include "bios/dsdt.h"
 #include "devices/hpet.h"
@@ -153,6 +153,19 @@ static void build_com(struct aml *a, unsigned n)
     aml_close(a);
 }
 
+static void build_lpt(struct aml *a)
+{
+    aml_device(a, "LPT1");
+    aml_name_eisaid(a, "_HID", "PNP0400");
+    aml_name_int(a, "_UID", 1);
+    aml_name(a, "_CRS");
+    aml_resources(a);
+    aml_res_io(a, 0x378, 8);
+    aml_res_irq(a, 7);
+    aml_close(a);
+    aml_close(a);
+}
+
 static void build_isa(struct aml *a, const struct acpi_board *board)
 {
     aml_device(a, "ISA");
@@ -164,6 +177,8 @@ static void build_isa(struct aml *a, const struct acpi_board *board)
     for (unsigned n = 0; n < ACPI_MAX_COM; n++)
         if (board->com[n])
             build_com(a, n);
+    if (board->lpt)
+        build_lpt(a);
     aml_close(a);
 }
 

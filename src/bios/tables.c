@@ -145,6 +145,7 @@ static struct acpi_board acpi_board(const struct bios_board *board)
     struct acpi_board a = {.cpus = cfg->smp,
                            .below_4g = board->below_4g,
                            .above_4g = board->above_4g,
+                           .lpt = cfg->parallel != NULL,
                            .hpet = !cfg->no_hpet};
     for (unsigned i = 0; i < MIN(cfg->serials, ACPI_MAX_COM); i++)
         a.com[i] = cfg->serial[i] != NULL;

@@ -264,6 +264,7 @@ static const struct acpi_board large = {.cpus = 4,
                                         .below_4g = 3 * GiB,
                                         .above_4g = 61 * GiB,
                                         .com = {true, true, true, true},
+                                        .lpt = true,
                                         .hpet = true,
                                         .pm_base = 0x600};
 

@@ -143,6 +143,8 @@ static void test_refused(void **state)
         {"-serial stdio -serial mon:stdio", "two serial ports cannot both use stdio"},
         {"-serial null -serial null -serial null -serial null -serial null", "at most"},
         {"-serial chardev:c", "no -chardev with id=c"},
+        {"-parallel null -parallel null", "there is one parallel port"},
+        {"-parallel stdio -monitor stdio", "-monitor and -parallel cannot both use stdio"},
         {"-chardev stdio", "id= is missing"},
         {"-chardev udp,id=c", "no back-end \"udp\""},
         {"-chardev file,id=c", "path= is missing"},
