@@ -11,6 +11,8 @@ enum option_kind {
     OPT_FLAG, /* bool at offset becomes true */
     OPT_STR,  /* char * at offset */
     OPT_DISK, /* a disk; offset is its IDE place */
+    OPT_CD,   /* likewise */
+    OPT_FLOPPY,
     OPT_CALL,
     OPT_TRUE, /* describes what holds here anyway: taken silently */
     OPT_HINT, /* taken with the word in text */
@@ -100,16 +102,14 @@ static bool take_nographic(struct cli_parse *p, const char *arg)
 {
     (void)arg;
     p->cfg->nographic = p->display_given = true;
+    p->cfg->display = SHOW_NOTHING;
     return true;
 }
 
-static bool take_display(struct cli_parse *p, const char *arg)
+static bool take_sdl(struct cli_parse *p, const char *arg)
 {
-    if (strcmp(arg, "none") != 0)
-        return cli_fail(p, "%s: there is no window yet, only none; screendump writes pictures",
-                        arg);
-    p->display_given = true;
-    return true;
+    (void)arg;
+    return cli_display(p, "sdl");
 }
 
 static bool take_vga(struct cli_parse *p, const char *arg)
@@ -190,8 +190,10 @@ static const struct option options[] = {
     {"M", OPT_CALL, "pc", 0, "the same", cli_machine},
     {"accel", OPT_CALL, "interp|tcg[,stats=on]", 0,
      "the engine; tcg is a name for the fastest; stats=on prints what was counted", cli_accel},
-    {"boot", OPT_CALL, "[order=]c[,menu=on][,strict=on]", 0,
-     "what to boot; splash-time= and reboot-timeout= in ms", cli_boot},
+    {"boot", OPT_CALL, "[order=]adc[,once=d][,menu=on][,strict=on]", 0,
+     "what to boot, a floppy, c disk, d CD-ROM; once= till the first reset; splash-time= and "
+     "reboot-timeout= in ms",
+     cli_boot},
     {"bios", OPT_STR, "FILE", TO(bios), "the firmware image", NULL},
     {"L", OPT_CALL, "DIR", 0, "look for firmware files here first", take_dir},
     {"rtc", OPT_CALL, "[base=]utc|localtime|DATE", 0, "what the clock says at power-on", cli_rtc},
@@ -216,8 +218,11 @@ static const struct option options[] = {
     {"hdb", OPT_DISK, "FILE", 1, "second disk", NULL},
     {"hdc", OPT_DISK, "FILE", 2, "third disk", NULL},
     {"hdd", OPT_DISK, "FILE", 3, "fourth disk", NULL},
-    {"drive", OPT_CALL, "file=F[,format=raw][,if=ide|none]", 0,
-     "a disk; also index=, id=, media=disk, snapshot=on, readonly=on; \",,\" is a comma",
+    {"cdrom", OPT_CD, "FILE", 2, "a disc in the CD-ROM drive, an ISO image; it is hdc", NULL},
+    {"fda", OPT_FLOPPY, "FILE", 0, "a disk in the first floppy drive", NULL},
+    {"fdb", OPT_FLOPPY, "FILE", 1, "in the second", NULL},
+    {"drive", OPT_CALL, "[file=F][,format=raw][,if=ide|floppy|none]", 0,
+     "a drive; also media=disk|cdrom, index=, id=, snapshot=on, readonly=on; \",,\" is a comma",
      cli_drive},
     {"snapshot", OPT_FLAG, NULL, TO(snapshot), "forget at the end what guests wrote to the disks",
      NULL},
@@ -232,8 +237,10 @@ static const struct option options[] = {
      "serial port and monitor in this terminal: Ctrl-A c changes over, Ctrl-A x ends, Ctrl-A h "
      "helps",
      take_nographic},
-    {"display", OPT_CALL, "none", 0, "no window, and nothing in this terminal unless asked for",
-     take_display},
+    {"display", OPT_CALL, "sdl[,full-screen=on]|none", 0,
+     "a window, as without this option on a desktop, or none; also grab-mod=, window-close=off",
+     cli_display},
+    {"full-screen", OPT_FLAG, NULL, TO(window.full_screen), "the window fills the screen", NULL},
     {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
     {"serial", OPT_CALL, "DEV", 0,
      "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
@@ -248,7 +255,8 @@ static const struct option options[] = {
     {"mon", OPT_CALL, "[chardev=]ID", 0, "the monitor on a -chardev", cli_mon},
     {"device", OPT_CALL, "NAME[,key=value]", 0, "a further device; -device help lists them",
      cli_device},
-    {"global", OPT_CALL, "isa-debugcon.iobase=PORT", 0, "moves the debug console", cli_global},
+    {"global", OPT_CALL, "isa-debugcon.iobase=PORT|VGA.romfile=FILE", 0,
+     "moves the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
     {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec",
@@ -260,6 +268,7 @@ static const struct option options[] = {
     {"pidfile", OPT_STR, "FILE", TO(pidfile), "write the process number to FILE", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
+    {"sdl", OPT_CALL, NULL, 0, NULL, take_sdl},
     {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-fd-bootchk", OPT_TRUE, NULL, 0, NULL, NULL},
     {"nic", OPT_ONLY, "none", 0, "none", NULL},
@@ -280,9 +289,6 @@ static const struct option options[] = {
 
     {NULL, OPT_HEAD, NULL, 0, "Not there yet", NULL},
     {"enable-kvm", OPT_CALL, NULL, 0, NULL, take_kvm},
-    {"cdrom", OPT_LACK, "FILE", 0, "there is no CD-ROM drive yet", NULL},
-    {"fda", OPT_LACK, "FILE", 0, "there is no floppy drive yet", NULL},
-    {"fdb", OPT_LACK, "FILE", 0, "there is no floppy drive yet", NULL},
     {"sd", OPT_LACK, "FILE", 0, "there is no SD card", NULL},
     {"mtdblock", OPT_LACK, "FILE", 0, "there is no flash", NULL},
     {"pflash", OPT_LACK, "FILE", 0, "there is no flash yet; -bios takes a ROM image", NULL},
@@ -293,7 +299,6 @@ static const struct option options[] = {
     {"usbdevice", OPT_LACK, "NAME", 0, "there is no USB yet", NULL},
     {"audiodev", OPT_LACK, "WORDS", 0, "there is no sound yet", NULL},
     {"soundhw", OPT_LACK, "NAME", 0, "there is no sound yet", NULL},
-    {"full-screen", OPT_LACK, NULL, 0, "there is no window yet", NULL},
     {"curses", OPT_LACK, NULL, 0, "there is no text window yet; use -nographic", NULL},
     {"g", OPT_LACK, "SIZE", 0, "the guest chooses its resolution", NULL},
     {"spice", OPT_LACK, "WORDS", 0, "there is no SPICE", NULL},
@@ -382,7 +387,8 @@ static void help(const struct cli_io *io, const char *program)
     char line[256];
     snprintf(line, sizeof line, "usage: %s [options] [DISK]", program);
     io->out(io->opaque, line);
-    io->out(io->opaque, "A PC in software: boots the disk image DISK in this terminal.");
+    io->out(io->opaque,
+            "A PC in software: boots the disk image DISK, in a window or in this terminal.");
     for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
         if (options[i].kind != OPT_HEAD) {
             help_line(io, &options[i]);
@@ -424,6 +430,8 @@ static bool help_on(const struct cli_io *io, const struct option *o)
         io->out(io->opaque, "interp, tcg (the fastest there is: today interp)");
     else if (strcmp(o->name, "vga") == 0)
         io->out(io->opaque, "std, none");
+    else if (strcmp(o->name, "display") == 0)
+        io->out(io->opaque, "sdl, none");
     else if (strcmp(o->name, "device") == 0)
         cli_device_help(io->out, io->opaque);
     else if (strcmp(o->name, "d") == 0)
@@ -445,7 +453,11 @@ static bool take(struct cli_parse *p, const struct option *o, const char *arg)
     case OPT_STR:
         return word_set(slot, arg, p->err);
     case OPT_DISK:
-        return cli_add_drive(p, arg, (int)o->offset);
+        return cli_add_drive(p, arg, DRIVE_IDE, (int)o->offset, false);
+    case OPT_CD:
+        return cli_add_drive(p, arg, DRIVE_IDE, (int)o->offset, true);
+    case OPT_FLOPPY:
+        return cli_add_drive(p, arg, DRIVE_FLOPPY, (int)o->offset, false);
     case OPT_CALL:
         return o->call(p, arg);
     case OPT_TRUE:
@@ -531,25 +543,49 @@ static bool stdio_taken(const struct vm_config *cfg)
            is_stdio(cfg->gdb);
 }
 
-/*
- * Where the first serial port and the monitor go when nobody said. -nographic is QEMU's: both in
- * this terminal. Without a word about display or consoles we do the same, since there is no
- * window; with -display none the port is there and talks to nobody, as QEMU's.
- */
-static bool set_defaults(struct cli_parse *p)
+/* A window when nobody said and there can be one. Without, -nographic's terminal is the screen. */
+static bool choose_display(struct cli_parse *p, const struct cli_io *io)
 {
     struct vm_config *cfg = p->cfg;
-    bool terminal = cfg->nographic || !p->display_given;
+    struct error why = {.msg = "there is none"};
+    if (!p->display_given && strcmp(cfg->vga, "none") != 0 && io->window_possible) {
+        p->display_given = io->window_possible(&why);
+        cfg->display = p->display_given ? SHOW_SDL : SHOW_NOTHING;
+        if (!p->display_given && !cfg->window.full_screen && io->note) {
+            char line[400];
+            snprintf(line, sizeof line, "no window, the guest's serial port is its screen: %.300s",
+                     why.msg);
+            io->note(io->opaque, line);
+        }
+    }
+    if (cfg->window.full_screen && cfg->display == SHOW_NOTHING)
+        return error_set(p->err, "-full-screen needs a window: %s", why.msg);
+    return true;
+}
+
+/*
+ * Where the first serial port and the monitor go when nobody said. -nographic is QEMU's: both in
+ * this terminal. Without a word about display or consoles we do the same where there can be no
+ * window; with one, or with -display none, the port is there and talks to nobody.
+ */
+static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
+{
+    struct vm_config *cfg = p->cfg;
     if (!cfg->cpu && !word_set(&cfg->cpu, "max", p->err))
         return false;
     if (!cfg->machine && !word_set(&cfg->machine, "pc", p->err))
         return false;
     if (!cfg->vga && !word_set(&cfg->vga, p->nodefaults ? "none" : "std", p->err))
         return false;
+    if (!choose_display(p, io))
+        return false;
+    cfg->default_cdrom = !p->nodefaults && !p->cdrom_given;
+    cfg->default_floppy = !p->nodefaults && !p->floppy_given;
     if (p->nodefaults)
         return true;
     if (!p->parallel_given && !word_set(&cfg->parallel, "null", p->err))
         return false;
+    bool terminal = cfg->nographic || !p->display_given;
     terminal = terminal && !stdio_taken(cfg);
     if (terminal && !p->serial_given && !p->monitor_given)
         return share_terminal(p);
@@ -568,7 +604,7 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
     *used_next = *done = false;
     if (*word != '-') {
         snprintf(p->option, sizeof p->option, "disk");
-        return cli_add_drive(p, word, 0);
+        return cli_add_drive(p, word, DRIVE_IDE, 0, false);
     }
     const char *name = word + (word[1] == '-' ? 2 : 1);
     const struct option *o = find_option(name);
@@ -585,9 +621,9 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
     return take(p, o, next);
 }
 
-static bool finish(struct cli_parse *p)
+static bool finish(struct cli_parse *p, const struct cli_io *io)
 {
-    return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p) &&
+    return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p, io) &&
            vm_config_check(p->cfg, p->err);
 }
 
@@ -635,7 +671,7 @@ enum cli_outcome cli_parse(struct vm_config *cfg, int argc, char *const *argv,
         }
     }
     if (ok && !done)
-        ok = finish(&p);
+        ok = finish(&p, io);
     free_chardevs(&p);
     return !ok ? CLI_ERROR : done ? CLI_DONE : CLI_RUN;
 }

@@ -287,6 +287,58 @@ bool cli_machine(struct cli_parse *p, const char *arg)
     return apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
 }
 
+/* --- -display --- */
+
+static bool display_type(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    const bool sdl = strcmp(value, "sdl") == 0;
+    if (!sdl && strcmp(value, "none") != 0)
+        return cli_fail(p, "%s: there are sdl and none", value);
+    cfg->display = sdl ? SHOW_SDL : SHOW_NOTHING;
+    return true;
+}
+
+static bool window_close(struct cli_parse *p, void *target, const char *value)
+{
+    bool on;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "window-close=%s is neither on nor off", value);
+    ((struct vm_config *)target)->window.no_close = !on;
+    return true;
+}
+
+static bool grab_mod(struct cli_parse *p, void *target, const char *value)
+{
+    static const char *const words[] = {
+        [GRAB_CTRL_ALT] = "lctrl-lalt",
+        [GRAB_SHIFT_CTRL_ALT] = "lshift-lctrl-lalt",
+        [GRAB_RIGHT_CTRL] = "rctrl",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        if (strcmp(words[i], value) == 0) {
+            ((struct vm_config *)target)->window.grab_mod = (enum config_grab)i;
+            return true;
+        }
+    }
+    return cli_fail(p, "grab-mod=%s: there are lctrl-lalt, lshift-lctrl-lalt and rctrl", value);
+}
+
+static const struct key_row display_keys[] = {
+    {"type", KEY_CALL, 0, NULL, display_type},
+    {"full-screen", KEY_BOOL, offsetof(struct vm_config, window.full_screen), NULL, NULL},
+    {"window-close", KEY_CALL, 0, NULL, window_close},
+    {"grab-mod", KEY_CALL, 0, NULL, grab_mod},
+    {"show-cursor", KEY_ONLY, 0, "off", NULL},
+    {"gl", KEY_ONLY, 0, "off", NULL},
+};
+
+bool cli_display(struct cli_parse *p, const char *arg)
+{
+    p->display_given = true;
+    return apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg);
+}
+
 /* --- -m, -smp --- */
 
 static bool memory_size(struct cli_parse *p, void *target, const char *value)
@@ -349,23 +401,21 @@ static bool drive_if(struct cli_parse *p, void *target, const char *value)
     struct config_drive *d = target;
     if (strcmp(value, "ide") == 0)
         d->bus = DRIVE_IDE;
+    else if (strcmp(value, "floppy") == 0)
+        d->bus = DRIVE_FLOPPY;
     else if (strcmp(value, "none") == 0)
         d->bus = DRIVE_NONE;
-    else if (one_of("virtio|scsi|floppy|sd|mtd|pflash|xen|sata", value))
-        return cli_fail(p, "if=%s: not there yet, only ide and none", value);
+    else if (one_of("virtio|scsi|sd|mtd|pflash|xen|sata", value))
+        return cli_fail(p, "if=%s: not there yet, only ide, floppy and none", value);
     else
-        return cli_fail(p, "if=%s: unknown interface, there are ide and none", value);
+        return cli_fail(p, "if=%s: unknown interface, there are ide, floppy and none", value);
     return true;
 }
 
 static bool drive_media(struct cli_parse *p, void *target, const char *value)
 {
-    (void)target;
-    if (strcmp(value, "disk") == 0)
-        return true;
-    if (strcmp(value, "cdrom") == 0)
-        return cli_fail(p, "media=cdrom: there is no CD-ROM drive yet");
-    return cli_fail(p, "media=%s: there is only disk", value);
+    ((struct config_drive *)target)->cdrom = strcmp(value, "cdrom") == 0;
+    return one_of("disk|cdrom", value) || cli_fail(p, "media=%s: there are disk and cdrom", value);
 }
 
 static bool drive_format(struct cli_parse *p, void *target, const char *value)
@@ -424,10 +474,21 @@ static bool drive_place(struct cli_parse *p, struct config_drive *d, const struc
             return false;
         given = true;
     }
+    const char *interface = word_pairs_get(in, "if");
+    const bool floppy = interface && strcmp(interface, "floppy") == 0;
+    if (given && floppy && (bus || unit > 1))
+        return cli_fail(p, "there is floppy bus 0 with units 0 and 1");
     if (given && (bus > 1 || unit > 1))
         return cli_fail(p, "there are IDE buses 0 and 1 with units 0 and 1");
     if (given)
         d->index = bus * 2 + unit;
+    return true;
+}
+
+static bool check_drive(struct cli_parse *p, const struct config_drive *d)
+{
+    if (d->cdrom && d->bus == DRIVE_FLOPPY)
+        return cli_fail(p, "if=floppy,media=cdrom: which of the two?");
     return true;
 }
 
@@ -440,32 +501,44 @@ bool cli_drive(struct cli_parse *p, const char *arg)
     if (!word_pairs_split(&pairs, arg, NULL, p->err))
         return error_prefix(p->err, "%s", p->option);
     bool ok = drive_place(p, d, &pairs, &rest) &&
-              apply_pairs(p, drive_keys, ARRAY_SIZE(drive_keys), &rest, d);
+              apply_pairs(p, drive_keys, ARRAY_SIZE(drive_keys), &rest, d) && check_drive(p, d);
     word_pairs_free(&pairs);
     return ok;
 }
 
-bool cli_add_drive(struct cli_parse *p, const char *file, int index)
+bool cli_add_drive(struct cli_parse *p, const char *file, enum drive_if bus, int index, bool cdrom)
 {
     struct config_drive *d = new_drive(p);
     if (!d || !word_set(&d->file, file, p->err))
         return false;
+    d->bus = bus;
     d->index = index;
+    d->cdrom = cdrom;
     return true;
 }
 
 /* --- -boot, -name, -rtc, -icount, -action, -fw_cfg, -global --- */
 
-static bool boot_order(struct cli_parse *p, void *target, const char *value)
+static bool boot_letters(struct cli_parse *p, const char *key, const char *value, char **slot)
 {
     for (const char *c = value; *c; c++) {
         if (*c < 'a' || *c > 'p')
-            return cli_fail(
-                p, "order=%s: drives are letters, a floppy, c disk, d CD-ROM, n network", value);
+            return cli_fail(p, "%s=%s: drives are letters, a floppy, c disk, d CD-ROM, n network",
+                            key, value);
         if (strchr(c + 1, *c))
-            return cli_fail(p, "order=%s: %c is named twice", value, *c);
+            return cli_fail(p, "%s=%s: %c is named twice", key, value, *c);
     }
-    return word_set(&((struct vm_config *)target)->boot_order, value, p->err);
+    return word_set(slot, value, p->err);
+}
+
+static bool boot_order(struct cli_parse *p, void *target, const char *value)
+{
+    return boot_letters(p, "order", value, &((struct vm_config *)target)->boot_order);
+}
+
+static bool boot_once(struct cli_parse *p, void *target, const char *value)
+{
+    return boot_letters(p, "once", value, &((struct vm_config *)target)->boot_once);
 }
 
 static const struct key_row boot_keys[] = {
@@ -474,7 +547,7 @@ static const struct key_row boot_keys[] = {
     {"strict", KEY_BOOL, offsetof(struct vm_config, boot_strict), NULL, NULL},
     {"splash-time", KEY_INT, offsetof(struct vm_config, boot_menu_ms), NULL, NULL},
     {"reboot-timeout", KEY_INT, offsetof(struct vm_config, boot_fail_ms), NULL, NULL},
-    {"once", KEY_LACK, 0, "one order holds for every boot, use order=", NULL},
+    {"once", KEY_CALL, 0, NULL, boot_once},
     {"splash", KEY_LACK, 0, "there is no boot picture", NULL},
 };
 
@@ -643,11 +716,14 @@ bool cli_global(struct cli_parse *p, const char *arg)
 {
     if (strncmp(arg, "isa-debugcon.iobase=", 20) == 0)
         return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
+    if (strncmp(arg, "VGA.romfile=", 12) == 0)
+        return word_set(&p->cfg->vga_rom, arg + 12, p->err);
     if (strncmp(arg, "kvm-", 4) == 0) {
         cli_note(p, "%s changes nothing, there is no KVM", arg);
         return true;
     }
-    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT can be set this way", arg);
+    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT and VGA.romfile=FILE can be set this way",
+                    arg);
 }
 
 /* --- -device --- */
@@ -663,6 +739,14 @@ static const struct key_row ide_keys[] = {
     {"unit", KEY_INT, 0, NULL, NULL},  {"bootindex", KEY_INT, 0, NULL, NULL},
     {"id", KEY_STR, 0, NULL, NULL},
 };
+static const struct key_row floppy_keys[] = {
+    {"drive", KEY_STR, 0, NULL, NULL},
+    {"unit", KEY_INT, 0, NULL, NULL},
+    {"bus", KEY_ONLY, 0, "floppy-bus.0|fdc.0", NULL},
+    {"drive-type", KEY_STR, 0, NULL, NULL},
+    {"bootindex", KEY_INT, 0, NULL, NULL},
+    {"id", KEY_STR, 0, NULL, NULL},
+};
 static const struct key_row con_keys[] = {
     {"chardev", KEY_STR, 0, NULL, NULL},
     {"iobase", KEY_INT, 0, NULL, NULL},
@@ -673,11 +757,14 @@ static const struct key_row serial_keys[] = {
     {"id", KEY_STR, 0, NULL, NULL},
 };
 static const struct key_row vga_keys[] = {
+    {"romfile", KEY_STR, 0, NULL, NULL},
     {"vgamem_mb", KEY_ONLY, 0, "16", NULL},
     {"id", KEY_STR, 0, NULL, NULL},
 };
 
 static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs);
+static bool device_ide(struct cli_parse *p, const struct word_pairs *pairs);
+static bool device_floppy(struct cli_parse *p, const struct word_pairs *pairs);
 static bool device_debugcon(struct cli_parse *p, const struct word_pairs *pairs);
 static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs);
 static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs);
@@ -691,13 +778,18 @@ static const struct device_row {
 } device_rows[] = {
     {"isa-debug-exit", exit_keys, ARRAY_SIZE(exit_keys), keep_device,
      "iobase=0x501,iosize=2: writing V there ends Vitrine with status (V<<1)|1"},
-    {"ide-hd", ide_keys, ARRAY_SIZE(ide_keys), keep_device,
+    {"ide-hd", ide_keys, ARRAY_SIZE(ide_keys), device_ide,
      "drive=ID,bus=ide.N,unit=N,bootindex=N: a disk, of -drive if=none,id=ID"},
+    {"ide-cd", ide_keys, ARRAY_SIZE(ide_keys), device_ide,
+     "the same for a CD-ROM drive; without drive= it is empty"},
+    {"floppy", floppy_keys, ARRAY_SIZE(floppy_keys), device_floppy,
+     "drive=ID,unit=N,drive-type=144|120|288|auto,bootindex=N: a floppy drive"},
     {"isa-debugcon", con_keys, ARRAY_SIZE(con_keys), device_debugcon,
      "chardev=ID,iobase=0xe9: bytes written there go to -chardev id=ID"},
     {"isa-serial", serial_keys, ARRAY_SIZE(serial_keys), device_serial,
      "chardev=ID: a further serial port"},
-    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga, "as -vga std"},
+    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga,
+     "romfile=FILE: as -vga std, with another VGA BIOS than our own"},
 };
 
 static bool check_device_key(struct cli_parse *p, const struct device_row *row, const char *key,
@@ -751,6 +843,18 @@ static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs)
     return true;
 }
 
+static bool device_ide(struct cli_parse *p, const struct word_pairs *pairs)
+{
+    p->cdrom_given = true; /* QEMU's reading: who places IDE drives places them all */
+    return keep_device(p, pairs);
+}
+
+static bool device_floppy(struct cli_parse *p, const struct word_pairs *pairs)
+{
+    p->floppy_given = true;
+    return keep_device(p, pairs);
+}
+
 /* "chardev:ID" as -serial and -debugcon also take it. */
 static bool set_chardev(struct cli_parse *p, char **slot, const struct word_pairs *pairs)
 {
@@ -782,7 +886,9 @@ static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs)
 
 static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs)
 {
-    (void)pairs;
+    const char *romfile = word_pairs_get(pairs, "romfile");
+    if (romfile && !word_set(&p->cfg->vga_rom, romfile, p->err))
+        return false;
     return word_set(&p->cfg->vga, "std", p->err);
 }
 
@@ -799,11 +905,11 @@ void cli_device_help(void (*line)(void *, const char *), void *opaque)
 static bool is_foreign_device(const char *name)
 {
     static const char *const prefixes[] = {
-        "virtio",  "usb-",       "e1000",  "rtl8139", "ne2k",   "pcnet",  "vmxnet",    "i825",
-        "nvme",    "scsi-",      "lsi",    "ahci",    "ich9",   "ide-cd", "ide-drive", "isa-fdc",
-        "floppy",  "qxl",        "cirrus", "vmware",  "bochs-", "AC97",   "intel-hda", "hda-",
-        "sb16",    "pci-bridge", "pcie-",  "piix",    "nec-",   "qemu-",  "vhost",     "ivshmem",
-        "pvpanic", "edu",        "tpm",    "amd-",    "vfio",   "ES1370", "isa-cirrus"};
+        "virtio", "usb-",   "e1000",  "rtl8139", "ne2k",      "pcnet",     "vmxnet",  "i825",
+        "nvme",   "scsi-",  "lsi",    "ahci",    "ich9",      "ide-drive", "isa-fdc", "qxl",
+        "cirrus", "vmware", "bochs-", "AC97",    "intel-hda", "hda-",      "sb16",    "pci-bridge",
+        "pcie-",  "piix",   "nec-",   "qemu-",   "vhost",     "ivshmem",   "pvpanic", "edu",
+        "tpm",    "amd-",   "vfio",   "ES1370",  "isa-cirrus"};
     for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++) {
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
             return true;

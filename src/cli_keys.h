@@ -16,6 +16,7 @@ struct cli_parse {
     void *note_opaque;
 
     bool serial_given, parallel_given, monitor_given, display_given, nodefaults;
+    bool cdrom_given, floppy_given; /* by -device: no empty one is added */
     bool accel_given, accel_found;
     char accel_refused[32];
     struct {
@@ -35,6 +36,7 @@ bool cli_action(struct cli_parse *p, const char *arg);
 bool cli_boot(struct cli_parse *p, const char *arg);
 bool cli_chardev(struct cli_parse *p, const char *arg);
 bool cli_device(struct cli_parse *p, const char *arg);
+bool cli_display(struct cli_parse *p, const char *arg);
 bool cli_drive(struct cli_parse *p, const char *arg);
 bool cli_fw_cfg(struct cli_parse *p, const char *arg);
 bool cli_global(struct cli_parse *p, const char *arg);
@@ -46,8 +48,8 @@ bool cli_name(struct cli_parse *p, const char *arg);
 bool cli_rtc(struct cli_parse *p, const char *arg);
 bool cli_smp(struct cli_parse *p, const char *arg);
 
-/* A further drive, IDE at index (-1: next free). */
-bool cli_add_drive(struct cli_parse *p, const char *file, int index);
+/* A further drive at index (-1: next free). */
+bool cli_add_drive(struct cli_parse *p, const char *file, enum drive_if bus, int index, bool cdrom);
 /* -device help */
 void cli_device_help(void (*line)(void *, const char *), void *opaque);
 

@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "core/words.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define RAM_MIN_BYTES (1 * MiB)
@@ -31,10 +32,10 @@ static void free_strings(char **s, unsigned n)
 void vm_config_free(struct vm_config *cfg)
 {
     char *plain[] = {
-        cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,  cfg->bios,
-        cfg->vga,      cfg->kernel,       cfg->initrd,   cfg->append,   cfg->boot_order,
-        cfg->monitor,  cfg->mux_monitor,  cfg->parallel, cfg->debugcon, cfg->gdb,
-        cfg->log_file, cfg->pidfile,
+        cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,   cfg->bios,
+        cfg->vga,      cfg->kernel,       cfg->initrd,   cfg->append,    cfg->boot_order,
+        cfg->monitor,  cfg->mux_monitor,  cfg->parallel, cfg->debugcon,  cfg->gdb,
+        cfg->log_file, cfg->pidfile,      cfg->vga_rom,  cfg->boot_once,
     };
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
@@ -96,19 +97,67 @@ static uint64_t device_number(const struct config_device *d, const char *key, ui
     return v;
 }
 
-static bool attach_ide(struct vm_config *cfg, const struct config_device *d, struct error *err)
+static struct config_drive *add_empty(struct vm_config *cfg, struct error *err)
 {
-    const char *id = device_get(d, "drive"), *bus = device_get(d, "bus");
+    if (cfg->drives == CONFIG_MAX_DRIVES) {
+        error_set(err, "more than %d drives", CONFIG_MAX_DRIVES);
+        return NULL;
+    }
+    struct config_drive *drive = &cfg->drive[cfg->drives++];
+    *drive = (struct config_drive){.bus = DRIVE_NONE, .index = -1, .bootindex = -1};
+    return drive;
+}
+
+/* The -drive that a -device names; a drive for media may go without. */
+static struct config_drive *named_drive(struct vm_config *cfg, const struct config_device *d,
+                                        struct error *err)
+{
+    const char *id = device_get(d, "drive");
+    if (!id && strcmp(d->name, "ide-hd") != 0)
+        return add_empty(cfg, err);
+    struct config_drive *drive = id ? find_drive(cfg, id) : NULL;
     if (!id)
-        return error_set(err, "-device %s: drive= is missing", d->name);
-    struct config_drive *drive = find_drive(cfg, id);
+        error_set(err, "-device %s: drive= is missing", d->name);
+    else if (!drive)
+        error_set(err, "-device %s: there is no -drive with id=%s", d->name, id);
+    else if (drive->bus != DRIVE_NONE)
+        error_set(err, "-device %s: drive %s is in use already, give it if=none", d->name, id);
+    else
+        return drive;
+    return NULL;
+}
+
+static bool attach_floppy(const struct config_device *d, struct config_drive *drive,
+                          struct error *err)
+{
+    static const struct {
+        const char *word;
+        int kb;
+    } types[] = {{"auto", 0}, {"120", 1200}, {"144", 1440}, {"288", 2880}};
+    const char *word = device_get(d, "drive-type");
+    unsigned i = 0;
+    while (word && i < ARRAY_SIZE(types) && strcmp(types[i].word, word) != 0)
+        i++;
+    if (i == ARRAY_SIZE(types))
+        return error_set(err, "-device floppy: drive-type=%s: there are auto, 120, 144 and 288",
+                         word);
+    drive->bus = DRIVE_FLOPPY;
+    drive->floppy_kb = types[i].kb;
+    drive->index = device_get(d, "unit") ? (int)device_number(d, "unit", 0) : -1;
+    return true;
+}
+
+static bool attach(struct vm_config *cfg, const struct config_device *d, struct error *err)
+{
+    const char *bus = device_get(d, "bus");
+    struct config_drive *drive = named_drive(cfg, d, err);
     if (!drive)
-        return error_set(err, "-device %s: there is no -drive with id=%s", d->name, id);
-    if (drive->bus != DRIVE_NONE)
-        return error_set(err, "-device %s: drive %s is in use already, give it if=none", d->name,
-                         id);
-    drive->bus = DRIVE_IDE;
+        return false;
     drive->bootindex = (int)device_number(d, "bootindex", (uint64_t)-1);
+    if (strcmp(d->name, "floppy") == 0)
+        return attach_floppy(d, drive, err);
+    drive->bus = DRIVE_IDE;
+    drive->cdrom = strcmp(d->name, "ide-cd") == 0;
     if (!bus && !device_get(d, "unit"))
         return true; /* index stays -1: the next free one */
     uint64_t unit = device_number(d, "unit", 0);
@@ -134,44 +183,89 @@ static void drop_device(struct vm_config *cfg, unsigned n)
 static bool attach_drives(struct vm_config *cfg, struct error *err)
 {
     for (unsigned i = 0; i < cfg->devices;) {
-        if (strcmp(cfg->device[i].name, "ide-hd") != 0) {
+        const char *name = cfg->device[i].name;
+        if (strcmp(name, "ide-hd") != 0 && strcmp(name, "ide-cd") != 0 &&
+            strcmp(name, "floppy") != 0) {
             i++;
             continue;
         }
-        if (!attach_ide(cfg, &cfg->device[i], err))
+        if (!attach(cfg, &cfg->device[i], err))
             return false;
         drop_device(cfg, i);
     }
     return true;
 }
 
+void config_drive_name(const struct config_drive *d, char name[CONFIG_DRIVE_NAME])
+{
+    if (d->id)
+        snprintf(name, CONFIG_DRIVE_NAME, "%s", d->id);
+    else if (d->bus == DRIVE_FLOPPY)
+        snprintf(name, CONFIG_DRIVE_NAME, "floppy%d", d->index);
+    else if (d->bus == DRIVE_IDE)
+        snprintf(name, CONFIG_DRIVE_NAME, "ide%d-%s%d", d->index / 2, d->cdrom ? "cd" : "hd",
+                 d->index % 2);
+    else
+        snprintf(name, CONFIG_DRIVE_NAME, "none%d", d->index);
+}
+
+/* What to call a drive in a message. */
+static const char *drive_words(const struct config_drive *d)
+{
+    return d->file                  ? d->file
+           : d->bus == DRIVE_FLOPPY ? "an empty floppy drive"
+                                    : "an empty CD drive";
+}
+
+struct places {
+    enum drive_if bus;
+    unsigned count;
+    const char *no_index, *full, *name; /* of a bus, of a place: the name and a letter */
+};
+
 /* Drives with a place of their own first, then the others in the order they were given. */
-static bool place_drives(struct vm_config *cfg, struct error *err)
+static bool place_drives(struct vm_config *cfg, const struct places *places, struct error *err)
 {
     const struct config_drive *at[CONFIG_MAX_IDE] = {0};
     for (unsigned i = 0; i < cfg->drives; i++) {
         struct config_drive *d = &cfg->drive[i];
-        if (d->bus != DRIVE_IDE || d->index < 0)
+        if (d->bus != places->bus || d->index < 0)
             continue;
-        if (d->index >= CONFIG_MAX_IDE)
-            return error_set(err, "-drive file=%s: index=%d, but IDE has places 0 to 3", d->file,
-                             d->index);
+        if ((unsigned)d->index >= places->count)
+            return error_set(err, "-drive file=%s: index=%d, but %s", d->file ? d->file : "",
+                             d->index, places->no_index);
         if (at[d->index])
-            return error_set(err, "%s and %s are both to be hd%c; give one another index=",
-                             at[d->index]->file, d->file, 'a' + d->index);
+            return error_set(err, "%s and %s are both to be %s%c; give one another index=",
+                             drive_words(at[d->index]), drive_words(d), places->name,
+                             'a' + d->index);
         at[d->index] = d;
     }
     for (unsigned i = 0, next = 0; i < cfg->drives; i++) {
         struct config_drive *d = &cfg->drive[i];
-        if (d->bus != DRIVE_IDE || d->index >= 0)
+        if (d->bus != places->bus || d->index >= 0)
             continue;
-        while (next < CONFIG_MAX_IDE && at[next])
+        while (next < places->count && at[next])
             next++;
-        if (next == CONFIG_MAX_IDE)
-            return error_set(err, "%s: no place left, there are four IDE drives at most", d->file);
+        if (next == places->count)
+            return error_set(err, "%s: no place left, %s at most", drive_words(d), places->full);
         at[next] = d;
         d->index = (int)next;
     }
+    return true;
+}
+
+/* QEMU's default machine has an empty CD-ROM drive as hdc, and a floppy drive. */
+static bool add_default(struct vm_config *cfg, enum drive_if bus, int index, struct error *err)
+{
+    for (unsigned i = 0; i < cfg->drives; i++)
+        if (cfg->drive[i].bus == bus && cfg->drive[i].index == index)
+            return true;
+    struct config_drive *d = add_empty(cfg, err);
+    if (!d)
+        return false;
+    d->bus = bus;
+    d->index = index;
+    d->cdrom = bus == DRIVE_IDE;
     return true;
 }
 
@@ -179,7 +273,11 @@ static bool check_drives(struct vm_config *cfg, struct error *err)
 {
     for (unsigned i = 0; i < cfg->drives; i++) {
         struct config_drive *d = &cfg->drive[i];
-        if (!d->file || !*d->file)
+        if (d->file && !*d->file) {
+            free(d->file);
+            d->file = NULL;
+        }
+        if (!d->file && !d->cdrom && d->bus == DRIVE_IDE)
             return error_set(err, "-drive: file= is missing");
         for (unsigned j = 0; d->id && j < i; j++) {
             if (cfg->drive[j].id && strcmp(cfg->drive[j].id, d->id) == 0)
@@ -187,7 +285,21 @@ static bool check_drives(struct vm_config *cfg, struct error *err)
         }
         d->snapshot |= cfg->snapshot;
     }
-    return attach_drives(cfg, err) && place_drives(cfg, err);
+    static const struct places ide = {DRIVE_IDE, CONFIG_MAX_IDE, "IDE has places 0 to 3",
+                                      "there are four IDE drives", "hd"};
+    static const struct places floppy = {DRIVE_FLOPPY, CONFIG_MAX_FLOPPY,
+                                         "there are floppy drives 0 and 1",
+                                         "there are two floppy drives", "fd"};
+    if (!attach_drives(cfg, err) || !place_drives(cfg, &ide, err) ||
+        !place_drives(cfg, &floppy, err))
+        return false;
+    for (unsigned i = 0; i < cfg->drives; i++) {
+        const struct config_drive *d = &cfg->drive[i];
+        if (!d->file && !config_drive_removable(d) && d->bus == DRIVE_IDE)
+            return error_set(err, "-device ide-hd: drive %s has no file=", d->id);
+    }
+    return (!cfg->default_cdrom || add_default(cfg, DRIVE_IDE, 2, err)) &&
+           (!cfg->default_floppy || add_default(cfg, DRIVE_FLOPPY, 0, err));
 }
 
 static bool uses_stdio(const char *spec)

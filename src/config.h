@@ -10,18 +10,21 @@
 
 #define CONFIG_MAX_DRIVES  16
 #define CONFIG_MAX_IDE     4
+#define CONFIG_MAX_FLOPPY  2
 #define CONFIG_MAX_SERIAL  4
 #define CONFIG_MAX_DEVICES 32
 #define CONFIG_MAX_KEYS    16
 #define CONFIG_MAX_FWCFG   16
 #define CONFIG_MAX_DIRS    8
 
-enum drive_if { DRIVE_IDE, DRIVE_NONE };
+enum drive_if { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_NONE };
 
 struct config_drive {
-    char *file, *format, *id;
+    char *file; /* NULL: a CD-ROM or floppy drive with nothing in it */
+    char *format, *id;
     enum drive_if bus;
-    int index;     /* IDE: 0..3 = hda..hdd; -1 = next free until vm_config_check() settled it */
+    int index;     /* IDE: 0..3 = hda..hdd, floppy: 0..1; -1 = next free until vm_config_check() */
+    int floppy_kb; /* floppy: the drive, 360, 720, 1200, 1440, 2880; 0 = as the image wants it */
     int bootindex; /* place in the firmware's boot order, -1 = none asked for */
     bool cdrom, snapshot, readonly;
 };
@@ -32,6 +35,10 @@ struct config_device {
     char *key[CONFIG_MAX_KEYS], *value[CONFIG_MAX_KEYS];
     unsigned count;
 };
+
+enum config_display { SHOW_NOTHING, SHOW_SDL };
+/* What -display sdl,grab-mod= names: the keys beside G, F and so on. */
+enum config_grab { GRAB_CTRL_ALT, GRAB_SHIFT_CTRL_ALT, GRAB_RIGHT_CTRL };
 
 enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
@@ -49,9 +56,11 @@ struct vm_config {
     char *bios;                      /* -bios, NULL = the default firmware */
     char *data_dir[CONFIG_MAX_DIRS]; /* -L, where firmware files are looked for first */
     unsigned data_dirs;
-    char *vga; /* -vga: "std", "none" */
+    char *vga;     /* -vga: "std", "none" */
+    char *vga_rom; /* -device VGA,romfile=: NULL = our own, "" = none */
     char *kernel, *initrd, *append;
     char *boot_order; /* -boot order=, e.g. "c"; NULL = the firmware's own */
+    char *boot_once;  /* -boot once=: until the first reset */
     bool boot_menu, boot_strict;
     int boot_menu_ms; /* -boot splash-time=: how long the menu waits; -1 = not given */
     int boot_fail_ms; /* -boot reboot-timeout=: when nothing boots; -1 = not given */
@@ -61,7 +70,8 @@ struct vm_config {
     uint8_t uuid[16]; /* in the order it is written */
     struct config_drive drive[CONFIG_MAX_DRIVES];
     unsigned drives;
-    char *serial[CONFIG_MAX_SERIAL]; /* chr specs; NULL = none */
+    bool default_cdrom, default_floppy; /* an empty drive where hdc, the first floppy would be */
+    char *serial[CONFIG_MAX_SERIAL];    /* chr specs; NULL = none */
     unsigned serials;
     char *parallel; /* chr spec of the printer port, NULL = none */
     char *monitor;  /* chr spec of -monitor; NULL = none */
@@ -78,6 +88,11 @@ struct vm_config {
     unsigned fw_cfgs;
 
     bool nographic;
+    enum config_display display;
+    struct {
+        bool full_screen, no_close; /* -full-screen; window-close=off */
+        enum config_grab grab_mod;
+    } window;
     bool no_reboot, no_shutdown;
     bool start_paused; /* -S */
     bool snapshot;     /* -snapshot: every drive */
@@ -101,9 +116,19 @@ void vm_config_free(struct vm_config *cfg);
 
 /*
  * What no single option can know: a drive without a file, two drives in one place, -append
- * without -kernel. Attaches -device ide-hd to its drive and settles every IDE drive's index.
+ * without -kernel. Attaches -device ide-hd, ide-cd and floppy to their drives, settles the index of
+ * every drive and adds the empty ones.
  */
 bool vm_config_check(struct vm_config *cfg, struct error *err);
+
+/* What the monitor calls a drive: its id, or QEMU's "ide1-cd0", "floppy0". */
+#define CONFIG_DRIVE_NAME 64
+void config_drive_name(const struct config_drive *d, char name[CONFIG_DRIVE_NAME]);
+/* Can what is in it be changed? */
+static inline bool config_drive_removable(const struct config_drive *d)
+{
+    return d->cdrom || d->bus == DRIVE_FLOPPY;
+}
 
 /* What -d and the monitor's "log" know, ended by a NULL name. mask 0: accepted, nothing to do. */
 struct config_log_item {

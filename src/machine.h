@@ -91,9 +91,34 @@ void machine_unlisten(struct machine *m, struct machine_listener *l);
 
 /* Input, entering through the door. qcode names as QEMU's ("a", "ret", "ctrl"). False: unknown. */
 bool machine_send_key(struct machine *m, const char *qcode, bool down);
+/* dx to the right, dy down, dz of the wheel towards the user. */
+void machine_mouse_move(struct machine *m, int dx, int dy, int dz);
+/* All that are down now: bit 0 left, 1 right, 2 middle, 3 and 4 those at the side. */
+void machine_mouse_buttons(struct machine *m, unsigned buttons);
 /* qcode itself if there is such a key, else the known name nearest to it (core/words.h), or NULL.
  */
 const char *machine_key_nearest(struct machine *m, const char *qcode);
+
+/* Drives, and what is in those that can be opened (machine_media.c). */
+struct machine_drive {
+    char name[CONFIG_DRIVE_NAME];
+    const struct config_drive *cfg;
+    const char *file; /* NULL: nothing in it */
+    bool readonly;
+    const char *floppy; /* the kind of floppy drive, "1.44M"; NULL: no floppy drive */
+    bool locked, tray_open;
+};
+/* Drive n of the configuration, from 0 on; false: there are not so many. */
+bool machine_drive(struct machine *m, unsigned n, struct machine_drive *drive);
+/*
+ * Takes the medium out; one that the guest has locked only by force: without, the guest is told
+ * that somebody wants it. False with err. Enters through the door, as all changes do.
+ */
+bool machine_eject(struct machine *m, const char *name, bool force, struct error *err);
+/* Puts the image at path in, in place of what is there; on failure that stays. readonly: "retain",
+ * "read-only", "read-write". */
+bool machine_change(struct machine *m, const char *name, const char *path, const char *format,
+                    const char *readonly, bool force, struct error *err);
 
 /*
  * Guest memory as a debugger sees it: linear through the current paging of that CPU without

@@ -5,8 +5,9 @@
  *    |
  *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
  *    |                      02.0 VGA
- *   RAM, HPET          ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1 (7), RTC
- * (8), 8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
+ *   RAM, HPET          ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1 (7),
+ *                           RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h, E9h, 402h,
+ *                           fw_cfg 510h, isa-debug-exit
  */
 #include "machine_pc.h"
 
@@ -22,7 +23,6 @@
 #include "devices/hpet.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
-#include "devices/ide.h"
 #include "devices/ioapic.h"
 #include "devices/isa_irq.h"
 #include "devices/lapic.h"
@@ -159,10 +159,10 @@ static bool create_memory(struct pc *pc, struct error *err)
         return error_set(err, "-m: no room for the guest's memory");
     if (!rom_load_bios(vm, &pc->ram, &pc->bios, err))
         return false;
-    if (strcmp(vm->vga, "none") != 0 &&
-        !rom_load_option(vm, ROM_DEFAULT_VGA, &pc->ram, &pc->vga_rom, err))
-        return false;
-    return true;
+    const char *vga_rom = vm->vga_rom ? vm->vga_rom : ROM_DEFAULT_VGA;
+    if (!strcmp(vm->vga, "none") || !*vga_rom)
+        return true;
+    return rom_load_option(vm, vga_rom, &pc->ram, &pc->vga_rom, err);
 }
 
 static bool create_cpu(struct pc *pc, struct error *err)
@@ -193,23 +193,81 @@ static bool create_cpu(struct pc *pc, struct error *err)
     return pc->cpu != NULL;
 }
 
+/* A disk that no drive was made for is taken where that does no harm, and said. */
+static bool check_floppy(struct pc *pc, const struct config_drive *d, const struct blk *blk,
+                         struct error *err)
+{
+    enum floppy_type *type = &pc->floppy_type[d->index];
+    const unsigned long long bytes = blk->size_bytes;
+    bool exact;
+    const struct floppy_format *format = floppy_format(bytes, *type, &exact);
+    if (!format && *type == FLOPPY_NONE)
+        return error_set(err, "%s: %llu bytes are more than a floppy disk holds", blk->path, bytes);
+    if (!format)
+        return error_set(err, "%s: a disk of %llu bytes does not fit a %s drive", blk->path, bytes,
+                         floppy_type_name(*type));
+    if (*type == FLOPPY_NONE)
+        *type = floppy_home(format);
+    if (!exact)
+        log_line(pc->cfg.log, LOG_HOST,
+                 "%s: %llu bytes are no floppy disk's size; taken as the beginning of one of %uK, "
+                 "whose rest is zeros and cannot be written",
+                 blk->path, bytes, format->sectors / 2u);
+    return true;
+}
+
+struct blk *pc_open_image(struct pc *pc, const struct config_drive *d, const char *path,
+                          const char *format, struct error *err)
+{
+    const struct blk_host host = {pc->cfg.loop, pc->cfg.events, pc->cfg.door, pc->cfg.log};
+    const struct blk_options opt = {
+        .path = path,
+        .format = format,
+        .readonly = d->readonly || d->cdrom,
+        .snapshot = (d->snapshot || pc->cfg.vm->snapshot) && !d->cdrom,
+        .unit_bytes = d->cdrom ? 2048 : BLK_SECTOR,
+        .any_size = d->bus == DRIVE_FLOPPY,
+    };
+    struct blk *blk = blk_open(&opt, &host, err);
+    if (blk && d->bus == DRIVE_FLOPPY && !check_floppy(pc, d, blk, err)) {
+        blk_close(blk, NULL);
+        return NULL;
+    }
+    return blk;
+}
+
+/* What an empty floppy drive is: the kind most disks and systems are for. */
+static enum floppy_type asked_floppy(const struct config_drive *d)
+{
+    switch (d->floppy_kb) {
+    case 1200:
+        return FLOPPY_1200K;
+    case 2880:
+        return FLOPPY_2880K;
+    case 1440:
+        return FLOPPY_1440K;
+    default:
+        return d->file ? FLOPPY_NONE : FLOPPY_1440K; /* as the image wants it */
+    }
+}
+
 static bool open_disks(struct pc *pc, struct error *err)
 {
     const struct vm_config *vm = pc->cfg.vm;
-    const struct blk_host host = {pc->cfg.loop, pc->cfg.events, pc->cfg.door, pc->cfg.log};
     for (unsigned i = 0; i < vm->drives; i++) {
         const struct config_drive *d = &vm->drive[i];
-        if (d->bus != DRIVE_IDE)
+        if (d->bus == DRIVE_NONE)
             continue;
-        const struct blk_options opt = {
-            .path = d->file,
-            .format = d->format,
-            .readonly = d->readonly,
-            .snapshot = d->snapshot || vm->snapshot,
-        };
-        pc->disk[d->index] = blk_open(&opt, &host, err);
-        if (!pc->disk[d->index])
+        const bool floppy = d->bus == DRIVE_FLOPPY;
+        if (floppy)
+            pc->floppy_type[d->index] = asked_floppy(d);
+        *(floppy ? &pc->floppy_cfg[d->index] : &pc->disk_cfg[d->index]) = d;
+        if (!d->file)
+            continue;
+        struct blk *blk = pc_open_image(pc, d, d->file, d->format, err);
+        if (!blk)
             return false;
+        *(floppy ? &pc->floppy[d->index] : &pc->disk[d->index]) = blk;
     }
     return true;
 }
@@ -370,6 +428,26 @@ static bool create_hpet(struct pc *pc, struct irq_line *irq0, struct irq_line *i
     return true;
 }
 
+static bool create_floppies(struct pc *pc, struct isa_irq *isa, struct dma8237 *dma)
+{
+    struct fdc_wiring wiring = {
+        .io = &pc->io,
+        .events = pc->cfg.events,
+        .log = pc->cfg.log,
+        .irq = isa_irq_connect(isa, 6),
+        .dma = dma,
+    };
+    for (unsigned i = 0; i < PC_FLOPPIES; i++) {
+        wiring.drive[i].type = pc->floppy_type[i];
+        wiring.drive[i].blk = pc->floppy[i];
+    }
+    pc->fdc = fdc_create(&wiring);
+    if (!pc->fdc)
+        return false;
+    device_add(&pc->devices, fdc_device(pc->fdc));
+    return true;
+}
+
 static bool create_isa(struct pc *pc, struct isa_irq *isa)
 {
     const struct irq_line a20 = {set_a20, pc, 0}, reset = {set_reset, pc, 0};
@@ -405,7 +483,7 @@ static bool create_isa(struct pc *pc, struct isa_irq *isa)
     device_add(&pc->devices, ps2_mouse_device(pc->mouse));
     device_add(&pc->devices, i8042_device(i8042));
     device_add(&pc->devices, port92_device(port92));
-    return true;
+    return create_floppies(pc, isa, dma);
 }
 
 static bool create_pci(struct pc *pc, struct isa_irq *isa)
@@ -441,11 +519,16 @@ static bool create_pci(struct pc *pc, struct isa_irq *isa)
     south.apm_opaque = pc->pm;
     if (!pc->pm || !piix3_create(&pc->devices, &south))
         return false;
-    struct ide *ide = ide_create(&pc->pci, DEVFN(1, 1), &pc->io, &pc->mem, pc->cfg.events,
-                                 pc->cfg.log, ide_irq, pc->disk);
-    if (!ide)
+    struct ide_unit unit[PC_DISKS];
+    for (unsigned i = 0; i < PC_DISKS; i++) {
+        const struct config_drive *d = pc->disk_cfg[i];
+        unit[i] = (struct ide_unit){!d ? IDE_ABSENT : d->cdrom ? IDE_CDROM : IDE_DISK, pc->disk[i]};
+    }
+    pc->ide = ide_create(&pc->pci, DEVFN(1, 1), &pc->io, &pc->mem, pc->cfg.events, pc->cfg.log,
+                         ide_irq, unit);
+    if (!pc->ide)
         return false;
-    device_add(&pc->devices, ide_device(ide));
+    device_add(&pc->devices, ide_device(pc->ide));
     if (!strcmp(pc->cfg.vm->vga, "none"))
         return true;
     const struct vga_wiring vga = {
@@ -478,7 +561,7 @@ static void fill_cmos(struct pc *pc)
 {
     struct bios_disk disk[PC_DISKS] = {0};
     for (unsigned i = 0; i < PC_DISKS; i++) {
-        if (!pc->disk[i])
+        if (!pc->disk[i] || pc->disk_cfg[i]->cdrom)
             continue;
         disk[i] = (struct bios_disk){
             .cylinders = ide_default_cylinders(pc->disk[i]->size_bytes / BLK_SECTOR),
@@ -486,7 +569,8 @@ static void fill_cmos(struct pc *pc)
             .sectors = IDE_DEFAULT_SECTORS,
         };
     }
-    bios_fill_cmos(pc->cfg.vm, set_cmos, pc);
+    const uint8_t floppy[PC_FLOPPIES] = {(uint8_t)pc->floppy_type[0], (uint8_t)pc->floppy_type[1]};
+    bios_fill_cmos(pc->cfg.vm, floppy, set_cmos, pc);
     bios_fill_cmos_disks(disk, set_cmos, pc);
 }
 
@@ -532,15 +616,25 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
     return true;
 }
 
-bool pc_destroy(struct pc *pc, struct error *err)
+void pc_drain(struct pc *pc)
 {
-    bool ok = true;
     for (unsigned i = 0; i < PC_DISKS; i++)
         if (pc->disk[i])
             blk_drain(pc->disk[i]);
+    for (unsigned i = 0; i < PC_FLOPPIES; i++)
+        if (pc->floppy[i])
+            blk_drain(pc->floppy[i]);
+}
+
+bool pc_destroy(struct pc *pc, struct error *err)
+{
+    bool ok = true;
+    pc_drain(pc);
     device_destroy_all(&pc->devices);
     for (unsigned i = 0; i < PC_DISKS; i++)
         ok &= blk_close(pc->disk[i], err);
+    for (unsigned i = 0; i < PC_FLOPPIES; i++)
+        ok &= blk_close(pc->floppy[i], err);
     cpu_destroy(pc->cpu);
     if (pc->io.port)
         iomap_destroy(&pc->io);
@@ -557,5 +651,7 @@ void pc_reset(struct pc *pc, enum reset_kind kind)
     device_reset_all(&pc->devices, kind);
     memmap_set_a20(&pc->mem, true);
     memmap_end(&pc->mem);
+    if (kind != RESET_POWER_ON && pc->cfg.vm->boot_once)
+        bios_fill_boot_order(pc->cfg.vm->boot_order, set_cmos, pc);
     cpu_reset(pc->cpu, false);
 }

@@ -8,6 +8,8 @@
 #include "core/door.h"
 #include "cpu/cpu.h"
 #include "devices/apic_bus.h"
+#include "devices/fdc.h"
+#include "devices/ide.h"
 #include "devices/pci.h"
 #include "host/blk.h"
 #include "host/chr.h"
@@ -35,7 +37,8 @@ struct pc_config {
     struct pc_signals signals;
 };
 
-#define PC_DISKS 4
+#define PC_DISKS    CONFIG_MAX_IDE
+#define PC_FLOPPIES FDC_DRIVES
 
 struct pc {
     struct pc_config cfg;
@@ -49,7 +52,9 @@ struct pc {
     struct rom bios, vga_rom;
     ram_t ram_at;
     uint64_t below_4g, above_4g;
-    struct blk *disk[PC_DISKS];
+    const struct config_drive *disk_cfg[PC_DISKS], *floppy_cfg[PC_FLOPPIES]; /* NULL: none */
+    struct blk *disk[PC_DISKS], *floppy[PC_FLOPPIES]; /* NULL: none, or nothing in it */
+    enum floppy_type floppy_type[PC_FLOPPIES];
 
     struct irq_line irq13; /* from the CPU's FERR# */
 
@@ -57,6 +62,8 @@ struct pc {
     struct ioapic *ioapic;
     struct pic8259 *pic;
     struct acpi_pm *pm;
+    struct ide *ide;
+    struct fdc *fdc;
     struct cmos_rtc *rtc;
     struct ps2_kbd *kbd;
     struct ps2_mouse *mouse;
@@ -67,6 +74,15 @@ struct pc {
 bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err);
 /* False with err when a disk could not take its last writes. Harmless on a half-made board. */
 bool pc_destroy(struct pc *pc, struct error *err);
+
+/*
+ * The image at path (format: NULL or "raw") for drive d, of the kind and with the rights it has;
+ * for a floppy drive (its number in d->index) one that fits. NULL and err.
+ */
+struct blk *pc_open_image(struct pc *pc, const struct config_drive *d, const char *path,
+                          const char *format, struct error *err);
+/* Waits for all requests to images that are under way. */
+void pc_drain(struct pc *pc);
 
 /* RESET#: every device, then the CPU. */
 void pc_reset(struct pc *pc, enum reset_kind kind);

@@ -308,6 +308,14 @@ void aml_res_irq(struct aml *a, unsigned irq)
     put_int(a, BIT(irq), 2);
 }
 
+/* §6.4.2.2 "DMA Descriptor": 8 bits wide, compatible timing, no bus master. */
+void aml_res_dma(struct aml *a, unsigned channel)
+{
+    put_byte(a, 0x2a);
+    put_byte(a, BIT(channel));
+    put_byte(a, 0);
+}
+
 /* §6.4.3.6 "Extended Interrupt Descriptor": consumer, level, active high, shared. */
 void aml_res_interrupts(struct aml *a, const uint32_t *gsi, uint8_t count)
 {

@@ -68,6 +68,7 @@ void aml_byte_field(struct aml *a, const char *region, const char *const *names,
 /* Resource descriptors, ACPI 6.5 §6.4 "Resource Data Types for ACPI". */
 void aml_res_io(struct aml *a, uint16_t port, uint8_t len);
 void aml_res_irq(struct aml *a, unsigned irq); /* edge, active high, exclusive: of an ISA device */
+void aml_res_dma(struct aml *a, unsigned channel);
 void aml_res_interrupts(struct aml *a, const uint32_t *gsi, uint8_t count); /* level, shared */
 void aml_res_bus_range(struct aml *a, uint16_t first, uint16_t last);
 void aml_res_io_range(struct aml *a, uint16_t first, uint16_t last);

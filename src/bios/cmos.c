@@ -21,6 +21,7 @@ enum {
     CMOS_ABOVE_4G_64KIB = 0x5b,
     CMOS_CPUS_MORE = 0x5f,
 
+    EQUIPMENT_FLOPPY = BIT(0), /* and in 7:6 how many beyond the first */
     EQUIPMENT_FPU = BIT(1),
     EQUIPMENT_PS2_MOUSE = BIT(2),
 
@@ -85,14 +86,29 @@ static void fill_boot_order(const struct cmos *c, const char *order)
     put(c, CMOS_BOOT_FLAGS_1, device[2] << 4, 1);
 }
 
-void bios_fill_cmos(const struct vm_config *cfg, void (*set)(void *, uint8_t, uint8_t),
-                    void *opaque)
+void bios_fill_boot_order(const char *order, void (*set)(void *, uint8_t, uint8_t), void *opaque)
+{
+    const struct cmos c = {set, opaque};
+    fill_boot_order(&c, order);
+}
+
+static void fill_floppies(const struct cmos *c, const uint8_t type[CONFIG_MAX_FLOPPY])
+{
+    const unsigned count = (type[0] != 0) + (type[1] != 0);
+    unsigned equipment = EQUIPMENT_FPU | EQUIPMENT_PS2_MOUSE;
+    if (count)
+        equipment |= EQUIPMENT_FLOPPY | (count - 1) << 6;
+    put(c, CMOS_FLOPPY_TYPES, (uint64_t)(type[0] << 4 | type[1]), 1);
+    put(c, CMOS_EQUIPMENT, equipment, 1);
+}
+
+void bios_fill_cmos(const struct vm_config *cfg, const uint8_t floppy[CONFIG_MAX_FLOPPY],
+                    void (*set)(void *, uint8_t, uint8_t), void *opaque)
 {
     const struct cmos c = {set, opaque};
     fill_memory(&c, cfg->ram_bytes);
-    put(&c, CMOS_FLOPPY_TYPES, 0, 1);
-    put(&c, CMOS_EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_PS2_MOUSE, 1);
-    fill_boot_order(&c, cfg->boot_order);
+    fill_floppies(&c, floppy);
+    fill_boot_order(&c, cfg->boot_once ? cfg->boot_once : cfg->boot_order);
     put(&c, CMOS_CPUS_MORE, cfg->smp - 1, 1);
 }
 

@@ -10,9 +10,16 @@ struct bios_disk {
     uint8_t heads, sectors; /* per cylinder, per track */
 };
 
-/* Memory sizes, equipment, boot order, number of CPUs. Registers of the clock are not touched. */
-void bios_fill_cmos(const struct vm_config *cfg,
+/*
+ * Memory sizes, equipment, boot order, number of CPUs. Registers of the clock are not touched.
+ * floppy: types of the drives (devices/floppy.h), 0: none.
+ */
+void bios_fill_cmos(const struct vm_config *cfg, const uint8_t floppy[CONFIG_MAX_FLOPPY],
                     void (*set)(void *opaque, uint8_t index, uint8_t value), void *opaque);
+
+/* The boot order alone, in -boot's letters; NULL: the firmware's own. */
+void bios_fill_boot_order(const char *order,
+                          void (*set)(void *opaque, uint8_t index, uint8_t value), void *opaque);
 
 /* Types and geometries of hda to hdd. */
 void bios_fill_cmos_disks(const struct bios_disk disk[CONFIG_MAX_IDE],

@@ -5,7 +5,7 @@
  *     Device (C000) ...            the CPUs
  *     Device (PCI0)                host bridge: _CRS (bus, I/O and memory windows), _PRT
  *       Device (ISA)               01.0: routing registers 60h-63h as PRQ0 to PRQ3, and
- *         RTC, KBD, MOU, COM1 ...  the fixed devices behind it
+ *         RTC, KBD, MOU, FDC0 ...  the fixed devices behind it
  *     Device (FWCF)                the firmware configuration ports
  *     Device (LNKA) ... (LNKD)     the four PCI interrupts, each steered by its PRQn
  *     Device (LNKS)                the PIIX4's own interrupt, wired to line 9
@@ -14,7 +14,7 @@
  *
  * The order is that of the ASL compiler's liking: what is referred to stands first.
  *
- * Left out: docking and hot plug, S1 to S4, thermal zones, a floppy controller.
+ * Left out: docking and hot plug, S1 to S4, thermal zones.
  */
 #include "bios/dsdt.h"
 #include "devices/hpet.h"
@@ -136,6 +136,20 @@ static void build_ps2(struct aml *a)
     aml_close(a);
 }
 
+static void build_fdc(struct aml *a)
+{
+    aml_device(a, "FDC0");
+    aml_name_eisaid(a, "_HID", "PNP0700");
+    aml_name(a, "_CRS");
+    aml_resources(a);
+    aml_res_io(a, 0x3f2, 4);
+    aml_res_io(a, 0x3f7, 1);
+    aml_res_irq(a, 6);
+    aml_res_dma(a, 2);
+    aml_close(a);
+    aml_close(a);
+}
+
 static void build_com(struct aml *a, unsigned n)
 {
     static const uint16_t ports[ACPI_MAX_COM] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
@@ -174,6 +188,8 @@ static void build_isa(struct aml *a, const struct acpi_board *board)
     aml_byte_field(a, "P40C", route_fields, 4);
     build_rtc(a);
     build_ps2(a);
+    if (board->fdc)
+        build_fdc(a);
     for (unsigned n = 0; n < ACPI_MAX_COM; n++)
         if (board->com[n])
             build_com(a, n);

@@ -47,10 +47,13 @@ static void add_e820(struct fwcfg *fw, uint64_t below_4g, uint64_t above_4g)
 
 /* ---- boot order ---- */
 
-/* Open Firmware's path of an IDE disk, as SeaBIOS writes it. */
-static void disk_path(char *path, size_t size, int index)
+/* Open Firmware's path of a drive, as SeaBIOS writes it; a CD-ROM drive is a disk to it. */
+static void drive_path(char *path, size_t size, const struct config_drive *d)
 {
-    snprintf(path, size, "/pci@i0cf8/ide@1,1/drive@%d/disk@%d", index / 2, index % 2);
+    if (d->bus == DRIVE_FLOPPY)
+        snprintf(path, size, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%d", d->index);
+    else
+        snprintf(path, size, "/pci@i0cf8/ide@1,1/drive@%d/disk@%d", d->index / 2, d->index % 2);
 }
 
 /* The drive with the lowest bootindex above *last; NULL when there is no other. */
@@ -59,7 +62,7 @@ static const struct config_drive *next_drive(const struct vm_config *cfg, int *l
     const struct config_drive *best = NULL;
     for (unsigned i = 0; i < cfg->drives; i++) {
         const struct config_drive *d = &cfg->drive[i];
-        if (d->bus == DRIVE_IDE && d->bootindex > *last &&
+        if (d->bus != DRIVE_NONE && d->bootindex > *last &&
             (!best || d->bootindex < best->bootindex))
             best = d;
     }
@@ -77,9 +80,9 @@ static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg, const 
     if (kernel_path)
         len += (size_t)snprintf(text, sizeof text, "%s\n", kernel_path);
     for (const struct config_drive *d; (d = next_drive(cfg, &last));) {
-        disk_path(path, sizeof path, d->index);
+        drive_path(path, sizeof path, d);
         len += (size_t)snprintf(text + len, sizeof text - len, "%s\n", path);
-        assert(len < sizeof text); /* four disks at most */
+        assert(len < sizeof text); /* four drives and two floppies at most */
     }
     if (len && cfg->boot_strict)
         len += (size_t)snprintf(text + len, sizeof text - len, "HALT\n");
@@ -147,6 +150,8 @@ static struct acpi_board acpi_board(const struct bios_board *board)
                            .above_4g = board->above_4g,
                            .lpt = cfg->parallel != NULL,
                            .hpet = !cfg->no_hpet};
+    for (unsigned i = 0; i < cfg->drives; i++)
+        a.fdc |= cfg->drive[i].bus == DRIVE_FLOPPY;
     for (unsigned i = 0; i < MIN(cfg->serials, ACPI_MAX_COM); i++)
         a.com[i] = cfg->serial[i] != NULL;
     return a;

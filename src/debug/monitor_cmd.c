@@ -228,8 +228,12 @@ static void cmd_syntax(struct mon *mon, char *args)
 }
 
 static const struct mon_command commands[] = {
+    {"change", NULL, "[-f] DRIVE FILE [FORMAT [retain|read-only|read-write]]",
+     "put FILE into a CD-ROM or floppy drive", mon_cmd_change},
     {"cont", "c", "", "go on", cmd_cont},
     {"cpu", NULL, "N", "the CPU that info, x and p speak of", cmd_cpu},
+    {"eject", NULL, "[-f] DRIVE", "take out what is in it; -f: though the guest locked it",
+     mon_cmd_eject},
     {"gdbserver", NULL, "[DEVICE|none]", "let gdb connect, on tcp::1234 if not told otherwise",
      cmd_gdbserver},
     {"help", "?", "[COMMAND]", "what there is", cmd_help},
@@ -237,6 +241,9 @@ static const struct mon_command commands[] = {
     {"info", NULL, "[WORD]", "show what the word names; without it, the words", mon_cmd_info},
     {"log", NULL, "[ITEM,...|none]", "what is logged, as -d", cmd_log},
     {"memsave", NULL, "ADDRESS SIZE FILE", "linear memory to a file", mon_cmd_memsave},
+    {"mouse_button", NULL, "BUTTONS",
+     "the mouse buttons that are down: 1 left + 2 middle + 4 right", mon_cmd_mouse_button},
+    {"mouse_move", NULL, "DX DY [DZ]", "move the mouse; DZ turns its wheel", mon_cmd_mouse_move},
     {"nmi", NULL, "", "a non-maskable interrupt", cmd_nmi},
     {"o", NULL, "/FMT PORT VALUE", "write a port", mon_cmd_out},
     {"pmemsave", NULL, "ADDRESS SIZE FILE", "physical memory to a file", mon_cmd_pmemsave},

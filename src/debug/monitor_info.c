@@ -256,23 +256,6 @@ static void info_screen(struct mon *mon, char *args)
 
 /* --- back-ends --- */
 
-static void info_block(struct mon *mon, char *args)
-{
-    (void)args;
-    const struct vm_config *cfg = machine_config(mon->machine);
-    for (unsigned i = 0; i < cfg->drives; i++) {
-        const struct config_drive *d = &cfg->drive[i];
-        if (d->id)
-            mon_printf(mon, "%s: ", d->id);
-        else
-            mon_printf(mon, "ide%d-%s%d: ", d->index / 2, d->cdrom ? "cd" : "hd", d->index % 2);
-        mon_printf(mon, "%s (%s%s%s)\n", d->file, d->format ? d->format : "raw",
-                   d->readonly ? ", read-only" : "", d->snapshot ? ", snapshot" : "");
-        if (d->bus == DRIVE_IDE)
-            mon_printf(mon, "    Attached to:      ide.%d unit %d\n", d->index / 2, d->index % 2);
-    }
-}
-
 static void one_chardev(struct mon *mon, const char *label, const char *spec)
 {
     if (spec)
@@ -348,7 +331,7 @@ static void info_uuid(struct mon *mon, char *args)
 }
 
 static const struct mon_command infos[] = {
-    {"block", NULL, "", "the drives", info_block},
+    {"block", NULL, "", "the drives and what is in them", mon_info_block},
     {"chardev", NULL, "", "where consoles lead", info_chardev},
     {"cpus", NULL, "", "the CPUs and where they are", info_cpus},
     {"device", NULL, "[NAME]", "all fields of a device", info_device},

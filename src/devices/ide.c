@@ -7,8 +7,9 @@
  *      ide_command.c    commands and the movement of sectors
  *      ide_identify.c   IDENTIFY DEVICE data
  *      ide_dma.c        bus-master registers and region descriptors
+ *      atapi*.c         CD-ROM drives
  *
- * Not modelled: ATAPI drives; overlapped and queued commands, SMART, security, host protected
+ * Not modelled: overlapped and queued commands, SMART, security, host protected
  * areas; timing (IDETIM and SIDETIM are stored; the ports are decoded whatever IDETIM says);
  * spinning down (STANDBY is remembered, and forgotten with the next access). A read error is
  * reported for the first sector of the piece it lies in.
@@ -82,16 +83,18 @@ static void acknowledge(struct ide_drive *d)
 
 /* ------------------------------------------------------------------ resets */
 
-/* ATA/ATAPI-7 volume 2 "Signature and persistence". */
+/* ATA/ATAPI-7 volume 2 "Signature and persistence". DRDY of a packet drive is 0 until a command. */
 void ide_set_signature(struct ide_drive *d)
 {
+    const bool packet = d->kind == IDE_CDROM;
     d->count = (struct ide_fifo){.now = 1};
     d->lba[0] = (struct ide_fifo){.now = 1};
-    d->lba[1] = d->lba[2] = (struct ide_fifo){0};
+    d->lba[1] = (struct ide_fifo){.now = packet ? 0x14 : 0};
+    d->lba[2] = (struct ide_fifo){.now = packet ? 0xEB : 0};
     d->feature = (struct ide_fifo){0};
     d->device = 0;
     d->error = ER_DIAG_PASSED;
-    d->status = d->blk ? ST_READY : 0;
+    d->status = d->kind == IDE_DISK ? ST_READY : 0;
     d->intrq = false;
 }
 
@@ -104,13 +107,14 @@ static void control_write(struct ide_channel *ch, uint8_t value)
         ide_abort_transfer(ch);
         for (unsigned i = 0; i < 2; i++) {
             ch->drive[i].intrq = false;
-            if (ch->drive[i].blk)
+            if (ide_present(&ch->drive[i]))
                 ch->drive[i].status = ST_BSY;
         }
     } else if (!(value & DC_SRST) && (old & DC_SRST)) {
         ch->selected = 0;
         for (unsigned i = 0; i < 2; i++) {
             ide_set_signature(&ch->drive[i]);
+            atapi_reset(&ch->drive[i]);
             ch->drive[i].standby = ch->drive[i].asleep = false;
         }
     }
@@ -140,7 +144,7 @@ static uint64_t register_read(void *opaque, uint64_t offset, unsigned size)
     (void)size;
     struct ide_channel *ch = opaque;
     struct ide_drive *d = selected(ch);
-    if (!d->blk)
+    if (!ide_present(d))
         return 0;
     switch (offset + 1) {
     case REG_ERROR:
@@ -164,10 +168,14 @@ static uint64_t register_read(void *opaque, uint64_t offset, unsigned size)
 static void command_write(struct ide_channel *ch, uint8_t opcode)
 {
     struct ide_drive *d = selected(ch);
-    if (!d->blk && opcode == 0x90) /* EXECUTE DEVICE DIAGNOSTIC is for both */
+    if (!ide_present(d) && opcode == 0x90) /* EXECUTE DEVICE DIAGNOSTIC is for both */
         d = &ch->drive[!ch->selected];
-    if (!d->blk)
+    if (!ide_present(d))
         return;
+    if (opcode == 0x08 && d->kind == IDE_CDROM) {
+        ide_device_reset(d);
+        return;
+    }
     if ((d->status & (ST_BSY | ST_DRQ)) || d->asleep) {
         log_guest(ch->ide->log, "ide%u: command %02xh while the drive is %s", d->number, opcode,
                   d->asleep ? "asleep" : "busy");
@@ -218,7 +226,7 @@ static uint64_t control_port_read(void *opaque, uint64_t offset, unsigned size)
 {
     (void)offset, (void)size;
     struct ide_channel *ch = opaque;
-    return selected(ch)->blk ? selected(ch)->status : 0;
+    return ide_present(selected(ch)) ? selected(ch)->status : 0;
 }
 
 static void control_port_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
@@ -281,7 +289,7 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
     }
     struct ide_channel *ch = opaque;
     log_guest(ch->ide->log, "ide channel %u: data read without DRQ", ch->number);
-    return selected(ch)->blk ? UINT16_MAX : 0;
+    return ide_present(selected(ch)) ? UINT16_MAX : 0;
 }
 
 static void data_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
@@ -333,6 +341,7 @@ static void ide_reset(struct device *dev, enum reset_kind kind)
         for (unsigned i = 0; i < 2; i++) {
             ide_default_settings(&ch->drive[i]);
             ide_set_signature(&ch->drive[i]);
+            atapi_restart(&ch->drive[i]);
         }
     }
     pci_device_reset(&ide->pci);
@@ -376,6 +385,8 @@ static void drive_state(struct state *s, struct ide_drive *d)
     state_bool(s, "look_ahead", &d->look_ahead);
     state_bool(s, "standby", &d->standby);
     state_bool(s, "asleep", &d->asleep);
+    if (d->kind == IDE_CDROM)
+        atapi_state(s, d);
 }
 
 /* Requests have been drained: the disk is not at work, so buf holds all that is under way. */
@@ -389,7 +400,15 @@ static void transfer_state(struct state *s, struct ide_channel *ch)
     state_u8(s, "kind", &kind);
     state_check(s, kind <= KIND_VERIFY, "kind");
     state_u8(s, "drive", &drive);
-    state_check(s, drive <= 1 && (phase == PHASE_IDLE || ch->drive[drive & 1].blk), "drive");
+    state_check(s, drive <= 1 && (phase == PHASE_IDLE || ide_present(&ch->drive[drive & 1])),
+                "drive");
+    state_bool(s, "packet", &t->packet);
+    state_check(s,
+                phase == PHASE_IDLE || t->packet == (ch->drive[drive & 1].kind == IDE_CDROM) ||
+                    (phase == PHASE_PIO_IN && kind == KIND_NONE),
+                "packet"); /* IDENTIFY PACKET DEVICE is a command of the old kind */
+    state_bool(s, "odd", &t->odd);
+    state_u32(s, "limit", &t->limit);
     state_bool(s, "dma", &t->dma);
     state_bool(s, "ext", &t->ext);
     state_bool(s, "flush_after", &t->flush_after);
@@ -402,7 +421,13 @@ static void transfer_state(struct state *s, struct ide_channel *ch)
     state_u32(s, "len", &t->len);
     state_check(s, t->chunk <= MIN(t->left, IDE_BUF_SECTORS), "chunk");
     state_check(s, phase != PHASE_PIO_OUT || kind == KIND_WRITE, "kind");
-    state_check(s, phase != PHASE_DMA_WAIT || kind == KIND_READ || kind == KIND_WRITE, "kind");
+    state_check(s,
+                phase != PHASE_DMA_WAIT || kind == KIND_READ ||
+                    (t->packet ? kind == KIND_NONE : kind == KIND_WRITE),
+                "kind");
+    state_check(s, !t->packet || phase != PHASE_PIO_OUT || t->len == 12, "len");
+    state_check(s, !t->packet || !t->odd || t->len, "odd");
+    state_check(s, !t->packet || phase != PHASE_PIO_IN || t->limit, "limit");
     state_check(s, t->block_sectors >= 1 && t->block_sectors <= IDE_MAX_MULTIPLE, "block_sectors");
     state_check(s, t->len <= sizeof ch->buf && t->block_end <= t->len && t->pos <= t->block_end,
                 "len");
@@ -493,7 +518,7 @@ static void init_channel(struct ide *ide, unsigned c, struct iomap *io)
 
 struct ide *ide_create(struct pci_bus *bus, uint8_t devfn, struct iomap *io, struct memmap *mem,
                        struct event_queue *events, struct log *log, const struct irq_line irq[2],
-                       struct blk *disk[4])
+                       const struct ide_unit unit[4])
 {
     (void)events; /* all waiting is the block layer's */
     struct ide *ide = calloc(1, sizeof *ide);
@@ -512,7 +537,8 @@ struct ide *ide_create(struct pci_bus *bus, uint8_t devfn, struct iomap *io, str
             struct ide_drive *d = &ch->drive[i];
             d->channel = ch;
             d->number = 2 * c + i;
-            d->blk = disk[2 * c + i];
+            d->kind = unit[d->number].kind;
+            d->blk = unit[d->number].blk;
             ide_default_settings(d);
             ide_set_signature(d);
         }

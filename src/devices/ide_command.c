@@ -17,14 +17,14 @@ static void disk_done(struct blk_request *req);
 
 /* ------------------------------------------------------------------ outcomes */
 
-static void end_transfer(struct ide_channel *ch)
+void ide_end_transfer(struct ide_channel *ch)
 {
     ch->transfer = (struct ide_transfer){.drive = ch->transfer.drive, .block_sectors = 1};
 }
 
 static void succeed(struct ide_drive *d)
 {
-    end_transfer(d->channel);
+    ide_end_transfer(d->channel);
     d->status = ST_READY;
     d->error = 0;
     ide_raise(d);
@@ -32,7 +32,7 @@ static void succeed(struct ide_drive *d)
 
 void ide_command_failed(struct ide_drive *d, uint8_t error)
 {
-    end_transfer(d->channel);
+    ide_end_transfer(d->channel);
     d->status = ST_READY | ST_ERR;
     d->error = error;
     ide_raise(d);
@@ -106,25 +106,30 @@ static uint32_t get_count(const struct ide_drive *d, bool ext)
 
 /* ------------------------------------------------------------------ the disk */
 
-/* Hands a request to the block layer; the drive is busy until disk_done(). */
-static void ask_disk(struct ide_drive *d, enum blk_op op, uint32_t sectors)
+void ide_ask_blk(struct ide_drive *d, enum blk_op op, uint64_t offset, size_t bytes,
+                 void (*done)(struct blk_request *req))
 {
     struct ide_channel *ch = d->channel;
-    assert(!ch->in_flight);
+    assert(!ch->in_flight && bytes <= sizeof ch->buf);
     ch->transfer.phase = PHASE_DISK;
     ch->transfer.drive = d;
     d->status = ST_BSY;
-    ch->iov = (struct iovec){ch->buf, (size_t)sectors * IDE_SECTOR};
+    ch->iov = (struct iovec){ch->buf, bytes};
     ch->request = (struct blk_request){.op = op,
-                                       .offset_bytes = ch->transfer.lba * IDE_SECTOR,
+                                       .offset_bytes = offset,
                                        .iov = &ch->iov,
-                                       .iov_len = 1,
-                                       .done = disk_done,
+                                       .iov_len = bytes ? 1 : 0,
+                                       .done = done,
                                        .opaque = ch};
-    if (op == BLK_FLUSH)
-        ch->request.offset_bytes = ch->request.iov_len = 0;
     ch->in_flight = true;
     blk_submit(d->blk, &ch->request);
+}
+
+/* sectors: 0 for a flush. */
+static void ask_disk(struct ide_drive *d, enum blk_op op, uint32_t sectors)
+{
+    const uint64_t offset = sectors ? d->channel->transfer.lba * IDE_SECTOR : 0;
+    ide_ask_blk(d, op, offset, (size_t)sectors * IDE_SECTOR, disk_done);
 }
 
 void ide_abort_transfer(struct ide_channel *ch)
@@ -135,7 +140,7 @@ void ide_abort_transfer(struct ide_channel *ch)
         ch->aborting = false;
     }
     assert(!ch->in_flight);
-    end_transfer(ch);
+    ide_end_transfer(ch);
 }
 
 static void start_chunk(struct ide_channel *ch)
@@ -186,7 +191,9 @@ void ide_block_done(struct ide_channel *ch)
 {
     struct ide_transfer *t = &ch->transfer;
     struct ide_drive *d = t->drive;
-    if (t->pos < t->len) {
+    if (t->packet) {
+        atapi_block_done(ch);
+    } else if (t->pos < t->len) {
         offer_block(ch, t->phase, true);
     } else if (t->phase == PHASE_PIO_OUT) {
         ask_disk(d, BLK_WRITE, t->chunk);
@@ -200,7 +207,7 @@ void ide_block_done(struct ide_channel *ch)
         /* The interrupts announced the blocks: none tells that the last one was taken. */
         if (t->kind == KIND_READ)
             transfer_done(ch);
-        end_transfer(ch);
+        ide_end_transfer(ch);
         d->status = ST_READY;
     }
 }
@@ -235,6 +242,10 @@ void ide_dma_continue(struct ide_channel *ch)
     struct ide_transfer *t = &ch->transfer;
     if (t->phase != PHASE_DMA_WAIT || !ide_dma_active(ch))
         return;
+    if (t->packet) {
+        atapi_dma_continue(ch);
+        return;
+    }
     if (!ide_dma_load(ch)) {
         ide_command_failed(t->drive, ER_ABRT);
         return;
@@ -461,7 +472,21 @@ static void diagnose(struct ide_drive *d, uint8_t opcode)
     ch->selected = 0;
     for (unsigned i = 0; i < 2; i++)
         ide_set_signature(&ch->drive[i]);
-    ide_raise(ch->drive[0].blk ? &ch->drive[0] : d);
+    ide_raise(ide_present(&ch->drive[0]) ? &ch->drive[0] : d);
+}
+
+/* DEVICE RESET: ends whatever a packet drive is doing. No interrupt. */
+void ide_device_reset(struct ide_drive *d)
+{
+    struct ide_channel *ch = d->channel;
+    const uint8_t device = d->device;
+    if (ch->transfer.drive == d)
+        ide_abort_transfer(ch);
+    ide_set_signature(d);
+    d->device = device & DEV_DEV;
+    d->standby = d->asleep = false;
+    atapi_reset(d);
+    ide_update_irq(ch);
 }
 
 /* INITIALIZE DEVICE PARAMETERS: ATA/ATAPI-5. */
@@ -495,6 +520,29 @@ static void identify(struct ide_drive *d, uint8_t opcode)
     (void)opcode;
     ide_identify(d, d->channel->buf);
     offer_data(d);
+}
+
+static void identify_packet(struct ide_drive *d, uint8_t opcode)
+{
+    (void)opcode;
+    ide_identify_packet(d, d->channel->buf);
+    offer_data(d);
+}
+
+static void packet(struct ide_drive *d, uint8_t opcode)
+{
+    (void)opcode;
+    atapi_packet(d);
+}
+
+/* ATA/ATAPI-7 "IDENTIFY DEVICE", "READ SECTOR(S)": a packet drive tells what it is, and aborts. */
+static void show_signature(struct ide_drive *d, uint8_t opcode)
+{
+    const uint8_t device = d->device;
+    (void)opcode;
+    ide_set_signature(d);
+    d->device = device & DEV_DEV;
+    ide_command_failed(d, ER_ABRT);
 }
 
 static void flush(struct ide_drive *d, uint8_t opcode)
@@ -574,8 +622,12 @@ static bool set_transfer_mode(struct ide_drive *d, uint8_t mode)
 
 static void set_features(struct ide_drive *d, uint8_t opcode)
 {
-    (void)opcode;
-    switch (d->feature.now) {
+    const uint8_t feature = d->feature.now;
+    if (d->kind == IDE_CDROM && feature != 0x03 && feature != 0x66) {
+        ide_command_failed(d, ER_ABRT); /* no cache to speak of */
+        return;
+    }
+    switch (feature) {
     case 0x02:
         d->write_cache = true;
         break;
@@ -604,22 +656,40 @@ static void set_features(struct ide_drive *d, uint8_t opcode)
     succeed(d);
 }
 
+enum { FOR_DISK = BIT(0), FOR_CD = BIT(1), FOR_BOTH = FOR_DISK | FOR_CD };
+
 static const struct command {
-    uint8_t first, last;
+    uint8_t first, last, drives;
     command_fn *run;
 } commands[] = {
-    {0x00, 0x00, nop},           {0x10, 0x1F, recalibrate},  {0x27, 0x27, read_native_max},
-    {0x70, 0x7F, seek},          {0x90, 0x90, diagnose},     {0x91, 0x91, set_geometry},
-    {0x94, 0x94, enter_standby}, /* STANDBY IMMEDIATE */
-    {0x95, 0x95, enter_idle},    /* IDLE IMMEDIATE */
-    {0x96, 0x96, enter_standby}, /* STANDBY */
-    {0x97, 0x97, enter_idle},    /* IDLE */
-    {0x98, 0x98, check_power},   {0x99, 0x99, fall_asleep},  {0xC6, 0xC6, set_multiple},
-    {0xE0, 0xE0, enter_standby}, {0xE1, 0xE1, enter_idle},   {0xE2, 0xE2, enter_standby},
-    {0xE3, 0xE3, enter_idle},    {0xE5, 0xE5, check_power},  {0xE6, 0xE6, fall_asleep},
-    {0xE7, 0xE7, flush}, /* FLUSH CACHE */
-    {0xEA, 0xEA, flush}, /* FLUSH CACHE EXT */
-    {0xEC, 0xEC, identify},      {0xEF, 0xEF, set_features}, {0xF8, 0xF8, read_native_max},
+    {0x00, 0x00, FOR_BOTH, nop},
+    {0x10, 0x1F, FOR_DISK, recalibrate},
+    {0x20, 0x20, FOR_CD, show_signature},
+    {0x27, 0x27, FOR_DISK, read_native_max},
+    {0x70, 0x7F, FOR_DISK, seek},
+    {0x90, 0x90, FOR_BOTH, diagnose},
+    {0x91, 0x91, FOR_DISK, set_geometry},
+    {0x94, 0x94, FOR_DISK, enter_standby}, /* STANDBY IMMEDIATE */
+    {0x95, 0x95, FOR_DISK, enter_idle},    /* IDLE IMMEDIATE */
+    {0x96, 0x96, FOR_DISK, enter_standby}, /* STANDBY */
+    {0x97, 0x97, FOR_DISK, enter_idle},    /* IDLE */
+    {0x98, 0x98, FOR_DISK, check_power},
+    {0x99, 0x99, FOR_DISK, fall_asleep},
+    {0xA0, 0xA0, FOR_CD, packet},
+    {0xA1, 0xA1, FOR_CD, identify_packet},
+    {0xC6, 0xC6, FOR_DISK, set_multiple},
+    {0xE0, 0xE0, FOR_BOTH, enter_standby},
+    {0xE1, 0xE1, FOR_BOTH, enter_idle},
+    {0xE2, 0xE2, FOR_DISK, enter_standby},
+    {0xE3, 0xE3, FOR_DISK, enter_idle},
+    {0xE5, 0xE5, FOR_BOTH, check_power},
+    {0xE6, 0xE6, FOR_BOTH, fall_asleep},
+    {0xE7, 0xE7, FOR_DISK, flush}, /* FLUSH CACHE */
+    {0xEA, 0xEA, FOR_DISK, flush}, /* FLUSH CACHE EXT */
+    {0xEC, 0xEC, FOR_DISK, identify},
+    {0xEC, 0xEC, FOR_CD, show_signature},
+    {0xEF, 0xEF, FOR_BOTH, set_features},
+    {0xF8, 0xF8, FOR_DISK, read_native_max},
 };
 
 void ide_default_settings(struct ide_drive *d)
@@ -635,17 +705,19 @@ void ide_default_settings(struct ide_drive *d)
 
 void ide_execute(struct ide_drive *d, uint8_t opcode)
 {
-    if (find_transfer(opcode)) {
+    const uint8_t drive = d->kind == IDE_CDROM ? FOR_CD : FOR_DISK;
+    if (drive == FOR_DISK && find_transfer(opcode)) {
         start_transfer(d, opcode);
         return;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
-        if (opcode >= commands[i].first && opcode <= commands[i].last) {
+        if (opcode >= commands[i].first && opcode <= commands[i].last &&
+            (commands[i].drives & drive)) {
             commands[i].run(d, opcode);
             return;
         }
     }
-    /* IDENTIFY PACKET DEVICE and PACKET among them: that is how systems tell drives apart. */
+    /* A disk's IDENTIFY PACKET DEVICE and PACKET among them: so systems tell drives apart. */
     log_guest(d->channel->ide->log, "ide%u: unknown command %02xh", d->number, opcode);
     ide_command_failed(d, ER_ABRT);
 }

@@ -52,9 +52,20 @@ static uint16_t reset_result(const struct ide_drive *d)
     const bool slave = d == &d->channel->drive[1];
     if (slave) /* jumpered, PDIAG- asserted */
         return BIT(14) | BIT(13) | BIT(11) | BIT(9) | BIT(8);
-    const bool other = d->channel->drive[1].blk != NULL;
+    const bool other = d->channel->drive[1].kind != IDE_ABSENT;
     /* Passed its diagnostics; jumpered. With a drive 1: DASP- and PDIAG- were seen. */
     return (uint16_t)(BIT(14) | BIT(13) | (other ? BIT(5) | BIT(4) : 0) | BIT(3) | BIT(1) | BIT(0));
+}
+
+/* Word 255: a checksum that makes the sum of all bytes 0. */
+static void finish(uint16_t *w, uint8_t *out)
+{
+    uint8_t sum = 0;
+    w[255] = 0x00A5;
+    memcpy(out, w, 512);
+    for (unsigned i = 0; i < 511; i++)
+        sum = (uint8_t)(sum + out[i]);
+    out[511] = (uint8_t)-sum;
 }
 
 void ide_identify(const struct ide_drive *d, uint8_t *out)
@@ -87,10 +98,35 @@ void ide_identify(const struct ide_drive *d, uint8_t *out)
     w[88] = (uint16_t)(d->udma << 8 | 0x3F); /* Ultra DMA modes 0 to 5 */
     w[93] = reset_result(d);
     w[106] = BIT(14); /* one logical sector a physical one */
-    w[255] = 0x00A5;  /* and the checksum, which makes the sum of all bytes 0 */
-    memcpy(out, w, sizeof w);
-    uint8_t sum = 0;
-    for (unsigned i = 0; i < 511; i++)
-        sum = (uint8_t)(sum + out[i]);
-    out[511] = (uint8_t)-sum;
+    finish(w, out);
+}
+
+/*
+ * ATA/ATAPI-7 §6.18 "IDENTIFY PACKET DEVICE". No overlap, no queue; the serial number is the
+ * drive's place, so that two drives differ.
+ */
+void ide_identify_packet(const struct ide_drive *d, uint8_t *out)
+{
+    uint16_t w[256] = {0};
+    char serial[21];
+    snprintf(serial, sizeof serial, "VT%05u", d->number + 1);
+    /* ATAPI, CD-ROM, removable, DRQ within 50 us of PACKET, packets of 12 bytes */
+    w[0] = 2 << 14 | 5 << 8 | 1 << 7 | 2 << 5;
+    put_string(&w[10], 10, serial);
+    put_string(&w[23], 4, "1.0");
+    put_string(&w[27], 20, "VITRINE DVD-ROM");
+    w[49] = BIT(11) | BIT(9) | BIT(8); /* IORDY, LBA, DMA */
+    w[50] = BIT(14);
+    w[51] = 0x0200;
+    w[53] = 0x0006; /* words 64-70 and 88 mean something */
+    w[63] = (uint16_t)(d->mwdma << 8 | 0x07);
+    w[64] = 0x0003;
+    w[65] = w[66] = w[67] = w[68] = 120;
+    w[80] = 0x00F0;
+    w[82] = w[85] = BIT(14) | BIT(9) | BIT(4) | BIT(3); /* NOP, DEVICE RESET, PACKET, power */
+    w[83] = BIT(14);
+    w[84] = w[87] = BIT(14);
+    w[88] = (uint16_t)(d->udma << 8 | 0x3F);
+    w[93] = reset_result(d);
+    finish(w, out);
 }

@@ -1,4 +1,4 @@
-/* What ide.c, ide_command.c, ide_identify.c and ide_dma.c share. */
+/* What ide.c, ide_command.c, ide_identify.c, ide_dma.c and atapi*.c share. */
 #ifndef VITRINE_DEVICES_IDE_INTERNAL_H
 #define VITRINE_DEVICES_IDE_INTERNAL_H
 
@@ -50,9 +50,22 @@ struct ide_fifo {
     uint8_t now, before;
 };
 
+/* What a CD-ROM drive has beyond the task file; atapi.h says more. */
+struct atapi {
+    uint8_t key, asc, ascq; /* sense of the last command */
+    bool info_valid;
+    uint32_t info;     /* its information field: a block address */
+    uint8_t attention; /* ATTENTION_*: not told yet */
+    uint8_t events;    /* EVENT_*: likewise */
+    bool tray_open, locked;
+    bool cut;     /* the disc went away in the middle of a read */
+    uint8_t form; /* CD_*: parts of a sector that the command under way asked for */
+};
+
 struct ide_drive {
     struct ide_channel *channel;
-    struct blk *blk; /* NULL: nothing is plugged in */
+    enum ide_unit_kind kind;
+    struct blk *blk; /* a CD-ROM drive's disc: NULL: none */
     unsigned number; /* 0..3 on the board */
     struct ide_fifo feature, count, lba[3];
     uint8_t device; /* as written, for its head or LBA bits */
@@ -63,6 +76,7 @@ struct ide_drive {
     uint8_t mwdma, udma;    /* bit n: that mode is selected */
     bool write_cache, look_ahead;
     bool standby, asleep;
+    struct atapi atapi;
 };
 
 enum ide_phase {
@@ -81,9 +95,12 @@ struct ide_transfer {
     enum ide_kind kind;
     struct ide_drive *drive;
     bool dma, ext, flush_after;
-    uint64_t lba;                 /* of the sector at buf[0] */
-    uint32_t left;                /* sectors from lba on, those in buf included */
-    uint32_t chunk;               /* sectors in buf */
+    bool packet;    /* of a PACKET command: KIND_WRITE its 12 bytes, KIND_READ a disc's sectors */
+    bool odd;       /* the last byte of buf only fills up a word */
+    uint32_t limit; /* PACKET: bytes a DRQ block may have */
+    uint64_t lba;   /* of the sector at buf[0] */
+    uint32_t left;  /* sectors from lba on, those in buf included */
+    uint32_t chunk; /* sectors in buf */
     uint32_t block_sectors;       /* a DRQ block */
     uint32_t pos, block_end, len; /* bytes of buf */
 };
@@ -131,6 +148,10 @@ struct ide {
 void ide_update_irq(struct ide_channel *ch);
 void ide_raise(struct ide_drive *d); /* INTRQ */
 void ide_set_signature(struct ide_drive *d);
+static inline bool ide_present(const struct ide_drive *d)
+{
+    return d->kind != IDE_ABSENT;
+}
 static inline uint64_t ide_sectors(const struct ide_drive *d)
 {
     return d->blk->size_bytes / IDE_SECTOR;
@@ -138,6 +159,11 @@ static inline uint64_t ide_sectors(const struct ide_drive *d)
 
 /* ide_command.c */
 void ide_execute(struct ide_drive *d, uint8_t opcode);
+void ide_device_reset(struct ide_drive *d); /* DEVICE RESET, which is heard while BSY too */
+/* Hands bytes from offset to buf, or back, to the block layer; the drive is busy until done(). */
+void ide_ask_blk(struct ide_drive *d, enum blk_op op, uint64_t offset, size_t bytes,
+                 void (*done)(struct blk_request *req));
+void ide_end_transfer(struct ide_channel *ch);
 void ide_default_settings(struct ide_drive *d);
 /* The host has taken or filled the DRQ block. */
 void ide_block_done(struct ide_channel *ch);
@@ -148,6 +174,15 @@ void ide_command_failed(struct ide_drive *d, uint8_t error);
 
 /* ide_identify.c */
 void ide_identify(const struct ide_drive *d, uint8_t *out);
+void ide_identify_packet(const struct ide_drive *d, uint8_t *out);
+
+/* atapi.c */
+void atapi_packet(struct ide_drive *d); /* the PACKET command */
+void atapi_block_done(struct ide_channel *ch);
+void atapi_dma_continue(struct ide_channel *ch);
+void atapi_reset(struct ide_drive *d);   /* any reset: told by a unit attention */
+void atapi_restart(struct ide_drive *d); /* power-on and RESET# */
+void atapi_state(struct state *s, struct ide_drive *d);
 
 /* ide_dma.c */
 extern const struct io_ops ide_dma_ops; /* opaque: struct ide */

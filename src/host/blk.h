@@ -50,7 +50,9 @@ struct blk_options {
     const char *path;
     const char *format; /* "raw" or NULL: raw, but refused if it starts like another format */
     bool readonly;
-    bool snapshot; /* writes go to a temporary overlay and are forgotten */
+    bool snapshot;       /* writes go to a temporary overlay and are forgotten */
+    unsigned unit_bytes; /* the size is rounded up to whole ones: a multiple of 512; 0: 512 */
+    bool any_size;       /* without a word: the caller has one of its own */
 };
 
 /* Everything a back-end needs from its machine. */

@@ -241,6 +241,7 @@ struct blk_driver *blk_raw_open(const struct blk_options *opt, struct log *log, 
                                               .flush = raw_flush,
                                               .close = raw_close};
     const bool writes = !opt->readonly && !opt->snapshot;
+    const unsigned unit = opt->unit_bytes ? opt->unit_bytes : BLK_SECTOR;
     const int fd = open_image(opt, writes, err);
     if (fd < 0)
         return NULL;
@@ -257,12 +258,12 @@ struct blk_driver *blk_raw_open(const struct blk_options *opt, struct log *log, 
     r->fd = fd;
     r->driver.ops = &ops;
     r->driver.readonly = !writes;
-    r->driver.size_bytes = (size + BLK_SECTOR - 1) / BLK_SECTOR * BLK_SECTOR;
-    if (r->driver.size_bytes != size)
+    r->driver.size_bytes = (size + unit - 1) / unit * unit;
+    if (r->driver.size_bytes != size && !opt->any_size)
         log_line(log, LOG_HOST,
-                 "%s: %" PRIu64 " bytes are no whole number of 512-byte sectors; the last one is "
+                 "%s: %" PRIu64 " bytes are no whole number of %u-byte sectors; the last one is "
                  "filled up with zeros",
-                 opt->path, size);
+                 opt->path, size, unit);
     return &r->driver;
 
 fail:

@@ -216,7 +216,6 @@ class Multiboot(Case):
         v.expect(r"Xen version 4\.", 2 * harness.LIMIT)
         v.expect(r"Command line: console=com1 com1=115200")
         v.expect(r"Platform timer is 100\.000MHz HPET")
-        v.expect(r"Building a PV Dom0")
         v.expect(r"Dom0 kernel: 64-bit, PAE, lsb")
         v.expect(r"mapping kernel into physical memory\s+about to get started", 2 * harness.LIMIT)
 

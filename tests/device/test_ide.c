@@ -54,7 +54,10 @@ static int setup(void **state)
     for (unsigned i = 0; i < SECTORS * 512; i++)
         blk_mem_data(t.disk[0])[i] = (uint8_t)(i / 512 * 7 + i % 512 * 3);
     const struct irq_line irq[2] = {recorder_line(&t.irq[0]), recorder_line(&t.irq[1])};
-    t.ide = ide_create(&t.bus, DEVFN, &t.f.io, &t.f.mem, &t.f.queue, &t.f.log, irq, t.disk);
+    struct ide_unit unit[4] = {0};
+    for (unsigned i = 0; i < 4; i++)
+        unit[i] = (struct ide_unit){t.disk[i] ? IDE_DISK : IDE_ABSENT, t.disk[i]};
+    t.ide = ide_create(&t.bus, DEVFN, &t.f.io, &t.f.mem, &t.f.queue, &t.f.log, irq, unit);
     device_add(&t.f.devices, ide_device(t.ide));
     device_reset_all(&t.f.devices, RESET_POWER_ON);
     pci_config_write(&t.bus, DEVFN, 0x20, BM, 4);
@@ -836,10 +839,11 @@ static void test_host_errors(void **state)
     struct iomap io;
     pci_bus_init(&bus, &io, &t.f.mem, &t.f.log);
     assert_true(iomap_create(&io, &t.f.log));
-    struct blk *disk[4] = {blk_create(&driver, "failing", &host)};
+    struct blk *disk = blk_create(&driver, "failing", &host);
+    const struct ide_unit unit[4] = {{IDE_DISK, disk}};
     struct recorder rec[2] = {0};
     const struct irq_line irq[2] = {recorder_line(&rec[0]), recorder_line(&rec[1])};
-    struct ide *ide = ide_create(&bus, DEVFN, &io, &t.f.mem, &t.f.queue, &t.f.log, irq, disk);
+    struct ide *ide = ide_create(&bus, DEVFN, &io, &t.f.mem, &t.f.queue, &t.f.log, irq, unit);
     struct iomap mine = t.f.io;
     t.f.io = io; /* the helpers' ports are this one's now */
 
@@ -867,7 +871,7 @@ static void test_host_errors(void **state)
 
     ide_device(ide)->ops->destroy(ide_device(ide));
     struct error err = {0};
-    assert_false(blk_close(disk[0], &err));
+    assert_false(blk_close(disk, &err));
     iomap_destroy(&t.f.io);
     t.f.io = mine;
 }

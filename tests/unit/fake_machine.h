@@ -24,6 +24,7 @@ struct machine {
     struct device_list devices;
     struct machine_listener *listener;
     uint8_t ram[FAKE_RAM];
+    struct display_source *display;
     bool running;
     enum stop_reason reason;
     gla_t watch_hit;
@@ -120,8 +121,7 @@ const struct vm_config *machine_config(const struct machine *m)
 }
 struct display_source *machine_display(struct machine *m)
 {
-    (void)m;
-    return NULL;
+    return m->display;
 }
 struct chr *machine_chr_open(struct machine *m, const char *label, const char *spec,
                              struct error *err)
@@ -219,6 +219,16 @@ bool machine_send_key(struct machine *m, const char *qcode, bool down)
     fake_note("%s%s ", down ? "+" : "-", qcode);
     return true;
 }
+void machine_mouse_move(struct machine *m, int dx, int dy, int dz)
+{
+    (void)m;
+    fake_note("move(%d,%d,%d) ", dx, dy, dz);
+}
+void machine_mouse_buttons(struct machine *m, unsigned buttons)
+{
+    (void)m;
+    fake_note("buttons(%u) ", buttons);
+}
 const char *machine_key_nearest(struct machine *m, const char *qcode)
 {
     static const char *const keys[] = {"a", "ctrl", "alt", "delete", "ret", "minus"};
@@ -228,6 +238,34 @@ const char *machine_key_nearest(struct machine *m, const char *qcode)
             return keys[i];
     }
     return strcmp(qcode, "crtl") == 0 ? "ctrl" : NULL;
+}
+/* A CD-ROM drive that may be empty, whose disc is "stuck" unless forced, and a disk. */
+bool machine_drive(struct machine *m, unsigned n, struct machine_drive *drive)
+{
+    static const struct config_drive cfg[2] = {
+        {.bus = DRIVE_IDE, .index = 2, .cdrom = true},
+        {.bus = DRIVE_IDE, .index = 1, .snapshot = true},
+    };
+    (void)m;
+    if (n >= 2)
+        return false;
+    *drive = (struct machine_drive){.cfg = &cfg[n], .file = n ? "disk.img" : NULL, .locked = !n};
+    config_drive_name(&cfg[n], drive->name);
+    return true;
+}
+bool machine_eject(struct machine *m, const char *name, bool force, struct error *err)
+{
+    (void)m;
+    fake_note("eject(%s,%d) ", name, force);
+    return force || error_set(err, "%s is stuck", name);
+}
+bool machine_change(struct machine *m, const char *name, const char *path, const char *format,
+                    const char *readonly, bool force, struct error *err)
+{
+    (void)m;
+    fake_note("change(%s,%s,%s,%s,%d) ", name, path, format ? format : "-",
+              readonly ? readonly : "-", force);
+    return !strstr(path, "bad") || error_set(err, "%s: no such thing", path);
 }
 static size_t fake_span(uint64_t at, size_t len)
 {

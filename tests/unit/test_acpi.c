@@ -266,6 +266,7 @@ static const struct acpi_board large = {.cpus = 4,
                                         .com = {true, true, true, true},
                                         .lpt = true,
                                         .hpet = true,
+                                        .fdc = true,
                                         .pm_base = 0x600};
 
 static void test_fadt(void **state)

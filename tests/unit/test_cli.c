@@ -42,12 +42,21 @@ static void list_cpus(void (*line)(void *, const char *), void *opaque)
     line(opaque, "max a CPU");
 }
 
+/* Is there one? */
+static bool desktop;
+
+static bool window_possible(struct error *err)
+{
+    return desktop || error_set(err, "no desktop here");
+}
+
 static enum cli_outcome parse(const char *text, struct vm_config *cfg, struct said *said,
                               struct error *err)
 {
     char copy[1024];
     char *argv[64];
-    struct cli_io io = {add_out, add_note, said, "1.2.3", list_cpus};
+    struct cli_io io = {add_out, add_note,  said,
+                        "1.2.3", list_cpus, desktop ? window_possible : NULL};
     *said = (struct said){0};
     *err = (struct error){0};
     snprintf(copy, sizeof copy, "%s", text);
@@ -94,8 +103,19 @@ static void test_refused(void **state)
         {"-drive file=a,fromat=raw", "unknown key \"fromat\", did you mean \"format\"?"},
         {"-drive file=a,if=virtio", "if=virtio: not there yet"},
         {"-drive file=a,if=ids", "if=ids: unknown interface"},
-        {"-drive file=a,media=cdrom", "no CD-ROM drive yet"},
+        {"-drive file=a,media=tape", "media=tape: there are disk and cdrom"},
+        {"-drive file=a,media=cdrom,if=floppy", "which of the two?"},
         {"-drive format=raw", "file= is missing"},
+        {"-drive file=a,if=floppy,index=2", "index=2, but there are floppy drives 0 and 1"},
+        {"-drive file=a,if=floppy,unit=2", "floppy bus 0 with units 0 and 1"},
+        {"-drive if=floppy -drive if=floppy -drive if=floppy", "an empty floppy drive: no place"},
+        {"-fda a -fda b", "a and b are both to be fda"},
+        {"-cdrom a -hdc b", "a and b are both to be hdc"},
+        {"-drive media=cdrom,index=0 a", "an empty CD drive and a are both to be hda"},
+        {"-device ide-cd,drive=y", "no -drive with id=y"},
+        {"-device floppy,drive-type=160", "drive-type=160: there are auto, 120, 144 and 288"},
+        {"-device floppy,unit=2", "index=2"},
+        {"-drive if=none,id=x -device ide-hd,drive=x", "drive x has no file="},
         {"-drive file=a,index=4", "index=4, but IDE has places 0 to 3"},
         {"-drive file=a,index=x", "index=x is not a number"},
         {"-drive file=a,index=1 -hdb b", "a and b are both to be hdb"},
@@ -112,13 +132,18 @@ static void test_refused(void **state)
         {"-device isa-debug-exti", "did you mean \"isa-debug-exit\"?"},
         {"-device isa-debug-exit,iobsae=1", "unknown key \"iobsae\", did you mean \"iobase\"?"},
         {"-device isa-debug-exit,iobase=zz", "iobase=zz is not a number"},
-        {"-cdrom x.iso", "-cdrom: there is no CD-ROM drive yet"},
-        {"-fda x", "-fda: there is no floppy"},
         {"-nic user", "-nic: user: not there yet, only none"},
         {"-net nic", "-net: nic: not there yet"},
         {"-netdev user,id=n", "no network card yet"},
         {"-vga qxl", "-vga: qxl: there are std and none"},
-        {"-display gtk", "no window yet"},
+        {"-display gtk", "-display: gtk: there are sdl and none"},
+        {"-display sdl,gl=on", "gl=on is not to be had, only off"},
+        {"-display sdl,show-cursor=on", "show-cursor=on is not to be had, only off"},
+        {"-display sdl,grab-mod=x", "grab-mod=x: there are lctrl-lalt"},
+        {"-display sdl,window-close=x", "window-close=x is neither on nor off"},
+        {"-display sdl,full-screan=on", "did you mean \"full-screen\"?"},
+        {"-full-screen -display none", "-full-screen needs a window"},
+        {"-full-screen", "-full-screen needs a window"},
         {"-vnc :0", "only none"},
         {"-usb", "no USB yet"},
         {"-d foo", "-d: unknown log item \"foo\""},
@@ -130,6 +155,7 @@ static void test_refused(void **state)
         {"-icount shift=1,rr=record", "no record and replay yet"},
         {"-boot order=cc", "c is named twice"},
         {"-boot order=C", "drives are letters"},
+        {"-boot once=dd", "once=dd: d is named twice"},
         {"-boot menu=perhaps", "menu=perhaps is neither on nor off"},
         {"-uuid 1234", "is not like"},
         {"-seed x", "-seed: x is not a number"},
@@ -267,7 +293,7 @@ static void test_harness_line(void **state)
     assert_int_equal(cfg.ram_bytes, 512 * MiB);
     assert_string_equal(cfg.name, "g");
     assert_true(cfg.debug_threads && cfg.nographic && cfg.no_reboot);
-    assert_int_equal(cfg.drives, 1);
+    assert_int_equal(cfg.drives, 3); /* the others are empty */
     assert_string_equal(cfg.drive[0].file, "IMG");
     assert_int_equal(cfg.drive[0].index, 0);
     assert_int_equal(cfg.smp, 1);
@@ -303,7 +329,8 @@ static void test_drives(void **state)
     (void)state;
     struct vm_config cfg = taken("-drive file=a,,b=c,snapshot=on -hda h -drive "
                                  "if=none,id=d0,file=x,readonly=on -device "
-                                 "ide-hd,drive=d0,bus=ide.1,unit=1,bootindex=2 -hdc z");
+                                 "ide-hd,drive=d0,bus=ide.1,unit=1,bootindex=2 -hdc z "
+                                 "-nodefaults");
     assert_int_equal(cfg.drives, 4);
     assert_string_equal(cfg.drive[0].file, "a,b=c");
     assert_true(cfg.drive[0].snapshot);
@@ -322,6 +349,72 @@ static void test_drives(void **state)
     assert_int_equal(cfg.drive[0].index, 1);
     assert_int_equal(cfg.drive[1].index, 2);
     assert_true(cfg.drive[0].snapshot && cfg.drive[1].snapshot);
+    vm_config_free(&cfg);
+}
+
+static void test_vga_rom(void **state)
+{
+    (void)state;
+    struct vm_config cfg = taken("-device VGA,romfile=a.bin");
+    assert_string_equal(cfg.vga, "std");
+    assert_string_equal(cfg.vga_rom, "a.bin");
+    vm_config_free(&cfg);
+    cfg = taken("-vga std -global VGA.romfile=b.bin");
+    assert_string_equal(cfg.vga_rom, "b.bin");
+    vm_config_free(&cfg);
+    cfg = taken("-device VGA,romfile="); /* none at all */
+    assert_string_equal(cfg.vga_rom, "");
+    vm_config_free(&cfg);
+}
+
+/* Drives by the monitor's names, with what is in them; in the order they came. */
+static void test_media(void **state)
+{
+    static const struct {
+        const char *line, *drives;
+    } rows[] = {
+        {"", "ide1-cd0= floppy0= "},
+        {"-nodefaults", ""},
+        {"a", "ide0-hd0=a ide1-cd0= floppy0= "},
+        {"-cdrom c", "ide1-cd0=c floppy0= "},
+        {"-nodefaults -cdrom c -fda f", "ide1-cd0=c floppy0=f "},
+        {"-fda f -fdb g", "floppy0=f floppy1=g ide1-cd0= "},
+        {"-fdb g", "floppy1=g ide1-cd0= floppy0= "},
+        {"-hdc c", "ide1-hd0=c floppy0= "}, /* in the empty drive's place */
+        {"-drive file=1 -drive file=2 -drive file=3", "ide0-hd0=1 ide0-hd1=2 ide1-hd0=3 floppy0= "},
+        {"-drive media=cdrom", "ide0-cd0= ide1-cd0= floppy0= "}, /* as QEMU */
+        {"-drive media=cdrom,index=2,file=", "ide1-cd0= floppy0= "},
+        {"-drive file=c,media=cdrom,bus=1,unit=1,id=x", "x=c ide1-cd0= floppy0= "},
+        {"-drive if=floppy,file=f", "floppy0=f ide1-cd0= "},
+        {"-drive if=floppy,file=f,unit=1", "floppy1=f ide1-cd0= floppy0= "},
+        {"-device ide-cd,bus=ide.0,unit=1", "ide0-cd1= floppy0= "}, /* who places IDE drives ... */
+        {"-drive if=none,id=c,file=c,media=cdrom -device ide-cd,drive=c,bus=ide.1",
+         "c=c floppy0= "},
+        {"-device floppy -drive if=none,id=x,file=f -device floppy,drive=x,drive-type=144",
+         "x=f floppy1= ide1-cd0= "},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg = taken(rows[i].line);
+        char text[512] = "";
+        for (unsigned k = 0; k < cfg.drives; k++) {
+            char name[CONFIG_DRIVE_NAME];
+            const size_t n = strlen(text);
+            config_drive_name(&cfg.drive[k], name);
+            snprintf(text + n, sizeof text - n, "%s=%s ", name,
+                     cfg.drive[k].file ? cfg.drive[k].file : "");
+        }
+        if (strcmp(text, rows[i].drives) != 0)
+            fail_msg("%s: %s", rows[i].line, text);
+        vm_config_free(&cfg);
+    }
+    struct vm_config cfg = taken("-boot order=cad,once=d -drive if=floppy,file=f,readonly=on,"
+                                 "snapshot=on -device floppy,unit=1,drive-type=288,bootindex=3");
+    assert_string_equal(cfg.boot_order, "cad");
+    assert_string_equal(cfg.boot_once, "d");
+    assert_true(cfg.drive[0].readonly && cfg.drive[0].snapshot);
+    assert_int_equal(cfg.drive[1].floppy_kb, 2880);
+    assert_int_equal(cfg.drive[1].bootindex, 3);
     vm_config_free(&cfg);
 }
 
@@ -369,14 +462,10 @@ static void test_help(void **state)
     static const struct {
         const char *line, *words;
     } rows[] = {
-        {"-h", "-drive file=F"},
-        {"--help", "usage: vitrine [options] [DISK]"},
-        {"-version", "Vitrine 1.2.3"},
-        {"-cpu help", "max a CPU"},
-        {"-device help", "isa-debug-exit"},
-        {"-machine help", "pc"},
-        {"-d help", "guest_errors"},
-        {"-accel ?", "interp"},
+        {"-h", "-drive [file=F]"},          {"--help", "usage: vitrine [options] [DISK]"},
+        {"-version", "Vitrine 1.2.3"},      {"-cpu help", "max a CPU"},
+        {"-device help", "isa-debug-exit"}, {"-machine help", "pc"},
+        {"-d help", "guest_errors"},        {"-accel ?", "interp"},
     };
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -415,14 +504,61 @@ static void test_words(void **state)
     word_pairs_free(&pairs);
 }
 
+/* What is shown, and where the first serial port and the monitor then go. */
+static void test_display(void **state)
+{
+    static const struct {
+        const char *line;
+        bool desktop, window;
+        const char *serial0;
+    } rows[] = {
+        {"", true, true, "null"},
+        {"", false, false, "mon:stdio"},
+        {"-serial mon:stdio", true, true, "mon:stdio"},
+        {"-serial file:x", true, true, "file:x"},
+        {"-nographic", true, false, "mon:stdio"},
+        {"-display none", true, false, "null"},
+        {"-vga none", true, false, "mon:stdio"},
+        {"-display sdl", false, true, "null"}, /* why it cannot be is said when it is opened */
+        {"-sdl", false, true, "null"},
+        {"-nographic -display sdl", true, true, "mon:stdio"},
+        {"-display sdl -nographic", true, false, "mon:stdio"},
+        {"-display sdl,gl=off,full-screen=on,window-close=off,grab-mod=rctrl", true, true, "null"},
+        {"-full-screen", true, true, "null"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg;
+        struct said said;
+        struct error err;
+        desktop = rows[i].desktop;
+        if (parse(rows[i].line, &cfg, &said, &err) != CLI_RUN || *said.note ||
+            (cfg.display == SHOW_SDL) != rows[i].window || !cfg.serial[0] ||
+            strcmp(cfg.serial[0], rows[i].serial0) != 0)
+            fail_msg("%s: \"%s\" \"%s\", display %d, serial %s", rows[i].line, err.msg, said.note,
+                     cfg.display, cfg.serial[0]);
+        vm_config_free(&cfg);
+    }
+    desktop = false;
+
+    struct vm_config cfg;
+    struct said said;
+    struct error err;
+    parse("-display sdl,full-screen=on,window-close=off,grab-mod=rctrl", &cfg, &said, &err);
+    assert_true(cfg.window.full_screen && cfg.window.no_close);
+    assert_int_equal(cfg.window.grab_mod, GRAB_RIGHT_CTRL);
+    vm_config_free(&cfg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_notes),
         cmocka_unit_test(test_consoles), cmocka_unit_test(test_harness_line),
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_drives),
+        cmocka_unit_test(test_vga_rom),  cmocka_unit_test(test_media),
         cmocka_unit_test(test_others),   cmocka_unit_test(test_help),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words),    cmocka_unit_test(test_display),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

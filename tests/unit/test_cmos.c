@@ -19,12 +19,14 @@ static void set(void *opaque, uint8_t index, uint8_t value)
     written[index] = true;
 }
 
+static const uint8_t no_floppies[CONFIG_MAX_FLOPPY];
+
 static void fill(uint64_t ram_bytes, const char *order, unsigned smp)
 {
     memset(cmos, 0xee, sizeof cmos);
     memset(written, 0, sizeof written);
     struct vm_config cfg = {.ram_bytes = ram_bytes, .smp = smp, .boot_order = (char *)order};
-    bios_fill_cmos(&cfg, set, cmos);
+    bios_fill_cmos(&cfg, no_floppies, set, cmos);
 }
 
 static void test_memory(void **state)
@@ -69,6 +71,37 @@ static void test_boot_order(void **state)
     }
 }
 
+/* -boot once= holds until the order is set anew. */
+static void test_boot_once(void **state)
+{
+    (void)state;
+    struct vm_config cfg = {
+        .ram_bytes = MiB, .smp = 1, .boot_order = (char *)"c", .boot_once = (char *)"da"};
+    bios_fill_cmos(&cfg, no_floppies, set, cmos);
+    assert_int_equal(cmos[0x3d], 0x13);
+    assert_int_equal(cmos[0x38], 0x00);
+    bios_fill_boot_order(cfg.boot_order, set, cmos);
+    assert_int_equal(cmos[0x3d], 0x02);
+    bios_fill_boot_order(NULL, set, cmos);
+    assert_int_equal(cmos[0x3d], 0x12);
+    assert_int_equal(cmos[0x38], 0x30);
+}
+
+static void test_floppies(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type[2], types, equipment;
+    } cases[] = {
+        {{0, 0}, 0x00, 0x06}, {{4, 0}, 0x40, 0x07}, {{4, 2}, 0x42, 0x47}, {{0, 5}, 0x05, 0x07}};
+    struct vm_config cfg = {.ram_bytes = MiB, .smp = 1};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        bios_fill_cmos(&cfg, cases[i].type, set, cmos);
+        assert_int_equal(cmos[0x10], cases[i].types);
+        assert_int_equal(cmos[0x14], cases[i].equipment);
+    }
+}
+
 static void test_disks(void **state)
 {
     (void)state;
@@ -91,8 +124,8 @@ static void test_disks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_boot_order),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_boot_order),
+        cmocka_unit_test(test_boot_once), cmocka_unit_test(test_floppies),
         cmocka_unit_test(test_disks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,11 @@ static void test_answers(void **state)
         {"sendkey", "which keys? for example ctrl-alt-delete\r\n"},
         {"sendkey crtl-a", "unknown key: 'crtl', did you mean 'ctrl'?\r\n"},
         {"sendkey a-nokey", "unknown key: 'nokey'\r\n"},
+        {"mouse_move", "which DX? for example mouse_move 10 -5\r\n"},
+        {"mouse_move 1", "which DY? for example mouse_move 10 -5\r\n"},
+        {"mouse_move 1 2x", "DY: '2x' is not a number from -10000 to 10000\r\n"},
+        {"mouse_move 1 20000", "DY: '20000' is not a number from -10000 to 10000\r\n"},
+        {"mouse_button 8", "1 for left, 2 for middle, 4 for right, or their sum\r\n"},
         {"log foo", "unknown log item \"foo\", see -d help\r\n"},
         {"cpu 1", "there are CPUs 0 to 0\r\n"},
         {"i/g 0x80", "ports are 0 to 0xffff, of b, h or w\r\n"},
@@ -176,6 +181,19 @@ static void test_answers(void **state)
         {"gdbserver tcp:bad", "tcp:bad,server=on,wait=off: no such thing\r\n"},
         {"gdbserver", "Waiting for gdb connection on device 'tcp::1234'\r\n"},
         {"gdbserver none", "Disabled gdbserver\r\n"},
+        {"info block", "ide1-cd0: [not inserted]\r\n"
+                       "    Attached to:      ide.1 unit 0\r\n"
+                       "    Removable device: locked, tray closed\r\n"
+                       "ide0-hd1: disk.img (raw, snapshot)\r\n"
+                       "    Attached to:      ide.0 unit 1\r\n"},
+        {"eject", "which drive? see info block\r\n"},
+        {"eject -f", "which drive? see info block\r\n"},
+        {"eject ide1-cd0", "ide1-cd0 is stuck\r\n"},
+        {"eject a b", "extraneous characters at the end of line: 'b'\r\n"},
+        {"change", "which drive? see info block\r\n"},
+        {"change ide1-cd0", "which file? change ide1-cd0 FILE\r\n"},
+        {"change ide1-cd0 bad.iso", "bad.iso: no such thing\r\n"},
+        {"change ide1-cd0 x raw loose", "loose: there are retain, read-only and read-write\r\n"},
         {"info lapic 7", "there is no lapic.7\r\n"},
         {"info device x", "there is no device x, see info qtree\r\n"},
     };
@@ -198,6 +216,12 @@ static void test_steering(void **state)
         const char *command, *effect;
     } rows[] = {
         {"stop", "stop "},
+        {"mouse_move 5 -7", "move(5,-7,0) "},
+        {"mouse_move -1 0 1", "move(-1,0,1) "},
+        {"mouse_button 1", "buttons(1) "},
+        {"mouse_button 2", "buttons(4) "},
+        {"mouse_button 4", "buttons(2) "},
+        {"mouse_button 0", "buttons(0) "},
         {"cont", "cont "},
         {"s", "stop "},
         {"c", "cont "},
@@ -208,6 +232,10 @@ static void test_steering(void **state)
         {"quit", "quit(1,0) "},
         {"q", "quit(1,0) "},
         {"xp/1xb 0", "physical "},
+        {"eject  -f ide1-cd0", "eject(ide1-cd0,1) "},
+        {"eject -force", "eject(-force,0) "},
+        {"change floppy0 \"a b.img\"", "change(floppy0,a b.img,-,-,0) "},
+        {"change -f d x raw read-only", "change(d,x,raw,read-only,1) "},
     };
     (void)state;
     asked();

@@ -148,14 +148,16 @@ static void test_boot_order(void **state)
     struct error err = {0};
     struct vm_config cfg;
     vm_config_init(&cfg);
-    cfg.drives = 3;
+    cfg.drives = 4;
+    cfg.drive[3] = (struct config_drive){.bus = DRIVE_FLOPPY, .index = 1, .bootindex = 7};
     cfg.drive[0] = (struct config_drive){.bus = DRIVE_IDE, .index = 0, .bootindex = 5};
     cfg.drive[1] = (struct config_drive){.bus = DRIVE_IDE, .index = 1, .bootindex = -1};
     cfg.drive[2] = (struct config_drive){.bus = DRIVE_IDE, .index = 3, .bootindex = 0};
     cfg.boot_strict = true;
     assert_true(setup(&rig, &cfg, &err));
     static const char want[] = "/pci@i0cf8/ide@1,1/drive@1/disk@1\n"
-                               "/pci@i0cf8/ide@1,1/drive@0/disk@0\nHALT";
+                               "/pci@i0cf8/ide@1,1/drive@0/disk@0\n"
+                               "/pci@i0cf8/isa@1/fdc@03f0/floppy@1\nHALT";
     expect_file(&rig, "bootorder", want, sizeof want);
     rig_destroy(&rig);
     cfg.drives = 0;
