@@ -57,6 +57,14 @@ static bool take_serial(struct cli_parse *p, const char *arg)
     return word_set(&cfg->serial[n], arg, p->err);
 }
 
+static bool take_parallel(struct cli_parse *p, const char *arg)
+{
+    if (p->parallel_given)
+        return cli_fail(p, "there is one parallel port");
+    p->parallel_given = true;
+    return strcmp(arg, "none") == 0 || word_set(&p->cfg->parallel, arg, p->err);
+}
+
 static bool take_monitor(struct cli_parse *p, const char *arg)
 {
     p->monitor_given = true;
@@ -196,6 +204,7 @@ static const struct option options[] = {
     {"fw_cfg", OPT_CALL, "[name=]N,file=F|string=S", 0, "a file for the firmware and the guest",
      cli_fw_cfg},
     {"no-acpi", OPT_FLAG, NULL, TO(no_acpi), "no ACPI tables", NULL},
+    {"no-hpet", OPT_FLAG, NULL, TO(no_hpet), "no high precision event timers (HPET)", NULL},
     {"name", OPT_CALL, "[guest=]N[,process=P][,debug-threads=on]", 0, "a name for the machine",
      cli_name},
     {"nodefaults", OPT_CALL, NULL, 0, "only the devices that are asked for", take_nodefaults},
@@ -238,6 +247,8 @@ static const struct option options[] = {
     {"serial", OPT_CALL, "DEV", 0,
      "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
      take_serial},
+    {"parallel", OPT_CALL, "DEV", 0,
+     "a printer port, what is printed goes to DEV, as -serial; none", take_parallel},
     {"monitor", OPT_CALL, "DEV", 0, "where the monitor listens, as -serial", take_monitor},
     {"debugcon", OPT_CALL, "DEV", 0, "where bytes written to ports E9h and 402h go", take_debugcon},
     {"chardev", OPT_CALL, "BACKEND,id=ID[,...]", 0,
@@ -260,12 +271,10 @@ static const struct option options[] = {
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
     {"sdl", OPT_CALL, NULL, 0, NULL, take_sdl},
-    {"no-hpet", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-fd-bootchk", OPT_TRUE, NULL, 0, NULL, NULL},
     {"nic", OPT_ONLY, "none", 0, "none", NULL},
     {"net", OPT_ONLY, "none", 0, "none", NULL},
-    {"parallel", OPT_ONLY, "none|null", 0, "none|null", NULL},
     {"audio", OPT_ONLY, "none", 0, "none", NULL},
     {"vnc", OPT_ONLY, "none", 0, "none", NULL},
     {"qmp", OPT_ONLY, "none", 0, "none", NULL},
@@ -496,6 +505,7 @@ static bool resolve_chardevs(struct cli_parse *p)
     struct vm_config *cfg = p->cfg;
     bool mux;
     if (!cli_resolve_chardev(p, &cfg->debugcon, &mux) || !cli_resolve_chardev(p, &cfg->gdb, &mux) ||
+        !cli_resolve_chardev(p, &cfg->parallel, &mux) ||
         !cli_resolve_chardev(p, &cfg->monitor, &mux))
         return false;
     bool shared = cfg->monitor && mux;
@@ -530,7 +540,8 @@ static bool stdio_taken(const struct vm_config *cfg)
         if (is_stdio(cfg->serial[i]))
             return true;
     }
-    return is_stdio(cfg->monitor) || is_stdio(cfg->debugcon) || is_stdio(cfg->gdb);
+    return is_stdio(cfg->monitor) || is_stdio(cfg->parallel) || is_stdio(cfg->debugcon) ||
+           is_stdio(cfg->gdb);
 }
 
 /* A window when nobody said and there can be one. Without, -nographic's terminal is the screen. */
@@ -573,6 +584,8 @@ static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
     cfg->default_floppy = !p->nodefaults && !p->floppy_given;
     if (p->nodefaults)
         return true;
+    if (!p->parallel_given && !word_set(&cfg->parallel, "null", p->err))
+        return false;
     bool terminal = cfg->nographic || !p->display_given;
     terminal = terminal && !stdio_taken(cfg);
     if (terminal && !p->serial_given && !p->monitor_given)

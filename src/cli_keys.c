@@ -250,13 +250,22 @@ static bool machine_acpi(struct cli_parse *p, void *target, const char *value)
     return true;
 }
 
+static bool machine_hpet(struct cli_parse *p, void *target, const char *value)
+{
+    bool on;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "hpet=%s is neither on nor off", value);
+    ((struct vm_config *)target)->no_hpet = !on;
+    return true;
+}
+
 static const struct key_row machine_keys[] = {
     {"type", KEY_CALL, 0, NULL, machine_type},
     {"accel", KEY_CALL, 0, NULL, machine_accel},
     {"acpi", KEY_CALL, 0, NULL, machine_acpi},
     {"pcspk-audiodev", KEY_STR, offsetof(struct vm_config, pcspk_audio), NULL, NULL},
     {"usb", KEY_ONLY, 0, "off", NULL},
-    {"hpet", KEY_ONLY, 0, "off", NULL},
+    {"hpet", KEY_CALL, 0, NULL, machine_hpet},
     {"vmport", KEY_ONLY, 0, "off|auto", NULL},
     {"smm", KEY_ONLY, 0, "off|auto", NULL},
     {"nvdimm", KEY_ONLY, 0, "off", NULL},

@@ -15,7 +15,7 @@ struct cli_parse {
     void (*note)(void *opaque, const char *line);
     void *note_opaque;
 
-    bool serial_given, monitor_given, display_given, nodefaults;
+    bool serial_given, parallel_given, monitor_given, display_given, nodefaults;
     bool cdrom_given, floppy_given; /* by -device: no empty one is added */
     bool accel_given, accel_found;
     char accel_refused[32];

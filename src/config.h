@@ -76,6 +76,7 @@ struct vm_config {
     int boot_menu_ms; /* -boot splash-time=: how long the menu waits; -1 = not given */
     int boot_fail_ms; /* -boot reboot-timeout=: when nothing boots; -1 = not given */
     bool no_acpi;     /* -no-acpi: no ACPI tables */
+    bool no_hpet;     /* -no-hpet: no high precision event timers */
     bool uuid_set;    /* -uuid, for SMBIOS */
     uint8_t uuid[16]; /* in the order it is written */
     struct config_drive drive[CONFIG_MAX_DRIVES];
@@ -83,7 +84,8 @@ struct vm_config {
     bool default_cdrom, default_floppy; /* an empty drive where hdc, the first floppy would be */
     char *serial[CONFIG_MAX_SERIAL];    /* chr specs; NULL = none */
     unsigned serials;
-    char *monitor; /* chr spec of -monitor; NULL = none */
+    char *parallel; /* chr spec of the printer port, NULL = none */
+    char *monitor;  /* chr spec of -monitor; NULL = none */
     char *
         mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
     char *debugcon;  /* chr spec for port E9h (and 402h), NULL = none */

@@ -61,6 +61,7 @@ struct pc {
     struct irq_line irq13; /* from the CPU's FERR# */
 
     struct lapic *lapic;
+    struct ioapic *ioapic;
     struct pic8259 *pic;
     struct acpi_pm *pm;
     struct ide *ide;
