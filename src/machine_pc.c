@@ -5,8 +5,9 @@
  *    |
  *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
  *    |                      02.0 VGA
- *   RAM, HPET          ISA: 8254 (irq 0, speaker), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1
- * (7), RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
+ *   RAM, HPET          ISA: 8254 (irq 0, speaker), 8042 (irq 1, 12), COM1 (4), COM2 (3),
+ *                           LPT1 (7), RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h,
+ *                           E9h, 402h, fw_cfg 510h, isa-debug-exit
  */
 #include "machine_pc.h"
 
