@@ -89,7 +89,10 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
 
 static void report_triple_fault(struct cpu *cpu)
 {
-    log_line(cpu->log, LOG_HOST, "the guest triple-faulted:");
+    if (cpu_first(cpu->mem->ram)->next)
+        log_line(cpu->log, LOG_HOST, "the guest triple-faulted on CPU %u:", cpu->index);
+    else
+        log_line(cpu->log, LOG_HOST, "the guest triple-faulted:");
     for (unsigned i = 0; i < 3; i++) {
         const struct fault *f = &cpu->chain[i];
         log_line(cpu->log, LOG_HOST,
@@ -106,6 +109,7 @@ static void shutdown(struct cpu *cpu)
     cpu->delivering = cpu->ext = false;
     report_triple_fault(cpu);
     cpu->halted = true;
+    cpu->mwait = MWAIT_NOT;
     cpu_kick(cpu);
     if (cpu->hooks.shutdown)
         cpu->hooks.shutdown(cpu->hooks.opaque);
@@ -172,8 +176,8 @@ static void take_fault(struct cpu *cpu)
 /* A debug trap behind an instruction: rip is already the next one. */
 static void deliver_debug_trap(struct cpu *cpu, uint32_t dr6, enum fault_reason reason)
 {
-    cpu->fault = (struct fault){
-        .vector = VEC_DB, .dr6 = dr6, .rf = cpu_mid_rep(cpu), .reason = reason};
+    cpu->fault =
+        (struct fault){.vector = VEC_DB, .dr6 = dr6, .rf = cpu_mid_rep(cpu), .reason = reason};
     cpu->cur = NULL;
     take_fault(cpu);
 }
@@ -396,6 +400,10 @@ static void run_loop(struct cpu *cpu)
 void cpu_run(struct cpu *cpu)
 {
     fp_enter(cpu);
+    if (cpu->halted && cpu_mwait_over(cpu)) {
+        cpu->halted = false;
+        cpu->monitor.at = RAM_NONE;
+    }
     cpu->link_from = NULL; /* a reset or a debugger may have moved rip since */
     if (setjmp(cpu->unwind))
         take_fault(cpu);

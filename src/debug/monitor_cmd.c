@@ -125,11 +125,8 @@ static void cmd_quit(struct mon *mon, char *args)
 
 static void cmd_nmi(struct mon *mon, char *args)
 {
-    if (!mon_no_more(mon, args))
-        return;
-    door_enter(machine_door(mon->machine), DOOR_CONTROL, "nmi", 3);
-    cpu_set_nmi(mon_cpu(mon), 0, 1);
-    cpu_set_nmi(mon_cpu(mon), 0, 0);
+    if (mon_no_more(mon, args))
+        machine_nmi(mon->machine);
 }
 
 static void cmd_cpu(struct mon *mon, char *args)
@@ -237,7 +234,7 @@ static const struct mon_command commands[] = {
     {"info", NULL, "[WORD]", "show what the word names; without it, the words", mon_cmd_info},
     {"log", NULL, "[ITEM,...|none]", "what is logged, as -d", cmd_log},
     {"memsave", NULL, "ADDRESS SIZE FILE", "linear memory to a file", mon_cmd_memsave},
-    {"nmi", NULL, "", "a non-maskable interrupt", cmd_nmi},
+    {"nmi", NULL, "", "press the NMI button: LINT1 of every CPU", cmd_nmi},
     {"o", NULL, "/FMT PORT VALUE", "write a port", mon_cmd_out},
     {"pmemsave", NULL, "ADDRESS SIZE FILE", "physical memory to a file", mon_cmd_pmemsave},
     {"print", "p", "/FMT EXPRESSION", "the value of an expression, $rip and such included",
