@@ -120,10 +120,18 @@ class Smp(harness.Case):
         v.send("poweroff -f\n")
         self.ends(v)
 
+    def test_triple_fault_of_another(self):
+        """It resets the machine, whichever CPU it is."""
+        image = self.boot_sector(START.replace("OTHER", TRIPLE_FAULT))
+        v = self.start("-smp", "3", "-display", "none", "-no-reboot", "-drive", f"file={image},format=raw", tty=False)
+        self.assertEqual(0, v.wait())
+        self.assertRegex(v.messages()[0], r"^vitrine: the guest triple-faulted: cpu=[12]$")
+        self.assertEqual(4, len(v.messages()), v.messages())
+
     def test_gdb(self):
         """A thread a CPU; a step of one; a breakpoint that the other one meets."""
         gdb = harness.need("gdb")
-        image = self.boot_sector(TWO_LOOPS)
+        image = self.boot_sector(START.replace("OTHER", COUNT))
         self.start("-smp", "2", "-display", "none", "-icount", "shift=0", "-drive", f"file={image},format=raw", "-gdb",
                    "unix:gdb,server=on,wait=off", "-debugcon", "file:con", tty=False)
         while True:
@@ -148,8 +156,8 @@ class Smp(harness.Case):
         self.assertIn("met by 2 at 9\n", out)
 
 
-# The boot CPU starts the other one at 8000h and loops; the other one counts in EBX.
-TWO_LOOPS = r"""
+# The boot CPU starts the other one at 8000h, where OTHER is copied to, and loops.
+START = r"""
     cli
     xorw %ax, %ax
     movw %ax, %ds
@@ -177,12 +185,7 @@ flat:
     jmp 2b
 .code16
 other:
-    movw $0xe9, %dx
-    movb $'!', %al
-    outb %al, %dx
-    xorl %ebx, %ebx
-1:  incl %ebx
-    jmp 1b
+OTHER
 other_end:
     .balign 8
 gdt:
@@ -190,6 +193,21 @@ gdt:
 gdt_pointer:
     .word 23
     .long gdt
+"""
+
+COUNT = r"""
+    movw $0xe9, %dx
+    movb $'!', %al
+    outb %al, %dx
+    xorl %ebx, %ebx
+1:  incl %ebx
+    jmp 1b
+"""
+
+TRIPLE_FAULT = r"""
+    lidtl %cs:1f - other
+    int3
+1:  .long 0, 0
 """
 
 

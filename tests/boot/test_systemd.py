@@ -54,7 +54,8 @@ class Systemd(harness.Case):
 
     def test_several_cpus(self):
         v = self.boot(harness.guest("systemd.img"), "-snapshot", "-smp", "4,sockets=2,cores=2")
-        text = self.command(v, "nproc; lscpu")
+        self.command(v, "dmesg -n 1")
+        text = self.command(v, "nproc; lscpu | cat")
         for line in (r"4\n", r"On-line CPU\(s\) list:\s+0-3", r"Thread\(s\) per core:\s+1", r"Core\(s\) per socket:\s+2",
                      r"Socket\(s\):\s+2", r"L3 cache:\s+32 MiB \(2 instances\)"):
             self.assertRegex(text, line)
