@@ -129,7 +129,7 @@ class Smp(harness.Case):
         self.assertEqual(4, len(v.messages()), v.messages())
 
     def test_gdb(self):
-        """A thread a CPU; a step of one; a breakpoint that the other one meets."""
+        """A thread a CPU; a step of one, with the others or without; a breakpoint that the other one meets."""
         gdb = harness.need("gdb")
         image = self.boot_sector(START.replace("OTHER", COUNT))
         self.start("-smp", "2", "-display", "none", "-icount", "shift=0", "-drive", f"file={image},format=raw", "-gdb",
@@ -142,7 +142,10 @@ class Smp(harness.Case):
                 pass
         script = ["set pagination off", f"target remote {self.path('gdb')}", "info threads",
                   "thread 2", "printf \"ebx %d\\n\", $rbx > 0", "set $before = $rbx", "stepi", "stepi", "stepi", "stepi",
-                  "printf \"steps %d\\n\", $rbx - $before", "thread 1", "hbreak *0x8009", "continue",
+                  "printf \"steps %d\\n\", $rbx - $before", "set $before = $rbx", "set scheduler-locking on", "thread 1", "stepi", "stepi",
+                  "thread 2", "printf \"meanwhile %d\\n\", $rbx - $before", "set scheduler-locking off", "thread 1",
+                  "stepi", "stepi", "thread 2", "printf \"went on %d\\n\", $rbx > $before + 10",
+                  "thread 1", "hbreak *0x8009", "continue",
                   "printf \"met by %d at %x\\n\", $_thread, $rip", "kill"]
         args = [gdb, "-batch", "-nx"]
         for line in script:
@@ -153,6 +156,8 @@ class Smp(harness.Case):
         self.assertRegex(out, r"(?m)^. 2\s+Thread 2 \(CPU#1 \[running\]\)")
         self.assertIn("ebx 1\n", out)
         self.assertIn("steps 2\n", out)
+        self.assertIn("meanwhile 0\n", out)
+        self.assertIn("went on 1\n", out)
         self.assertIn("met by 2 at 9\n", out)
 
 
