@@ -43,6 +43,16 @@ void turns_reset(struct machine *m)
     begin_turn(m, 0);
 }
 
+/* Nobody else wants it: as if turns had followed one another, whenever we happen to look. */
+static void prolong_turn(struct machine *m)
+{
+    const uint64_t now = machine_icount(m);
+    if (m->turn.yielded)
+        m->turn.began = now;
+    if (now >= m->turn.end)
+        m->turn.end += ((now - m->turn.end) / TURN + 1) * TURN;
+}
+
 static bool may_run(const struct machine *m, unsigned n)
 {
     return !m->turn.only_one || m->turn.only == n;
@@ -54,7 +64,6 @@ bool turns_next(struct machine *m)
     const unsigned cpus = pc->cpus, mine = m->turn.cpu;
     const bool over = m->turn.yielded || machine_icount(m) >= m->turn.end;
     unsigned busy = 0, watching = 0, next = cpus;
-    m->turn.yielded = false;
     for (unsigned i = 1; i <= cpus; i++) { /* the current one is the last of them */
         const unsigned n = (mine + i) % cpus;
         const struct cpu *cpu = pc->cpu[n].cpu;
@@ -69,11 +78,12 @@ bool turns_next(struct machine *m)
             next = n;
     }
     m->turn.contended = busy > 1 || watching;
-    if (next == cpus)
-        return false;
-    if (next != mine || over)
+    if (next == mine && over)
+        prolong_turn(m);
+    else if (next != mine && next != cpus)
         begin_turn(m, next);
-    return true;
+    m->turn.yielded = false;
+    return next != cpus;
 }
 
 uint64_t turns_end(const struct machine *m)

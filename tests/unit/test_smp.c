@@ -230,7 +230,8 @@ static void io_write(void *opaque, uint64_t offset, uint64_t value, unsigned siz
 static void test_map_change(void **state)
 {
     (void)state;
-    static const struct io_ops ops = {.read = io_read, .write = io_write, .min_size = 1, .max_size = 8};
+    static const struct io_ops ops = {
+        .read = io_read, .write = io_write, .min_size = 1, .max_size = 8};
     struct mem_region r = {0};
     LOAD(CODE, load_loop);
     st64(ram_host(&rig.ram, DATA), 77);
