@@ -183,7 +183,9 @@ static bool take_echr(struct cli_parse *p, const char *arg)
 static const struct option options[] = {
     {NULL, OPT_HEAD, NULL, 0, "Machine", NULL},
     {"m", OPT_CALL, "SIZE", 0, "guest memory, 512M or 2G; a bare number counts MiB", cli_memory},
-    {"smp", OPT_CALL, "N", 0, "virtual CPUs: 1 for now", cli_smp},
+    {"smp", OPT_CALL, "N[,sockets=S][,cores=C][,threads=T]", 0,
+     "virtual CPUs, 255 at most; maxcpus= only counts for the topology, none can be added later",
+     cli_smp},
     {"cpu", OPT_CALL, "MODEL[,+flag][,-flag]", 0, "CPU model and its flags; -cpu help lists them",
      take_cpu},
     {"machine", OPT_CALL, "pc[,accel=E][,acpi=off]", 0, "the board: pc (i440FX/PIIX)", cli_machine},

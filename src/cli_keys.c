@@ -177,7 +177,7 @@ bool cli_accel_done(struct cli_parse *p)
 static const struct key_row accel_keys[] = {
     {"accel", KEY_HINT, 0, "", NULL},
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
-    {"thread", KEY_HINT, 0, "one virtual CPU runs on one thread", NULL},
+    {"thread", KEY_HINT, 0, "all virtual CPUs take turns on one thread", NULL},
     {"tb-size", KEY_HINT, 0, "there is no translator's cache", NULL},
     {"split-wx", KEY_HINT, 0, "there is no translator's cache", NULL},
     {"one-insn-per-tb", KEY_HINT, 0, "there is no translator", NULL},
@@ -428,23 +428,70 @@ static const struct key_row smp_keys[] = {
     {"threads", KEY_INT, offsetof(struct smp, threads), NULL, NULL},
 };
 
-bool cli_smp(struct cli_parse *p, const char *arg)
+/* What was not given, as QEMU works it out since 6.2: cores before sockets before threads. */
+static void complete_smp(struct smp *s)
 {
-    struct smp s = {-1, -1, 1, 1, 1, 1, 1};
-    if (!apply(p, smp_keys, ARRAY_SIZE(smp_keys), arg, "cpus", &s))
-        return false;
-    int parts[] = {s.sockets, s.dies, s.clusters, s.cores, s.threads};
-    bool single = s.cpus <= 1 && s.maxcpus <= 1;
+    if (s->cpus > 0 || s->maxcpus > 0) {
+        const int64_t max = s->maxcpus > 0 ? s->maxcpus : s->cpus;
+        if (s->cores < 0) {
+            s->sockets = s->sockets < 0 ? 1 : s->sockets;
+            s->threads = s->threads < 0 ? 1 : s->threads;
+            s->cores = (int)(max / ((int64_t)s->sockets * s->threads));
+        } else if (s->sockets < 0) {
+            s->threads = s->threads < 0 ? 1 : s->threads;
+            s->sockets = (int)(max / ((int64_t)s->cores * s->threads));
+        }
+        if (s->threads < 0)
+            s->threads = (int)(max / ((int64_t)s->sockets * s->cores));
+    }
+    s->sockets = s->sockets < 0 ? 1 : s->sockets;
+    s->cores = s->cores < 0 ? 1 : s->cores;
+    s->threads = s->threads < 0 ? 1 : s->threads;
+}
+
+static bool check_smp(struct cli_parse *p, const char *arg, struct smp *s)
+{
+    const int parts[] = {s->cpus,     s->maxcpus, s->sockets, s->dies,
+                         s->clusters, s->cores,   s->threads};
     for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
         if (parts[i] == 0)
             return cli_fail(p, "%s: nothing can be 0 of", arg);
-        single = single && parts[i] == 1;
+        if (parts[i] > CONFIG_MAX_CPUS)
+            return cli_fail(p, "%s: %d is too many, a machine has at most %d CPUs", arg, parts[i],
+                            CONFIG_MAX_CPUS);
     }
-    if (s.cpus == 0 || s.maxcpus == 0)
-        return cli_fail(p, "a machine without a CPU does nothing");
-    if (!single)
-        return cli_fail(p, "%s: there is one virtual CPU for now, use -smp 1", arg);
-    p->cfg->smp = 1;
+    if (s->dies > 1 || s->clusters > 1)
+        return cli_fail(p, "%s: this board's sockets have no %s; use cores=", arg,
+                        s->dies > 1 ? "dies" : "clusters");
+    return true;
+}
+
+bool cli_smp(struct cli_parse *p, const char *arg)
+{
+    struct smp s = {-1, -1, -1, -1, -1, -1, -1};
+    if (!apply(p, smp_keys, ARRAY_SIZE(smp_keys), arg, "cpus", &s) || !check_smp(p, arg, &s))
+        return false;
+    complete_smp(&s);
+    const int64_t product = (int64_t)s.sockets * s.cores * s.threads;
+    const int64_t maxcpus = s.maxcpus > 0 ? s.maxcpus : s.cpus > 0 ? s.cpus : product;
+    const int64_t cpus = s.cpus > 0 ? s.cpus : maxcpus;
+    if (product != maxcpus)
+        return cli_fail(p, "%s: %d sockets of %d cores of %d threads are not %lld CPUs", arg,
+                        s.sockets, s.cores, s.threads, (long long)maxcpus);
+    if (cpus > maxcpus)
+        return cli_fail(p, "%s: %lld CPUs are more than the %lld there is room for", arg,
+                        (long long)cpus, (long long)maxcpus);
+    const struct cpu_topology t = {(unsigned)s.sockets, (unsigned)s.cores, (unsigned)s.threads};
+    const uint32_t last =
+        cpus > CONFIG_MAX_CPUS ? UINT32_MAX : topology_apic_id(&t, (unsigned)cpus - 1);
+    if (last >= CONFIG_MAX_CPUS)
+        return cli_fail(
+            p,
+            "%s: too many CPUs: their local APIC IDs, which are made of socket, core and "
+            "thread, must stay below %d",
+            arg, CONFIG_MAX_CPUS);
+    p->cfg->smp = (unsigned)cpus;
+    p->cfg->topology = t;
     return true;
 }
 

@@ -6,8 +6,10 @@
 #define VITRINE_CONFIG_H
 
 #include "core/error.h"
+#include "core/topology.h"
 #include "core/types.h"
 
+#define CONFIG_MAX_CPUS    255 /* and local APIC IDs below it: what xAPIC mode has room for */
 #define CONFIG_MAX_DRIVES  16
 #define CONFIG_MAX_IDE     4
 #define CONFIG_MAX_FLOPPY  2
@@ -57,7 +59,8 @@ enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 struct vm_config {
     const char *version;             /* of this program, for those who ask; not owned */
     uint64_t ram_bytes;              /* -m, default 128 MiB as QEMU's */
-    unsigned smp;                    /* -smp, 1 for now */
+    unsigned smp;                    /* -smp, at most CONFIG_MAX_CPUS */
+    struct cpu_topology topology;    /* -smp sockets=,cores=,threads= */
     enum accel accel;                /* -accel: tcg means the fastest engine there is */
     char *name;                      /* -name, NULL = none */
     char *process_name;              /* -name ...,process=, NULL = as started */

@@ -21,11 +21,6 @@
 
 /* --- time --- */
 
-uint64_t machine_icount(const struct machine *m)
-{
-    return m->pc.cpu ? cpu_icount(m->pc.cpu) : 0;
-}
-
 static uint64_t icount_for_door(void *opaque)
 {
     return machine_icount(opaque);
@@ -42,7 +37,7 @@ static void deadline_changed(void *opaque)
 {
     struct machine *m = opaque;
     if (m->in_cpu)
-        cpu_kick(m->pc.cpu);
+        cpu_kick(machine_current(m));
 }
 
 static void note_rate(struct machine *m)
@@ -143,7 +138,7 @@ static void board_debug_stop(void *opaque, int why, gla_t at)
     if (why == CPU_STOP_WATCHPOINT)
         m->watch_hit = at;
     machine_stop(m, why == CPU_STOP_WATCHPOINT ? STOP_WATCHPOINT : STOP_BREAKPOINT);
-    cpu_kick(m->pc.cpu);
+    cpu_kick(machine_current(m));
 }
 
 static void board_milestone(void *opaque, enum cpu_milestone which)
@@ -156,7 +151,7 @@ static void board_milestone(void *opaque, enum cpu_milestone which)
 static uint64_t guest_rip(void *opaque)
 {
     struct machine *m = opaque;
-    return m->pc.cpu ? cpu_cur_rip(m->pc.cpu) : 0;
+    return m->pc.cpus ? cpu_cur_rip(machine_current(m)) : 0;
 }
 
 struct machine *machine_create(const struct vm_config *cfg, struct log *log, struct error *err)
@@ -199,12 +194,15 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
                 .debug_exit = board_debug_exit,
                 .debug_stop = board_debug_stop,
                 .milestone = board_milestone,
+                .cpu_pause = turns_pause,
+                .cpu_woken = turns_woken,
                 .open_chr = open_for_board,
                 .opaque = m,
             },
     };
     if (!pc_create(&m->pc, &pc, err))
         goto fail;
+    turns_reset(m);
     m->running = !cfg->start_paused;
     m->stop_reason = cfg->start_paused ? STOP_USER : STOP_NONE;
     return m;
@@ -218,7 +216,7 @@ bool machine_destroy(struct machine *m, struct error *err)
     if (!m)
         return true;
     const bool ok = pc_destroy(&m->pc, err);
-    m->pc.cpu = NULL;
+    m->pc.cpus = 0;
     for (unsigned i = 0; i < m->back_ends; i++)
         chr_close(m->back_end[i].chr);
     for (unsigned i = 0; i < CHR_MUX_PORTS; i++)
@@ -248,6 +246,7 @@ static void pause(struct machine *m, enum stop_reason why)
     m->running = false;
     m->stepping = false;
     m->stop_reason = why;
+    m->stop_cpu = m->turn.cpu;
     m->paused_at = host_clock_ns();
     tell_stopped(m);
 }
@@ -264,7 +263,7 @@ static void resume(struct machine *m)
     m->running = true;
     m->stop_reason = STOP_NONE;
     m->slice_end = 0;
-    m->pc.cpu->resume_over = true;
+    machine_current(m)->resume_over = true; /* the others have yet to stop at theirs */
     for (struct machine_listener *l = m->listeners; l; l = l->next)
         if (l->continued)
             l->continued(l->opaque);
@@ -287,6 +286,7 @@ static void take_requests(struct machine *m)
         }
         pc_drain(&m->pc);
         pc_reset(&m->pc, RESET_HARD);
+        turns_reset(m);
     }
     if (m->stop_asked) {
         const enum stop_reason why = (enum stop_reason)m->stop_asked;
@@ -309,7 +309,7 @@ static void sync_point(struct machine *m)
     m->slice_end = n + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
 }
 
-/* HLT: to the next event, or until the host brings something. */
+/* All CPUs wait: to the next event, or until the host brings something. */
 static void idle(struct machine *m)
 {
     const int64_t due = event_next_due(&m->events), now = read_clock(m);
@@ -337,28 +337,29 @@ static void idle(struct machine *m)
 
 static void run_cpu(struct machine *m)
 {
-    struct cpu *cpu = m->pc.cpu;
+    struct cpu *cpu = machine_current(m);
     const uint64_t n = machine_icount(m);
+    const bool step = m->stepping && m->step_cpu == m->turn.cpu;
     uint64_t end = vclock_icount(&m->clock, event_next_due(&m->events));
     end = MIN(end, m->slice_end);
-    if (m->stepping)
+    end = MIN(end, turns_end(m));
+    if (step)
         end = n + 1;
-    cpu_set_end(cpu, MAX(end, n + 1));
+    cpu_set_end(cpu, MAX(end, n + 1) - m->turn.others);
     m->in_cpu = true;
     cpu_run(cpu);
     m->in_cpu = false;
-    if (m->stepping && cpu_icount(cpu) > n)
+    if (step && machine_icount(m) > n)
         machine_stop(m, STOP_STEP);
 }
 
 static void run_slice(struct machine *m)
 {
-    struct cpu *cpu = m->pc.cpu;
     event_run(&m->events, read_clock(m));
     take_requests(m);
     if (!m->running || m->exit != MACHINE_RUNNING)
         return;
-    if (!cpu_has_work(cpu)) {
+    if (!turns_next(m)) {
         idle(m);
         return;
     }
@@ -411,25 +412,40 @@ void machine_stop(struct machine *m, enum stop_reason reason)
     wake(m);
 }
 
-void machine_cont(struct machine *m)
+static void cont(struct machine *m, const struct cpu *only)
 {
     m->stop_asked = STOP_NONE;
+    m->turn.only_one = only != NULL;
+    m->turn.only = only ? only->index : 0;
     resume(m);
     wake(m);
 }
 
-void machine_step(struct machine *m, struct cpu *cpu)
+void machine_cont(struct machine *m)
 {
-    (void)cpu;
-    m->stop_asked = STOP_NONE;
-    resume(m);
+    cont(m, NULL);
+}
+
+void machine_cont_alone(struct machine *m, struct cpu *cpu)
+{
+    cont(m, cpu);
+}
+
+void machine_step(struct machine *m, struct cpu *cpu, bool alone)
+{
+    cont(m, alone ? cpu : NULL);
     m->stepping = true;
-    wake(m);
+    m->step_cpu = cpu->index;
+    m->turn.yielded = true; /* so that the others get on, however many steps there are */
 }
 
 bool machine_running(const struct machine *m)
 {
     return m->running;
+}
+struct cpu *machine_stop_cpu(struct machine *m)
+{
+    return machine_cpu(m, m->stop_cpu);
 }
 enum stop_reason machine_stop_reason(const struct machine *m)
 {
@@ -449,7 +465,7 @@ void machine_request_reset(struct machine *m)
 {
     m->reset_pending = true;
     if (m->in_cpu)
-        cpu_kick(m->pc.cpu);
+        cpu_kick(machine_current(m));
     wake(m);
 }
 
@@ -459,6 +475,12 @@ void machine_power_button(struct machine *m)
     acpi_pm_power_button(m->pc.pm);
 }
 
+void machine_nmi(struct machine *m)
+{
+    door_enter(&m->door, DOOR_CONTROL, "nmi", 3);
+    pc_nmi_button(&m->pc);
+}
+
 void machine_guest_shutdown(struct machine *m)
 {
     if (m->cfg.no_shutdown)
@@ -466,7 +488,7 @@ void machine_guest_shutdown(struct machine *m)
     else
         machine_quit(m, MACHINE_POWERED_OFF, 0);
     if (m->in_cpu)
-        cpu_kick(m->pc.cpu);
+        cpu_kick(machine_current(m));
 }
 
 void machine_listen(struct machine *m, struct machine_listener *l)
@@ -489,11 +511,11 @@ void machine_unlisten(struct machine *m, struct machine_listener *l)
 
 struct cpu *machine_cpu(struct machine *m, unsigned n)
 {
-    return n == 0 ? m->pc.cpu : NULL;
+    return n < m->pc.cpus ? m->pc.cpu[n].cpu : NULL;
 }
 unsigned machine_cpus(const struct machine *m)
 {
-    return m->pc.cpu ? 1 : 0;
+    return m->pc.cpus;
 }
 struct memmap *machine_memmap(struct machine *m)
 {

@@ -69,12 +69,15 @@ int64_t machine_time_ns(struct machine *m);
 /* Asked for by people or by devices; take effect between instructions. */
 void machine_stop(struct machine *m, enum stop_reason reason); /* safe from a signal handler too */
 void machine_cont(struct machine *m);
+void machine_cont_alone(struct machine *m, struct cpu *cpu); /* the other CPUs stand still */
 bool machine_running(const struct machine *m);
 enum stop_reason machine_stop_reason(const struct machine *m);
+struct cpu *machine_stop_cpu(struct machine *m); /* the one that executed last before the stop */
 void machine_quit(struct machine *m, enum machine_exit why,
                   int status); /* any thread, signals too */
 void machine_request_reset(struct machine *m);
 void machine_power_button(struct machine *m);
+void machine_nmi(struct machine *m); /* the NMI button */
 /* The guest powered off (S5) or triple-faulted: -no-shutdown and -no-reboot are applied. */
 void machine_guest_shutdown(struct machine *m);
 
@@ -131,14 +134,17 @@ size_t machine_write_linear(struct machine *m, struct cpu *cpu, gla_t at, const 
 size_t machine_read_physical(struct machine *m, gpa_t at, void *buf, size_t len);
 size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size_t len);
 
-/* Breakpoints on linear addresses of instructions; watchpoints on linear data. */
+/* Breakpoints on linear addresses of instructions; watchpoints on linear data; of every CPU. */
 enum watch_kind { WATCH_WRITE = 1, WATCH_READ = 2, WATCH_ACCESS = 3 };
 bool machine_breakpoint(struct machine *m, gla_t at, bool insert);
 bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind,
                         bool insert);
 gla_t machine_watch_hit(const struct machine *m); /* address of the last watchpoint hit */
-/* Runs one instruction of that CPU and stops with STOP_STEP. */
-void machine_step(struct machine *m, struct cpu *cpu);
+/*
+ * Runs one instruction of that CPU and stops with STOP_STEP. Unless alone is set each of the others
+ * may run before that, so that a loop of steps does not wait for them in vain.
+ */
+void machine_step(struct machine *m, struct cpu *cpu, bool alone);
 
 /* Statistics for -accel ...,stats=on and "info stats": one line each. */
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque);

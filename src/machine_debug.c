@@ -75,9 +75,8 @@ size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size
 
 /* --- breakpoints --- */
 
-bool machine_breakpoint(struct machine *m, gla_t at, bool insert)
+static bool set_breakpoint(struct cpu *cpu, gla_t at, bool insert)
 {
-    struct cpu *cpu = m->pc.cpu;
     unsigned i = 0;
     while (i < cpu->breakpoints && cpu->breakpoint[i] < at)
         i++;
@@ -97,10 +96,17 @@ bool machine_breakpoint(struct machine *m, gla_t at, bool insert)
     return true;
 }
 
-bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind,
-                        bool insert)
+bool machine_breakpoint(struct machine *m, gla_t at, bool insert)
 {
-    struct cpu *cpu = m->pc.cpu;
+    bool ok = true;
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        ok &= set_breakpoint(m->pc.cpu[n].cpu, at, insert);
+    return ok;
+}
+
+static bool set_watchpoint(struct cpu *cpu, gla_t at, uint64_t len, enum watch_kind kind,
+                           bool insert)
+{
     unsigned i = 0;
     while (i < cpu->watchpoints &&
            !(cpu->watch[i].at == at && cpu->watch[i].len == len && cpu->watch[i].kind == kind))
@@ -118,6 +124,15 @@ bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_ki
     }
     cpu_flush_tlb(cpu, false);
     return true;
+}
+
+bool machine_watchpoint(struct machine *m, gla_t at, uint64_t len, enum watch_kind kind,
+                        bool insert)
+{
+    bool ok = true;
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        ok &= set_watchpoint(m->pc.cpu[n].cpu, at, len, kind, insert);
+    return ok;
 }
 
 gla_t machine_watch_hit(const struct machine *m)

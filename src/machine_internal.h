@@ -28,12 +28,24 @@ struct machine {
     unsigned back_ends;
     struct chr *mux[CHR_MUX_PORTS]; /* ends not handed out yet */
 
+    struct {                 /* machine_turns.c */
+        uint32_t cpu;        /* the CPU that executes, or did last */
+        uint64_t others;     /* instructions retired by the others */
+        uint64_t began, end; /* of its turn, in instructions of the machine */
+        bool contended;      /* another one has work, or will have as soon as this one stores */
+        bool yielded;        /* it is to end at once */
+        bool only_one;       /* a debugger lets one CPU run ... */
+        unsigned only;       /* ... this one */
+    } turn;
+
     bool running;
     bool in_cpu; /* cpu_run() is on the stack */
     enum stop_reason stop_reason;
+    unsigned stop_cpu; /* the one that executed before the last stop */
     struct machine_listener *listeners;
     bool reset_pending;
     bool stepping;
+    unsigned step_cpu;
     gla_t watch_hit;
     unsigned mouse_buttons;
     uint64_t slice_end;
@@ -55,8 +67,21 @@ struct machine {
     uint64_t syncs, idles;
 };
 
-/* Instructions retired so far. */
+/* Instructions retired so far by all CPUs. */
 uint64_t machine_icount(const struct machine *m);
+/* The CPU whose turn it is; NULL before there is one. */
+struct cpu *machine_current(const struct machine *m);
+
+/* machine_turns.c: settles whose turn it is. False: no CPU has anything to do. */
+bool turns_next(struct machine *m);
+/* The instruction at which it ends; UINT64_MAX while nobody else wants one. */
+uint64_t turns_end(const struct machine *m);
+/* After a reset: the boot CPU begins. */
+void turns_reset(struct machine *m);
+/* What the board tells (pc_signals). */
+void turns_pause(void *opaque);
+void turns_woken(void *opaque, unsigned n);
+void turns_state(struct machine *m, struct state *s);
 
 /* machine_stats.c: a stage of the boot begins, or (CPU_MILESTONES) the run ends here. */
 void machine_note_stage(struct machine *m, unsigned n);

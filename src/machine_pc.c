@@ -1,8 +1,8 @@
 /*
  * The schematic. Every address, interrupt and order is named here, once:
  *
- *   CPU -- local APIC <- LINT0 - 8259 pair <- ISA lines 0-15 -> IOAPIC (0 on pin 2)
- *    |
+ *   CPUs -- local APICs <- LINT0 - 8259 pair <- ISA lines 0-15 -> IOAPIC (0 on pin 2)
+ *    |                  <- LINT1 - NMI button
  *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
  *    |                      02.0 VGA
  *   RAM, HPET          ISA: 8254 (irq 0, speaker), 8042 (irq 1, 12), COM1 (4), COM2 (3),
@@ -66,13 +66,34 @@ static void set_reset(void *opaque, unsigned pin, int level)
         pc->cfg.signals.reset(pc->cfg.signals.opaque);
 }
 
-/* INIT to the CPU alone: port CF9h soft reset. */
+/* INIT# to the CPUs alone: port CF9h soft reset. */
 static void set_cpu_init(void *opaque, unsigned pin, int level)
 {
     struct pc *pc = opaque;
-    if (level)
-        lapic_init_pin(pc->lapic);
-    cpu_set_init(pc->cpu, pin, level);
+    for (unsigned n = 0; n < pc->cpus; n++) {
+        if (level)
+            lapic_init_pin(pc->cpu[n].lapic);
+        cpu_set_init(pc->cpu[n].cpu, pin, level);
+    }
+}
+
+/* INTR of the 8259 pair, and the NMI button, go to all: MP 1.4 §3.6.1 "APIC Architecture". */
+static void set_lint(struct pc *pc, unsigned pin, int level)
+{
+    for (unsigned n = 0; n < pc->cpus; n++)
+        lapic_set_lint(pc->cpu[n].lapic, pin, level);
+}
+
+static void set_lint0(void *opaque, unsigned pin, int level)
+{
+    (void)pin;
+    set_lint(opaque, 0, level);
+}
+
+void pc_nmi_button(struct pc *pc)
+{
+    set_lint(pc, 1, 1);
+    set_lint(pc, 1, 0);
 }
 
 static void set_power_off(void *opaque, unsigned pin, int level)
@@ -85,61 +106,98 @@ static void set_power_off(void *opaque, unsigned pin, int level)
 
 static void set_sipi(void *opaque, unsigned pin, int level)
 {
-    struct pc *pc = opaque;
+    struct pc_cpu *c = opaque;
     (void)pin;
     if (level)
-        cpu_set_sipi(pc->cpu, (uint8_t)level);
+        cpu_set_sipi(c->cpu, (uint8_t)level);
 }
 
-/* --- what the CPU asks of the board --- */
+void pc_select_cpu(struct pc *pc, unsigned n)
+{
+    pc->apics.current = pc->cpu[n].lapic;
+}
 
-/* FERR# while CR0.NE is clear: IRQ 13, as every PC since the AT has it. */
+/* --- what a CPU asks of the board; opaque is its struct pc_cpu --- */
+
+/*
+ * FERR# while CR0.NE is clear: IRQ 13, as every PC since the AT has it. It is the boot CPU's alone:
+ * systems that use several set CR0.NE.
+ */
 static void ferr(void *opaque, int level)
 {
-    struct pc *pc = opaque;
-    irq_set(&pc->irq13, level);
+    const struct pc_cpu *c = opaque;
+    irq_set(&c->pc->irq13, level);
 }
 
 static int intr_ack(void *opaque)
 {
-    struct pc *pc = opaque;
-    if (!lapic_pending(pc->lapic))
+    const struct pc_cpu *c = opaque;
+    if (!lapic_pending(c->lapic))
         return -1;
-    const int vector = lapic_accept(pc->lapic);
-    return vector == LAPIC_EXTINT ? pic8259_ack(pc->pic) : vector;
+    const int vector = lapic_accept(c->lapic);
+    return vector == LAPIC_EXTINT ? pic8259_ack(c->pc->pic) : vector;
 }
 
 static uint64_t apic_base(void *opaque)
 {
-    return lapic_get_base(((struct pc *)opaque)->lapic);
+    const struct pc_cpu *c = opaque;
+    return lapic_get_base(c->lapic);
 }
 static bool set_apic_base(void *opaque, uint64_t v)
 {
-    return lapic_set_base(((struct pc *)opaque)->lapic, v);
+    const struct pc_cpu *c = opaque;
+    return lapic_set_base(c->lapic, v);
+}
+static bool x2apic_msr(void *opaque, bool write, uint32_t msr, uint64_t *v)
+{
+    const struct pc_cpu *c = opaque;
+    return lapic_msr(c->lapic, write, msr, v);
+}
+static uint64_t tsc_deadline(void *opaque)
+{
+    const struct pc_cpu *c = opaque;
+    return lapic_get_tsc_deadline(c->lapic);
+}
+static void set_tsc_deadline(void *opaque, uint64_t tsc, int64_t due_ns)
+{
+    const struct pc_cpu *c = opaque;
+    lapic_set_tsc_deadline(c->lapic, tsc, due_ns);
 }
 static uint8_t cr8(void *opaque)
 {
-    return (uint8_t)lapic_get_tpr(((struct pc *)opaque)->lapic);
+    const struct pc_cpu *c = opaque;
+    return (uint8_t)lapic_get_tpr(c->lapic);
 }
 static void set_cr8(void *opaque, uint8_t v)
 {
-    lapic_set_tpr(((struct pc *)opaque)->lapic, v);
+    const struct pc_cpu *c = opaque;
+    lapic_set_tpr(c->lapic, v);
 }
 static void cpu_shutdown(void *opaque)
 {
-    struct pc *pc = opaque;
-    pc->cfg.signals.reset(pc->cfg.signals.opaque);
+    const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
+    s->reset(s->opaque);
 }
 static void debug_stop(void *opaque, int why, gla_t at)
 {
-    struct pc *pc = opaque;
-    pc->cfg.signals.debug_stop(pc->cfg.signals.opaque, why, at);
+    const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
+    s->debug_stop(s->opaque, why, at);
 }
-
 static void milestone(void *opaque, enum cpu_milestone which)
 {
-    struct pc *pc = opaque;
-    pc->cfg.signals.milestone(pc->cfg.signals.opaque, which);
+    const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
+    s->milestone(s->opaque, which);
+}
+static void cpu_pause(void *opaque)
+{
+    const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
+    s->cpu_pause(s->opaque);
+}
+static void cpu_woken(void *opaque)
+{
+    const struct pc_cpu *c = opaque;
+    const struct pc_signals *s = &c->pc->cfg.signals;
+    s->cpu_woken(s->opaque, (unsigned)(c - c->pc->cpu));
 }
 
 /* --- parts --- */
@@ -166,8 +224,11 @@ static bool create_memory(struct pc *pc, struct error *err)
     return rom_load_option(vm, vga_rom, &pc->ram, &pc->vga_rom, err);
 }
 
-static bool create_cpu(struct pc *pc, struct error *err)
+/* CPU n. The boot CPU is told apart by what is its role on a PC: FERR#, and the boot's stages. */
+static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
 {
+    const bool boot = n == 0, several = pc->cfg.vm->smp > 1;
+    struct pc_cpu *c = &pc->cpu[n];
     const struct cpu_config cfg = {
         .mem = &pc->mem,
         .io = &pc->io,
@@ -175,23 +236,43 @@ static bool create_cpu(struct pc *pc, struct error *err)
         .door = pc->cfg.door,
         .log = pc->cfg.log,
         .model = pc->cfg.vm->cpu,
+        .index = n,
+        .topology = pc->cfg.vm->topology,
         .tsc_hz = 1000000000,
         .hooks =
             {
                 .intr_ack = intr_ack,
                 .apic_base = apic_base,
                 .set_apic_base = set_apic_base,
+                .x2apic_msr = x2apic_msr,
+                .tsc_deadline = tsc_deadline,
+                .set_tsc_deadline = set_tsc_deadline,
                 .cr8 = cr8,
                 .set_cr8 = set_cr8,
                 .shutdown = cpu_shutdown,
                 .debug_stop = debug_stop,
-                .milestone = milestone,
-                .ferr = ferr,
-                .opaque = pc,
+                .milestone = boot ? milestone : NULL,
+                .ferr = boot ? ferr : NULL,
+                .pause = several ? cpu_pause : NULL,
+                .woken = several ? cpu_woken : NULL,
+                .opaque = c,
             },
     };
-    pc->cpu = cpu_create(&cfg, err);
-    return pc->cpu != NULL;
+    c->pc = pc;
+    c->cpu = cpu_create(&cfg, err);
+    pc->cpus += c->cpu != NULL;
+    return c->cpu != NULL;
+}
+
+static bool create_cpus(struct pc *pc, struct error *err)
+{
+    pc->cpu = calloc(pc->cfg.vm->smp, sizeof *pc->cpu);
+    if (!pc->cpu)
+        return error_set(err, "out of memory");
+    for (unsigned n = 0; n < pc->cfg.vm->smp; n++)
+        if (!create_cpu(pc, n, err))
+            return false;
+    return true;
 }
 
 /* A disk that no drive was made for is taken where that does no harm, and said. */
@@ -412,25 +493,35 @@ static bool create_asked_for(struct pc *pc, struct error *err)
     return true;
 }
 
-static bool create_interrupts(struct pc *pc, struct isa_irq **isa)
+static bool create_lapic(struct pc *pc, unsigned n)
 {
-    apic_bus_init(&pc->apics, pc->cfg.log);
-    const struct lapic_config lapic = {
+    struct pc_cpu *c = &pc->cpu[n];
+    const struct lapic_config cfg = {
         .bus = &pc->apics,
         .queue = pc->cfg.events,
         .mem = &pc->mem,
         .log = pc->cfg.log,
-        .id = 0,
-        .bsp = true,
-        .intr = {cpu_set_intr, pc->cpu, 0},
-        .nmi = {cpu_set_nmi, pc->cpu, 0},
-        .init = {cpu_set_init, pc->cpu, 0},
-        .sipi = {set_sipi, pc, 0},
+        .id = c->cpu->apic_id,
+        .bsp = n == 0,
+        .has_x2apic = c->cpu->feat.has[FEAT_X2APIC],
+        .has_tsc_deadline = c->cpu->feat.has[FEAT_TSC_DEADLINE],
+        .intr = {cpu_set_intr, c->cpu, 0},
+        .nmi = {cpu_set_nmi, c->cpu, 0},
+        .init = {cpu_set_init, c->cpu, 0},
+        .sipi = {set_sipi, c, 0},
     };
-    pc->lapic = lapic_create(&pc->devices, &lapic);
-    if (!pc->lapic)
-        return false;
-    const struct irq_line lint0 = {lapic_set_lint, pc->lapic, 0};
+    c->lapic = lapic_create(&pc->devices, &cfg);
+    return c->lapic != NULL;
+}
+
+static bool create_interrupts(struct pc *pc, struct isa_irq **isa)
+{
+    apic_bus_init(&pc->apics, pc->cfg.log);
+    for (unsigned n = 0; n < pc->cpus; n++)
+        if (!create_lapic(pc, n))
+            return false;
+    pc_select_cpu(pc, 0);
+    const struct irq_line lint0 = {set_lint0, pc, 0};
     pc->pic = pic8259_create(&pc->io, pc->cfg.log, &lint0);
     pc->ioapic = ioapic_create(&pc->devices, &pc->apics, &pc->mem, pc->cfg.log);
     if (!pc->pic || !pc->ioapic)
@@ -611,7 +702,7 @@ static bool inform_firmware(struct pc *pc, struct error *err)
     pc->fwcfg = fwcfg_create(&pc->devices, &cfg);
     if (!pc->fwcfg)
         return error_set(err, "out of memory");
-    cpuid(pc->cpu, 1, 0, version);
+    cpuid(pc->cpu[0].cpu, 1, 0, version);
     const struct bios_board board = {
         .cfg = pc->cfg.vm,
         .fw = pc->fwcfg,
@@ -630,7 +721,7 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
     struct isa_irq *isa = NULL;
     *pc = (struct pc){.cfg = *cfg};
     device_list_init(&pc->devices);
-    if (!create_memory(pc, err) || !create_cpu(pc, err) || !open_disks(pc, err) ||
+    if (!create_memory(pc, err) || !create_cpus(pc, err) || !open_disks(pc, err) ||
         !open_audio(pc, err))
         return false;
     memmap_begin(&pc->mem);
@@ -668,7 +759,9 @@ bool pc_destroy(struct pc *pc, struct error *err)
         ok &= blk_close(pc->floppy[i], err);
     if (pc->audio)
         ok &= pc->audio->ops->close(pc->audio, err);
-    cpu_destroy(pc->cpu);
+    for (unsigned n = pc->cpus; n > 0; n--)
+        cpu_destroy(pc->cpu[n - 1].cpu);
+    free(pc->cpu);
     if (pc->io.port)
         iomap_destroy(&pc->io);
     if (pc->ram.host) {
@@ -686,5 +779,6 @@ void pc_reset(struct pc *pc, enum reset_kind kind)
     memmap_end(&pc->mem);
     if (kind != RESET_POWER_ON && pc->cfg.vm->boot_once)
         bios_fill_boot_order(pc->cfg.vm->boot_order, set_cmos, pc);
-    cpu_reset(pc->cpu, false);
+    for (unsigned n = 0; n < pc->cpus; n++)
+        cpu_reset(pc->cpu[n].cpu, false);
 }

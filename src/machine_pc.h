@@ -24,6 +24,8 @@ struct pc_signals {
     void (*debug_exit)(void *opaque, uint32_t value);
     void (*debug_stop)(void *opaque, int why, gla_t at);
     void (*milestone)(void *opaque, enum cpu_milestone which);
+    void (*cpu_pause)(void *opaque);               /* the running CPU spins */
+    void (*cpu_woken)(void *opaque, unsigned cpu); /* this one may have something to do now */
     /* Opens a back-end that the machine will close. */
     struct chr *(*open_chr)(void *opaque, const char *label, const char *spec, struct error *err);
     void *opaque;
@@ -41,6 +43,13 @@ struct pc_config {
 #define PC_DISKS    CONFIG_MAX_IDE
 #define PC_FLOPPIES FDC_DRIVES
 
+/* A processor: the CPU and its local APIC. */
+struct pc_cpu {
+    struct pc *pc;
+    struct cpu *cpu;
+    struct lapic *lapic;
+};
+
 struct pc {
     struct pc_config cfg;
     struct ram ram;
@@ -49,7 +58,8 @@ struct pc {
     struct device_list devices;
     struct pci_bus pci;
     struct apic_bus apics;
-    struct cpu *cpu;
+    struct pc_cpu *cpu;
+    unsigned cpus;
     struct rom bios, vga_rom;
     ram_t ram_at;
     uint64_t below_4g, above_4g;
@@ -58,9 +68,8 @@ struct pc {
     enum floppy_type floppy_type[PC_FLOPPIES];
     struct audio *audio; /* what the speaker plays on, or NULL */
 
-    struct irq_line irq13; /* from the CPU's FERR# */
+    struct irq_line irq13; /* from the boot CPU's FERR# */
 
-    struct lapic *lapic;
     struct ioapic *ioapic;
     struct pic8259 *pic;
     struct acpi_pm *pm;
@@ -86,7 +95,11 @@ struct blk *pc_open_image(struct pc *pc, const struct config_drive *d, const cha
 /* Waits for all requests to images that are under way. */
 void pc_drain(struct pc *pc);
 
-/* RESET#: every device, then the CPU. */
+/* RESET#: every device, then the CPUs. */
 void pc_reset(struct pc *pc, enum reset_kind kind);
+/* CPU n executes from now on: its local APIC is the one that shows its registers. */
+void pc_select_cpu(struct pc *pc, unsigned n);
+/* The NMI button: LINT1 of every local APIC, whose entry says what becomes of it. */
+void pc_nmi_button(struct pc *pc);
 
 #endif

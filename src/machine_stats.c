@@ -53,7 +53,9 @@ static uint64_t state_hash(struct machine *m)
     struct state s;
     pc_drain(&m->pc);
     state_init_hash(&s);
-    cpu_state(m->pc.cpu, &s);
+    turns_state(m, &s);
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        cpu_state(m->pc.cpu[n].cpu, &s);
     device_state_all(&m->pc.devices, &s);
     const uint64_t h = s.hash;
     state_free(&s);
@@ -66,12 +68,15 @@ static void print_stages(struct machine *m, const struct printer *p)
     static const char *const names[] = {"firmware", "boot sector", "boot loader", "kernel",
                                         "user programs"};
     const struct stage *from = &(const struct stage){0};
+    unsigned now = 0; /* the stage that the run ended in */
     machine_note_stage(m, CPU_MILESTONES);
     for (unsigned i = 0; i <= CPU_MILESTONES; i++) {
         const struct stage *to = &m->stage[i];
         if (!to->reached)
             continue;
-        print(p, "phase %s: %" PRIu64 " instructions, guest %.3f s, host cpu %.3f s", names[i],
+        const char *name = names[i < CPU_MILESTONES ? i : now];
+        now = i + 1;
+        print(p, "phase %s: %" PRIu64 " instructions, guest %.3f s, host cpu %.3f s", name,
               to->icount - from->icount, (double)(to->guest_ns - from->guest_ns) / 1e9,
               (double)(to->cpu_ns - from->cpu_ns) / 1e9);
         from = to;
@@ -98,10 +103,34 @@ static void print_tlb(const struct cpu_stats *s, uint64_t insns, const struct pr
           100 * MAX(0, 1 - (double)data / accesses), per_insn, s->sampled_insns);
 }
 
+/* Over all CPUs. The struct is nothing but counters, so it can be added up as an array. */
+static struct cpu_stats sum_stats(const struct machine *m)
+{
+    enum { COUNTERS = sizeof(struct cpu_stats) / sizeof(uint64_t) };
+    struct cpu_stats sum = {0};
+    uint64_t to[COUNTERS] = {0}, from[COUNTERS];
+    for (unsigned n = 0; n < m->pc.cpus; n++) {
+        memcpy(from, &m->pc.cpu[n].cpu->stats, sizeof from);
+        for (unsigned i = 0; i < COUNTERS; i++)
+            to[i] += from[i];
+    }
+    memcpy(&sum, to, sizeof sum);
+    return sum;
+}
+
+static void print_cpus(struct machine *m, const struct printer *p)
+{
+    for (unsigned n = 0; n < m->pc.cpus && m->pc.cpus > 1; n++) {
+        const struct cpu *cpu = m->pc.cpu[n].cpu;
+        print(p, "cpu %u: instructions %" PRIu64 ", interrupts %" PRIu64 ", halts %" PRIu64, n,
+              cpu_icount(cpu), cpu->stats.interrupts, cpu->stats.halts);
+    }
+}
+
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
 {
     const struct printer p = {line, opaque};
-    const struct cpu_stats *s = &m->pc.cpu->stats;
+    const struct cpu_stats sum = sum_stats(m), *s = &sum;
     const uint64_t n = machine_icount(m);
     const int64_t cpu_ns = host_cpu_time_ns();
     print(&p, "instructions %" PRIu64, n);
@@ -120,6 +149,7 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
           " syncs %" PRIu64,
           s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
+    print_cpus(m, &p);
     print_stages(m, &p);
     for (unsigned v = 0; v < 32; v++)
         if (s->exceptions[v])

@@ -304,7 +304,7 @@ static size_t build_madt(struct builder *b)
         blob_put_int(t, 0, 1); /* §5.2.12.2 "Processor Local APIC Structure" */
         blob_put_int(t, 8, 1);
         blob_put_int(t, i, 1);
-        blob_put_int(t, i, 1);
+        blob_put_int(t, topology_apic_id(&b->board->topology, i), 1);
         blob_put_int(t, 1, 4); /* enabled */
     }
     blob_put_int(t, 1, 1); /* §5.2.12.3 "I/O APIC Structure" */

@@ -5,6 +5,7 @@
 #ifndef VITRINE_BIOS_ACPI_H
 #define VITRINE_BIOS_ACPI_H
 
+#include "core/topology.h"
 #include "core/types.h"
 
 #define ACPI_TABLES_FILE  "etc/acpi/tables"
@@ -17,7 +18,8 @@
 
 /* What the tables depend on. */
 struct acpi_board {
-    unsigned cpus; /* with local APIC ids 0 to cpus-1 */
+    unsigned cpus;
+    struct cpu_topology topology; /* from which their local APIC IDs follow */
     uint64_t below_4g, above_4g;
     bool com[ACPI_MAX_COM]; /* which of COM1 to COM4 there are */
     bool lpt, hpet;

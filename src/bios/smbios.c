@@ -139,12 +139,16 @@ static void build_chassis(struct builder *b)
     end(b);
 }
 
-/* §7.5 "Processor Information (Type 4)": one socket that holds all CPUs. */
-static void build_processor(struct builder *b, const struct smbios_board *board)
+/* §7.5 "Processor Information (Type 4)": socket n, which holds this many of the CPUs. */
+static void build_processor(struct builder *b, const struct smbios_board *board, unsigned n,
+                            unsigned cpus)
 {
-    uint8_t cpus = (uint8_t)MIN(board->cpus, 255);
-    begin(b, 4, HANDLE_PROCESSOR);
-    put_string(b, "CPU 0");
+    const unsigned threads = topology_threads(&board->topology);
+    const unsigned cores = topology_cores(&board->topology);
+    char name[16];
+    snprintf(name, sizeof name, "CPU %u", n);
+    begin(b, 4, (uint16_t)(HANDLE_PROCESSOR + n));
+    put_string(b, name);
     put(b, 3, 1); /* central processor */
     put(b, 1, 1); /* family: other */
     put_string(b, "Vitrine");
@@ -163,12 +167,19 @@ static void build_processor(struct builder *b, const struct smbios_board *board)
     put(b, 0, 1); /* no serial number, asset tag, part number */
     put(b, 0, 1);
     put(b, 0, 1);
-    put(b, cpus, 1); /* cores, cores enabled, threads */
-    put(b, cpus, 1);
-    put(b, cpus, 1);
+    put(b, cores, 1); /* cores, cores enabled, threads: 255 at most */
+    put(b, (cpus + threads - 1) / threads, 1);
+    put(b, cores * threads, 1);
     put(b, BIT(2), 2); /* characteristics: 64-bit capable */
     put(b, 1, 2);      /* family again, for 2.6 */
     end(b);
+}
+
+static void build_processors(struct builder *b, const struct smbios_board *board)
+{
+    const unsigned each = topology_socket_cpus(&board->topology);
+    for (unsigned n = 0; n * each < board->cpus; n++)
+        build_processor(b, board, n, MIN(board->cpus - n * each, each));
 }
 
 /* §7.17 "Physical Memory Array (Type 16)". */
@@ -280,7 +291,7 @@ bool smbios_build(const struct smbios_board *board, struct smbios_blobs *blobs)
     struct builder b = {0};
     build_system(&b, board);
     build_chassis(&b);
-    build_processor(&b, board);
+    build_processors(&b, board);
     build_memory(&b, board);
     build_end(&b);
     build_anchor(&b, blobs->anchor);

@@ -7,6 +7,7 @@
 #ifndef VITRINE_BIOS_SMBIOS_H
 #define VITRINE_BIOS_SMBIOS_H
 
+#include "core/topology.h"
 #include "core/types.h"
 
 #define SMBIOS_ANCHOR_FILE  "etc/smbios/smbios-anchor"
@@ -16,6 +17,7 @@
 
 struct smbios_board {
     unsigned cpus;
+    struct cpu_topology topology;
     uint64_t below_4g, above_4g;
     bool uuid_set;
     uint8_t uuid[16];                     /* in the order it is written */

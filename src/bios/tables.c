@@ -146,6 +146,7 @@ static struct acpi_board acpi_board(const struct bios_board *board)
 {
     const struct vm_config *cfg = board->cfg;
     struct acpi_board a = {.cpus = cfg->smp,
+                           .topology = cfg->topology,
                            .below_4g = board->below_4g,
                            .above_4g = board->above_4g,
                            .lpt = cfg->parallel != NULL,
@@ -164,6 +165,7 @@ static bool add_smbios(struct fwcfg *fw, const struct bios_board *board)
     const struct vm_config *cfg = board->cfg;
     struct smbios_board s = {
         .cpus = cfg->smp,
+        .topology = cfg->topology,
         .below_4g = board->below_4g,
         .above_4g = board->above_4g,
         .uuid_set = cfg->uuid_set,
@@ -212,7 +214,9 @@ static void add_numbers(struct fwcfg *fw, const struct vm_config *cfg)
 {
     fwcfg_add_u64(fw, FWCFG_RAM_SIZE, cfg->ram_bytes);
     fwcfg_add_u16(fw, FWCFG_NB_CPUS, (uint16_t)cfg->smp);
-    fwcfg_add_u16(fw, FWCFG_MAX_CPUS, (uint16_t)cfg->smp);
+    /* as in QEMU's hw/i386/x86.c, no number of CPUs but the first local APIC ID that is not used */
+    fwcfg_add_u16(fw, FWCFG_MAX_CPUS,
+                  (uint16_t)(topology_apic_id(&cfg->topology, cfg->smp - 1) + 1));
     fwcfg_add_u16(fw, FWCFG_NOGRAPHIC, cfg->nographic);
     fwcfg_add_u32(fw, FWCFG_IRQ0_OVERRIDE, 1); /* the timer is at IOAPIC pin 2 */
     if (!cfg->no_hpet)

@@ -213,8 +213,10 @@ static void place_store(struct cpu *cpu, const struct place *p, const void *src,
                 ram_set_flags(ram, p->ram, RAM_DIRTY);
                 ram_clear_flags(ram, p->ram, RAM_LOG);
             }
-            if (ram_flags(ram, p->ram) & RAM_CODE)
-                code_written(cpu->code, p->ram, size);
+            if (ram_flags(ram, p->ram) & RAM_CODE) {
+                cpu->stats.code_writes++;
+                code_written(cpu_first(ram), p->ram, size);
+            }
         }
         return;
     }
@@ -284,6 +286,11 @@ void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
     if (!p.host || (ram_flags(cpu->mem->ram, p.ram) & RAM_TRACED) || page_watched(cpu, lin))
         return NULL;
     return p.host;
+}
+
+ram_t linear_ram(struct cpu *cpu, gla_t lin)
+{
+    return translate(cpu, lin, false, tlb_mode_of(cpu)).ram;
 }
 
 /* --- longer operands --- */

@@ -118,6 +118,8 @@ static inline void store_n(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size
 void load_bytes(struct cpu *cpu, gla_t lin, void *buf, size_t n);
 void store_bytes(struct cpu *cpu, gla_t lin, const void *buf, size_t n);
 /* Faults if [lin, lin+n) could not be written (or read) now. */
+/* Where a byte that can be read lies; RAM_NONE: in no host memory. */
+ram_t linear_ram(struct cpu *cpu, gla_t lin);
 void probe(struct cpu *cpu, gla_t lin, size_t n, enum access acc);
 
 static inline void load128(struct cpu *cpu, gla_t lin, void *buf)

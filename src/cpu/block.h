@@ -74,8 +74,8 @@ void code_cache_destroy(struct code_cache *cc);
 /* The block at cpu->rip in the current mode, decoded if need be. Faults as the fetch would. */
 struct block *code_find(struct cpu *cpu);
 
-/* [at, at+len) was written: drops the blocks it overlaps. */
-void code_written(struct code_cache *cc, ram_t at, uint64_t len);
+/* [at, at+len) was written: drops the blocks it overlaps, those of first and of all behind it. */
+void code_written(struct cpu *first, ram_t at, uint64_t len);
 /* Drops everything, e.g. when breakpoints change. Not while a block runs. */
 void code_flush(struct code_cache *cc);
 /* Makes from continue at to, from its slot on. */

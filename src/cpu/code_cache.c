@@ -37,19 +37,27 @@ fail:
     return NULL;
 }
 
+/* The page holds no block of ours any more; its mark goes with the last CPU that had one. */
+static void forget_page(struct code_cache *cc, ram_t page)
+{
+    struct code_page **cp = &cc->pages[page >> PAGE_SHIFT];
+    if (!*cp)
+        return;
+    free(*cp);
+    *cp = NULL;
+    for (const struct cpu *cpu = cpu_first(cc->ram); cpu; cpu = cpu->next)
+        if (cpu->code->pages[page >> PAGE_SHIFT])
+            return;
+    ram_clear_flags(cc->ram, page, RAM_CODE);
+}
+
 static void free_pages(struct code_cache *cc)
 {
     for (struct block *b = (struct block *)cc->arena; (uint8_t *)b < cc->arena + cc->arena_used;) {
         const ram_t page[2] = {b->start & PAGE_MASK, b->page2};
-        for (unsigned i = 0; i < 2; i++) {
-            if (page[i] == RAM_NONE)
-                continue;
-            struct code_page **cp = &cc->pages[page[i] >> PAGE_SHIFT];
-            free(*cp);
-            if (*cp)
-                ram_clear_flags(cc->ram, page[i], RAM_CODE);
-            *cp = NULL;
-        }
+        for (unsigned i = 0; i < 2; i++)
+            if (page[i] != RAM_NONE)
+                forget_page(cc, page[i]);
         b = (struct block *)((uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn));
     }
 }
@@ -211,20 +219,17 @@ static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsig
             p = page_list_next(b, page);
         }
     }
-    if (!cp->blocks) {
-        free(cp);
-        cc->pages[page >> PAGE_SHIFT] = NULL;
-        ram_clear_flags(cc->ram, page, RAM_CODE);
-    }
+    if (!cp->blocks)
+        forget_page(cc, page);
 }
 
-void code_written(struct code_cache *cc, ram_t at, uint64_t len)
+void code_written(struct cpu *first, ram_t at, uint64_t len)
 {
-    cc->cpu->stats.code_writes++;
     while (len) {
         const unsigned off = at & ~PAGE_MASK;
         const uint64_t n = MIN(len, PAGE_SIZE - off);
-        page_written(cc, at & PAGE_MASK, off, (unsigned)(off + n));
+        for (struct cpu *cpu = first; cpu; cpu = cpu->next)
+            page_written(cpu->code, at & PAGE_MASK, off, (unsigned)(off + n));
         at += n;
         len -= n;
     }

@@ -133,23 +133,57 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
     cpu->stats.tlb_page_flushes++;
 }
 
-void cpu_map_changed(void *opaque)
+/* --- what reaches every CPU of a memory: opaque is the first of them --- */
+
+static void map_changed(void *opaque)
 {
-    cpu_flush_tlb(opaque, false);
+    for (struct cpu *cpu = opaque; cpu; cpu = cpu->next)
+        cpu_flush_tlb(cpu, false);
 }
 
 /* A page of host memory is traced from now on: its write lines must go. */
 static void flags_set(void *opaque, ram_t start, uint64_t len)
 {
-    struct cpu *cpu = opaque;
-    for (unsigned i = 0; i < TLB_MODES; i++)
-        tlb_drop_writes(&cpu->tlb[i], ram_host(cpu->mem->ram, start), len);
+    for (struct cpu *cpu = opaque; cpu; cpu = cpu->next)
+        for (unsigned i = 0; i < TLB_MODES; i++)
+            tlb_drop_writes(&cpu->tlb[i], ram_host(cpu->mem->ram, start), len);
 }
 
 static void traced_write(void *opaque, ram_t start, uint64_t len)
 {
-    struct cpu *cpu = opaque;
-    code_written(cpu->code, start, len);
+    code_written(opaque, start, len);
+}
+
+static void join_memory(struct cpu *cpu)
+{
+    struct ram *ram = cpu->mem->ram;
+    struct cpu *last = cpu_first(ram);
+    while (last && last->next)
+        last = last->next;
+    if (last)
+        last->next = cpu;
+    else
+        ram->opaque = cpu;
+    ram->flags_set = flags_set;
+    ram->traced_write = traced_write;
+    cpu->mem->changed = map_changed;
+    cpu->mem->changed_opaque = ram->opaque;
+}
+
+static void leave_memory(struct cpu *cpu)
+{
+    struct ram *ram = cpu->mem->ram;
+    if (cpu_first(ram) == cpu)
+        ram->opaque = cpu->next;
+    for (struct cpu *c = cpu_first(ram); c; c = c->next)
+        if (c->next == cpu)
+            c->next = cpu->next;
+    cpu->mem->changed_opaque = ram->opaque;
+    if (ram->opaque)
+        return;
+    ram->flags_set = NULL;
+    ram->traced_write = NULL;
+    cpu->mem->changed = NULL;
 }
 
 /* --- life --- */
@@ -169,7 +203,9 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->log = cfg->log;
     cpu->hooks = cfg->hooks;
     cpu->index = cfg->index;
-    cpu->apic_id = (uint8_t)cfg->index;
+    snprintf(cpu->name, sizeof cpu->name, "cpu.%u", cfg->index);
+    cpu->topology = cfg->topology;
+    cpu->apic_id = topology_apic_id(&cfg->topology, cfg->index);
     cpu->tsc_hz = cfg->tsc_hz;
     cpu->code_gen = 1;
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
@@ -181,12 +217,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->tlb[i].used = true;
         tlb_flush(&cpu->tlb[i]);
     }
-    struct ram *ram = cfg->mem->ram;
-    ram->flags_set = flags_set;
-    ram->traced_write = traced_write;
-    ram->opaque = cpu;
-    cfg->mem->changed = cpu_map_changed;
-    cfg->mem->changed_opaque = cpu;
+    join_memory(cpu);
     cpu_reset(cpu, false);
     return cpu;
 fail:
@@ -198,13 +229,8 @@ void cpu_destroy(struct cpu *cpu)
 {
     if (!cpu)
         return;
-    struct ram *ram = cpu->mem->ram;
-    if (ram->opaque == cpu) {
-        ram->flags_set = NULL;
-        ram->traced_write = NULL;
-        cpu->mem->changed = NULL;
-    }
     code_cache_destroy(cpu->code);
+    leave_memory(cpu);
     free(cpu);
 }
 
@@ -222,6 +248,18 @@ static void reset_segments(struct cpu *cpu)
     cpu->seg[SEG_LDTR].attr = ATTR_P | 2;
     cpu->seg[SEG_TR].attr = ATTR_P | 11; /* a busy 32-bit TSS */
     cpu->gdtr = cpu->idtr = (struct table_reg){.limit = 0xffff};
+}
+
+/*
+ * Who starts at the reset vector while the others wait for a SIPI: chosen by the board at power-on,
+ * by IA32_APIC_BASE.BSP at INIT (SDM 3A §9.4.2 "MP Initialization Protocol Requirements and
+ * Restrictions").
+ */
+static bool is_bsp(const struct cpu *cpu, bool init)
+{
+    if (!init || !cpu->hooks.apic_base)
+        return cpu->index == 0;
+    return cpu->hooks.apic_base(cpu->hooks.opaque) & BIT(8);
 }
 
 /* SDM 3A table 9-1. INIT keeps the FPU and vector state, the TSC and most MSRs. */
@@ -242,8 +280,10 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu->cpl = 0;
     cpu->shadow = cpu->shadow_ss = cpu->halted = cpu->nmi_masked = false;
     cpu->delivering = cpu->ext = false;
-    cpu->events &= EV_INTR | EV_STOP;
-    cpu->wait_sipi = init && cpu->index != 0;
+    cpu->events &= EV_INTR | EV_STOP | (init ? EV_SIPI : 0); /* a SIPI came behind the INIT */
+    cpu->wait_sipi = !is_bsp(cpu, init);
+    cpu->monitor.at = RAM_NONE;
+    cpu->mwait = MWAIT_NOT;
     cpu->cur = NULL;
     cpu->pending_dr6 = 0;
     if (!init) {
@@ -316,8 +356,11 @@ void cpu_kick(struct cpu *cpu)
 static void raise_event(struct cpu *cpu, uint32_t event, bool wanted_now)
 {
     cpu->events |= event;
-    if (wanted_now)
-        cpu_stop_after_current(cpu);
+    if (!wanted_now)
+        return;
+    cpu_stop_after_current(cpu);
+    if (cpu->hooks.woken)
+        cpu->hooks.woken(cpu->hooks.opaque);
 }
 
 void cpu_set_intr(void *opaque, unsigned pin, int level)
@@ -325,7 +368,7 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
     struct cpu *cpu = opaque;
     (void)pin;
     if (level)
-        raise_event(cpu, EV_INTR, cpu->eflags & FLAG_IF);
+        raise_event(cpu, EV_INTR, (cpu->eflags & FLAG_IF) || cpu->mwait == MWAIT_INTR);
     else
         cpu->events &= ~(uint32_t)EV_INTR;
 }
@@ -339,9 +382,12 @@ void cpu_set_nmi(void *opaque, unsigned pin, int level)
 
 void cpu_set_init(void *opaque, unsigned pin, int level)
 {
+    struct cpu *cpu = opaque;
     (void)pin;
-    if (level)
-        raise_event(opaque, EV_INIT, true);
+    if (!level)
+        return;
+    cpu->events &= ~(uint32_t)EV_SIPI; /* one that came before is lost with all else */
+    raise_event(cpu, EV_INIT, true);
 }
 
 void cpu_set_sipi(struct cpu *cpu, uint8_t vector)
@@ -350,13 +396,25 @@ void cpu_set_sipi(struct cpu *cpu, uint8_t vector)
     raise_event(cpu, EV_SIPI, true);
 }
 
+/* Whether what ends MWAIT but not HLT is there: the line is not as MONITOR found it, or an INTR. */
+bool cpu_mwait_over(const struct cpu *cpu)
+{
+    const struct cpu_monitor *m = &cpu->monitor;
+    if (!cpu->mwait)
+        return false;
+    if ((cpu->events & EV_INTR) && cpu->mwait == MWAIT_INTR)
+        return true;
+    return m->at == RAM_NONE || memcmp(ram_host(cpu->mem->ram, m->at), m->line, sizeof m->line);
+}
+
 bool cpu_has_work(const struct cpu *cpu)
 {
     if (cpu->events & (EV_INIT | EV_SIPI))
         return true;
     if (cpu->wait_sipi)
         return false;
-    return !cpu->halted || ((cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
+    return !cpu->halted || cpu_mwait_over(cpu) ||
+           ((cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
            ((cpu->events & EV_NMI) && !cpu->nmi_masked);
 }
 
@@ -453,7 +511,7 @@ static void vector_state(struct cpu *cpu, struct state *s)
 void cpu_state(struct cpu *cpu, struct state *s)
 {
     uint64_t rflags = cpu_get_rflags(cpu);
-    state_begin(s, "cpu", 1);
+    state_begin(s, cpu->name, 1);
     for (unsigned i = 0; i < 16; i++)
         state_u64(s, "r", &cpu->r[i]);
     state_u64(s, "rip", &cpu->rip);
@@ -466,6 +524,16 @@ void cpu_state(struct cpu *cpu, struct state *s)
     state_bool(s, "nmi_masked", &cpu->nmi_masked);
     state_bool(s, "wait_sipi", &cpu->wait_sipi);
     state_u32(s, "events", &cpu->events);
+    state_u8(s, "sipi_vector", &cpu->sipi_vector);
+    state_u8(s, "mwait", &cpu->mwait);
+    state_check(s, cpu->mwait <= MWAIT_INTR, "mwait");
+    state_u64(s, "monitor.at", &cpu->monitor.at);
+    state_check(s,
+                cpu->monitor.at == RAM_NONE ||
+                    (cpu->monitor.at <= cpu->mem->ram->size_bytes - MONITOR_BYTES &&
+                     cpu->monitor.at % MONITOR_BYTES == 0),
+                "monitor.at");
+    state_bytes(s, "monitor.line", cpu->monitor.line, sizeof cpu->monitor.line);
     system_state(cpu, s);
     msr_state(cpu, s);
     vector_state(cpu, s);

@@ -12,6 +12,7 @@
 #include "core/door.h"
 #include "core/event.h"
 #include "core/log.h"
+#include "core/topology.h"
 #include "core/types.h"
 #include "cpu/features.h"
 #include "cpu/fault.h"
@@ -229,8 +230,14 @@ struct cpu_hooks {
     uint8_t (*cr8)(void *opaque);
     void (*set_cr8)(void *opaque, uint8_t value);
     void (*shutdown)(void *opaque);        /* triple fault */
-    void (*ferr)(void *opaque, int level); /* x87 error pin (CR0.NE = 0) */
-    bool (*x2apic_msr)(void *opaque, bool write, uint32_t msr, uint64_t *value); /* may be NULL */
+    void (*ferr)(void *opaque, int level); /* x87 error pin (CR0.NE = 0); may be NULL */
+    /* MSRs 800h to 8FFh; false: #GP. May be NULL. */
+    bool (*x2apic_msr)(void *opaque, bool write, uint32_t msr, uint64_t *value);
+    /* IA32_TSC_DEADLINE, and when that will be (EVENT_NEVER: not in our time). May be NULL. */
+    uint64_t (*tsc_deadline)(void *opaque);
+    void (*set_tsc_deadline)(void *opaque, uint64_t tsc, int64_t due_ns);
+    void (*pause)(void *opaque); /* PAUSE: others may get the turn; NULL: there are none */
+    void (*woken)(void *opaque); /* an event that may end a HLT came; may be NULL */
     /* A breakpoint, watchpoint or finished step of a debugger: stop the machine. */
     void (*debug_stop)(void *opaque, int why, gla_t at);
     void (*milestone)(void *opaque, enum cpu_milestone which); /* may be NULL */
@@ -244,6 +251,19 @@ struct cpu_trace {
                  unsigned len);
     void (*registers)(void *opaque, const struct cpu *cpu); /* cpu_reset: all of them */
     void *opaque;
+};
+
+/* What MONITOR watches: a line of memory, and what was in it. */
+#define MONITOR_BYTES 64
+struct cpu_monitor {
+    ram_t at; /* RAM_NONE: nothing, MWAIT does not wait */
+    uint8_t line[MONITOR_BYTES];
+};
+
+enum {
+    MWAIT_NOT,  /* HLT */
+    MWAIT_LINE, /* a store to the monitored line, too */
+    MWAIT_INTR, /* ... and an interrupt although IF is clear */
 };
 
 /* Why debug_stop was called. */
@@ -278,6 +298,7 @@ struct cpu {
     bool halted;
     bool nmi_masked;
     bool wait_sipi;
+    uint8_t mwait; /* MWAIT_*: while halted, what else ends that */
 
     /* --- the rest of the architecture --- */
     uint64_t rip;
@@ -306,6 +327,7 @@ struct cpu {
     struct fault chain[3]; /* the exceptions that led to a triple fault */
     uint64_t chain_rip[3];
     uint8_t sipi_vector;
+    struct cpu_monitor monitor;
     uint64_t icount_end; /* instructions retired when budget reaches 0 */
     int64_t held_back;   /* taken from both while one instruction runs by itself */
     struct fault fault;
@@ -335,8 +357,11 @@ struct cpu {
     struct cpu_trace trace;
     struct cpu_features feat;
     unsigned index; /* 0 = boot CPU */
-    uint8_t apic_id;
+    char name[12];  /* "cpu.0", for states */
+    uint32_t apic_id;
+    struct cpu_topology topology;
     uint64_t tsc_hz;
+    struct cpu *next; /* the next of those that share mem: see cpu_first() */
 
     unsigned breakpoints, watchpoints;
     gla_t breakpoint[CPU_MAX_BREAKPOINTS]; /* sorted */
@@ -365,6 +390,7 @@ struct cpu_config {
     struct cpu_hooks hooks;
     const char *model; /* "max,+x,-y" */
     unsigned index;
+    struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;
 };
 
@@ -396,6 +422,7 @@ void cpu_set_init(void *opaque, unsigned pin, int level);
 void cpu_set_sipi(struct cpu *cpu, uint8_t vector);
 /* Would the CPU take an interrupt, NMI... now: is it worth leaving HLT? */
 bool cpu_has_work(const struct cpu *cpu);
+bool cpu_mwait_over(const struct cpu *cpu);
 
 /* Current RIP: exact between instructions, and inside one once cpu->cur is set. */
 uint64_t cpu_cur_rip(const struct cpu *cpu);
@@ -408,8 +435,12 @@ void cpu_update_mode(struct cpu *cpu);
 /* All TLB lines and cross-page links are void. */
 void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
-/* The physical map changed (memmap.changed). */
-void cpu_map_changed(void *opaque);
+
+/* The CPUs that share a memory, in the order they were made: cpu_first(ram), then ->next. */
+static inline struct cpu *cpu_first(const struct ram *ram)
+{
+    return ram->opaque;
+}
 
 static inline bool cpu_long(const struct cpu *cpu)
 {

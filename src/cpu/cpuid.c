@@ -14,7 +14,7 @@ static const struct feature_bit feature_bits[FEAT_COUNT] = {
 #undef FEATURE
 };
 
-#define MAX_BASIC    0x16
+#define MAX_BASIC    0x1f
 #define MAX_EXTENDED 0x80000008
 
 static void add_features(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
@@ -43,22 +43,50 @@ static void leaf_vendor(uint32_t max, uint32_t r[4])
 static void leaf_version(const struct cpu *cpu, uint32_t r[4])
 {
     r[EAX] = cpu->feat.signature;
-    r[EBX] = (uint32_t)cpu->apic_id << 24 | 1u << 16 | 8u << 8; /* one CPU; CLFLUSH: 64 bytes */
+    const unsigned cpus = topology_socket_cpus(&cpu->topology);
+    r[EBX] = cpu->apic_id << 24 | MIN(cpus, 255) << 16 | 8u << 8; /* CLFLUSH: 64 bytes */
+    if (cpus > 1)
+        r[EDX] |= BIT(28); /* HTT: the count in EBX is valid */
     if (cpu->cr4 & CR4_OSXSAVE)
         r[ECX] |= BIT(27);
 }
 
-/* Deterministic cache parameters: 32 KiB L1s, 1 MiB L2, 16 MiB L3. */
-static void leaf_cache(uint32_t subleaf, uint32_t r[4])
+/*
+ * Deterministic cache parameters: 32 KiB L1s and 1 MiB L2 a core, 16 MiB L3 a socket. Who shares a
+ * cache, and how many cores there are, is told as a number of APIC IDs.
+ */
+static void leaf_cache(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4])
 {
     static const struct {
         uint32_t type, level, ways, sets;
     } cache[] = {{1, 1, 8, 64}, {2, 1, 8, 64}, {3, 2, 16, 1024}, {3, 3, 16, 16384}};
     if (subleaf >= ARRAY_SIZE(cache))
         return;
-    r[EAX] = cache[subleaf].type | cache[subleaf].level << 5 | BIT(8);
+    const unsigned core = topology_core_shift(&cpu->topology);
+    const unsigned socket = topology_socket_shift(&cpu->topology);
+    const uint32_t sharing = BIT(cache[subleaf].level == 3 ? socket : core) - 1;
+    const uint32_t cores = MIN(BIT(socket - core) - 1, 63);
+    r[EAX] = cache[subleaf].type | cache[subleaf].level << 5 | BIT(8) | sharing << 14 | cores << 26;
     r[EBX] = (cache[subleaf].ways - 1) << 22 | (64 - 1);
     r[ECX] = cache[subleaf].sets - 1;
+}
+
+/* Leaf Bh and 1Fh, "Extended Topology Enumeration": threads of a core, then cores of a socket. */
+static void leaf_topology(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4])
+{
+    const struct cpu_topology *t = &cpu->topology;
+    enum { SMT = 1, CORE = 2 };
+    r[ECX] = subleaf & 0xff;
+    if (subleaf == 0) {
+        r[EAX] = topology_core_shift(t);
+        r[EBX] = topology_threads(t);
+        r[ECX] |= SMT << 8;
+    } else if (subleaf == 1) {
+        r[EAX] = topology_socket_shift(t);
+        r[EBX] = topology_socket_cpus(t);
+        r[ECX] |= CORE << 8;
+    }
+    r[EDX] = cpu->apic_id;
 }
 
 /* Which components there are, and how large an area holds those enabled and all of them. */
@@ -86,7 +114,7 @@ static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, u
         r[EDX] = 0x00c30000; /* second level: 1536 of 4 KiB and 2 MiB */
         break;
     case 4:
-        leaf_cache(subleaf, r);
+        leaf_cache(cpu, subleaf, r);
         break;
     case 5:
         r[EAX] = r[EBX] = cpu->feat.has[FEAT_MONITOR] ? 64 : 0;
@@ -97,12 +125,8 @@ static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, u
             r[EAX] = cpu->feat.has[FEAT_BHI_CTRL] ? 2 : 0; /* highest subleaf */
         break;
     case 0xb:
-        r[ECX] = subleaf & 0xff;
-        if (subleaf < 2) {
-            r[EBX] = 1;
-            r[ECX] |= (subleaf + 1) << 8;
-        }
-        r[EDX] = cpu->apic_id;
+    case 0x1f:
+        leaf_topology(cpu, subleaf, r);
         break;
     case 0xd:
         leaf_xsave(cpu, subleaf, r);
@@ -143,6 +167,12 @@ static void leaf_extended(const struct cpu *cpu, uint32_t leaf, uint32_t r[4])
     }
 }
 
+/* CPUID.1:EDX.APIC shows IA32_APIC_BASE's enable bit (SDM 3A §11.4.3). */
+static bool apic_off(const struct cpu *cpu)
+{
+    return cpu->hooks.apic_base && !(cpu->hooks.apic_base(cpu->hooks.opaque) & BIT(11));
+}
+
 void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
     memset(r, 0, 4 * sizeof r[0]);
@@ -164,4 +194,6 @@ void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4]
     if (leaf <= MAX_BASIC)
         leaf_basic(cpu, leaf, subleaf, r);
     add_features(cpu, leaf, leaf == 7 || leaf == 0xd ? subleaf : 0, r);
+    if (leaf == 1 && apic_off(cpu))
+        r[EDX] &= ~(uint32_t)BIT(9);
 }

@@ -63,6 +63,9 @@ static bool in_groups(enum cpu_feature f, uint32_t groups)
     case FEAT_RDTSCP:
     case FEAT_PREFETCHW:
     case FEAT_INVTSC:
+    case FEAT_X2APIC:
+    case FEAT_TSC_DEADLINE:
+    case FEAT_TSC_ADJUST:
         return groups & MODERN;
     default:
         return groups & BASE;

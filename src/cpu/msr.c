@@ -14,6 +14,7 @@ enum {
     MSR_BIOS_SIGN_ID = 0x8b,
     MSR_MTRRCAP = 0xfe,
     MSR_ARCH_CAPABILITIES = 0x10a,
+    MSR_TSC_DEADLINE = 0x6e0,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175,
     MSR_SYSENTER_EIP = 0x176,
@@ -40,6 +41,12 @@ enum {
     MSR_TSC_AUX = 0xc0000103,
 };
 
+/* "X2APIC MSRs": SDM 3A §11.12.1.2 */
+static bool is_x2apic(uint32_t msr)
+{
+    return msr >= 0x800 && msr <= 0x8ff;
+}
+
 #define MTRR_VARIABLE 8
 #define MC_BANKS      10
 
@@ -58,6 +65,39 @@ uint64_t tsc_read(struct cpu *cpu)
                                ? ns
                                : (uint64_t)((unsigned __int128)ns * cpu->tsc_hz / NS_PER_SEC);
     return ticks + (uint64_t)cpu->tsc_offset;
+}
+
+/*
+ * When the TSC will have reached this value; one that is past counts as now, one beyond what guest
+ * time can count never comes.
+ */
+static int64_t tsc_due_ns(struct cpu *cpu, uint64_t tsc)
+{
+    const uint64_t now = tsc_read(cpu);
+    const int64_t now_ns = event_now(cpu->time);
+    if (tsc <= now)
+        return now_ns;
+    const unsigned __int128 ns =
+        ((unsigned __int128)(tsc - now) * NS_PER_SEC + cpu->tsc_hz - 1) / cpu->tsc_hz;
+    return ns >= (uint64_t)(EVENT_NEVER - now_ns) ? EVENT_NEVER : now_ns + (int64_t)ns;
+}
+
+static bool write_tsc_deadline(struct cpu *cpu, uint64_t v)
+{
+    if (!cpu->feat.has[FEAT_TSC_DEADLINE] || !cpu->hooks.set_tsc_deadline)
+        return false;
+    cpu->hooks.set_tsc_deadline(cpu->hooks.opaque, v, tsc_due_ns(cpu, v));
+    return true;
+}
+
+/* The TSC leaps: a deadline that is armed comes the sooner or the later. */
+static void move_tsc(struct cpu *cpu, uint64_t by)
+{
+    cpu->tsc_offset += (int64_t)by;
+    const uint64_t deadline =
+        cpu->hooks.tsc_deadline ? cpu->hooks.tsc_deadline(cpu->hooks.opaque) : 0;
+    if (deadline)
+        write_tsc_deadline(cpu, deadline);
 }
 
 static uint64_t *fixed_mtrr(struct cpu *cpu, uint32_t msr)
@@ -129,6 +169,8 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         *v = *p;
         return true;
     }
+    if (is_x2apic(msr))
+        return cpu->hooks.x2apic_msr && cpu->hooks.x2apic_msr(cpu->hooks.opaque, false, msr, v);
     switch (msr) {
     case MSR_TSC:
         *v = tsc_read(cpu);
@@ -144,6 +186,14 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         return true;
     case MSR_BIOS_SIGN_ID:
         *v = UINT64_C(1) << 32; /* microcode revision, in the upper half */
+        return true;
+    case MSR_TSC_ADJUST: /* what was written into the TSC, summed up: our offset */
+        *v = (uint64_t)cpu->tsc_offset;
+        return cpu->feat.has[FEAT_TSC_ADJUST];
+    case MSR_TSC_DEADLINE:
+        if (!cpu->feat.has[FEAT_TSC_DEADLINE] || !cpu->hooks.tsc_deadline)
+            return false;
+        *v = cpu->hooks.tsc_deadline(cpu->hooks.opaque);
         return true;
     case MSR_MTRRCAP:
         *v = MTRR_VARIABLE | BIT(8) /* fixed ranges */ | BIT(10) /* write-combining */;
@@ -221,10 +271,19 @@ static bool write_spec_ctrl(struct cpu *cpu, uint64_t v)
 
 static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
 {
+    if (is_x2apic(msr))
+        return cpu->hooks.x2apic_msr && cpu->hooks.x2apic_msr(cpu->hooks.opaque, true, msr, &v);
     switch (msr) {
     case MSR_TSC:
-        cpu->tsc_offset += (int64_t)(v - tsc_read(cpu));
+        move_tsc(cpu, v - tsc_read(cpu));
         return true;
+    case MSR_TSC_ADJUST:
+        if (!cpu->feat.has[FEAT_TSC_ADJUST])
+            return false;
+        move_tsc(cpu, v - (uint64_t)cpu->tsc_offset);
+        return true;
+    case MSR_TSC_DEADLINE:
+        return write_tsc_deadline(cpu, v);
     case MSR_APIC_BASE:
         if (v >> cpu->feat.phys_bits)
             return false;

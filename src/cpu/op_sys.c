@@ -96,18 +96,37 @@ OP(op_stac)
 OP_END(op_hlt)
 {
     cpu->halted = true;
+    cpu->mwait = MWAIT_NOT;
     cpu->stats.halts++;
     cpu->events |= EV_STOP;
 }
 
-/* MONITOR arms nothing that we could tell from a hint; MWAIT waits as HLT does (SDM 2B "MWAIT"). */
+/* A hint that this is a spin loop: with other CPUs about, one of them may get the turn. */
+OP(op_pause)
+{
+    if (cpu->hooks.pause)
+        cpu->hooks.pause(cpu->hooks.opaque);
+}
+
+/*
+ * MONITOR keeps a copy of the line; MWAIT waits until memory is no longer as the copy, or for what
+ * ends HLT (SDM 2B "MONITOR", "MWAIT"). A store of what was there already is not seen. A line in
+ * I/O memory is not watched: MWAIT falls through, which it may for reasons of its own.
+ */
 OP(op_monitor)
 {
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
     if ((uint32_t)cpu->r[REG_RCX])
         cpu_gp0(cpu, REASON_MSR_VALUE);
-    load8(cpu, seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R));
+    const gla_t lin = seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R);
+    load8(cpu, lin);
+    const ram_t at = linear_ram(cpu, lin);
+    cpu->monitor.at = RAM_NONE;
+    if (at == RAM_NONE)
+        return;
+    cpu->monitor.at = at & ~(ram_t)(MONITOR_BYTES - 1);
+    memcpy(cpu->monitor.line, ram_host(cpu->mem->ram, cpu->monitor.at), MONITOR_BYTES);
 }
 OP_END(op_mwait)
 {
@@ -116,6 +135,7 @@ OP_END(op_mwait)
     if ((uint32_t)cpu->r[REG_RCX] & ~1u)
         cpu_gp0(cpu, REASON_MSR_VALUE);
     cpu->halted = true;
+    cpu->mwait = cpu->r[REG_RCX] & 1 ? MWAIT_INTR : MWAIT_LINE;
     cpu->stats.halts++;
     cpu->events |= EV_STOP;
 }

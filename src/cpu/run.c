@@ -8,6 +8,7 @@
 #include "cpu/fp/fp.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* --- stopping inside a block --- */
 
@@ -56,12 +57,23 @@ void run_set_break(struct cpu *cpu, unsigned index)
 
 /* --- events --- */
 
+/* " cpu=1" for lines that do not say it otherwise; nothing where there is one CPU. */
+static const char *which_cpu(const struct cpu *cpu, char text[static 12])
+{
+    text[0] = '\0';
+    if (cpu_first(cpu->mem->ram)->next)
+        snprintf(text, 12, " cpu=%u", cpu->index);
+    return text;
+}
+
 static void log_event(struct cpu *cpu, unsigned vector, const char *kind)
 {
+    char which[12];
     if (log_on(cpu->log, LOG_INT))
-        log_line(cpu->log, LOG_INT, "%s %02x cpl=%u pc=%04x:%016" PRIx64 " sp=%04x:%016" PRIx64,
-                 kind, vector, cpu->cpl, cpu->seg[SEG_CS].sel, cpu->rip, cpu->seg[SEG_SS].sel,
-                 cpu->r[REG_RSP]);
+        log_line(cpu->log, LOG_INT,
+                 "%s %02x cpl=%u pc=%04x:%016" PRIx64 " sp=%04x:%016" PRIx64 "%s", kind, vector,
+                 cpu->cpl, cpu->seg[SEG_CS].sel, cpu->rip, cpu->seg[SEG_SS].sel, cpu->r[REG_RSP],
+                 which_cpu(cpu, which));
 }
 
 static void log_fault(struct cpu *cpu, const struct fault *f)
@@ -89,7 +101,8 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
 
 static void report_triple_fault(struct cpu *cpu)
 {
-    log_line(cpu->log, LOG_HOST, "the guest triple-faulted:");
+    char which[12];
+    log_line(cpu->log, LOG_HOST, "the guest triple-faulted:%s", which_cpu(cpu, which));
     for (unsigned i = 0; i < 3; i++) {
         const struct fault *f = &cpu->chain[i];
         log_line(cpu->log, LOG_HOST,
@@ -106,6 +119,7 @@ static void shutdown(struct cpu *cpu)
     cpu->delivering = cpu->ext = false;
     report_triple_fault(cpu);
     cpu->halted = true;
+    cpu->mwait = MWAIT_NOT;
     cpu_kick(cpu);
     if (cpu->hooks.shutdown)
         cpu->hooks.shutdown(cpu->hooks.opaque);
@@ -251,8 +265,9 @@ static void link_from_last(struct cpu *cpu, struct block *b)
 
 static void log_block(struct cpu *cpu, const struct block *b)
 {
-    log_line(cpu->log, LOG_EXEC, "exec %04x:%016" PRIx64 " cr3=%" PRIx64 " %u insns",
-             cpu->seg[SEG_CS].sel, cpu->rip, cpu->cr3, b->n);
+    char which[12];
+    log_line(cpu->log, LOG_EXEC, "exec %04x:%016" PRIx64 " cr3=%" PRIx64 " %u insns%s",
+             cpu->seg[SEG_CS].sel, cpu->rip, cpu->cr3, b->n, which_cpu(cpu, which));
 }
 
 /* --- between blocks --- */
@@ -418,6 +433,10 @@ static void run_loop(struct cpu *cpu)
 void cpu_run(struct cpu *cpu)
 {
     fp_enter(cpu);
+    if (cpu->halted && cpu_mwait_over(cpu)) {
+        cpu->halted = false;
+        cpu->monitor.at = RAM_NONE;
+    }
     cpu->link_from = NULL; /* a reset or a debugger may have moved rip since */
     if (setjmp(cpu->unwind))
         take_fault(cpu);

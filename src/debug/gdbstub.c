@@ -2,7 +2,8 @@
  * See gdbstub.h. gdb manual, appendix E "Remote Protocol"; the packets that begin with "qemu." are
  * QEMU's (docs/system/gdb.rst), because tools for it rely on them.
  *
- * All-stop: while the machine runs for gdb, nothing but Ctrl-C is expected from it. RIP is shown
+ * A CPU is a thread, numbered from 1. All-stop: while the machine runs for gdb, nothing but Ctrl-C
+ * is expected from it, and a stop of one CPU is one of all. RIP is shown
  * as it is; breakpoints and watchpoints are linear addresses. Where CS has a base the two differ,
  * and gdb sees a plain trap at such a breakpoint.
  */
@@ -58,7 +59,8 @@ struct gdbstub {
     bool swbreak; /* gdb understands that reason */
     bool physical;
     unsigned sstep;
-    unsigned cpu; /* Hg: the one whose registers are meant */
+    unsigned cpu;      /* Hg: the one whose registers are meant; after a stop that which stopped */
+    unsigned step_cpu; /* Hc: the one that "s" steps */
     char *xml;
 
     struct gdb_point point[MAX_POINTS];
@@ -211,6 +213,8 @@ static void send_stop(struct gdbstub *g, enum stop_reason reason)
     char text[128];
     unsigned signal = GDB_SIGTRAP;
     char why[64] = "";
+    if (reason == STOP_WATCHPOINT || reason == STOP_BREAKPOINT || reason == STOP_STEP)
+        g->cpu = g->step_cpu = machine_stop_cpu(g->machine)->index;
     switch (reason) {
     case STOP_WATCHPOINT: {
         const gla_t at = machine_watch_hit(g->machine);
@@ -262,18 +266,27 @@ static void interrupt(struct gdbstub *g)
         send_stop(g, STOP_USER);
 }
 
-static void resume(struct gdbstub *g, bool step)
+/* How the machine is to go on: by a step of this CPU, or all of it; the others may stand still. */
+struct resumption {
+    struct cpu *cpu; /* stepped, or running alone */
+    bool step, alone;
+};
+
+static void resume(struct gdbstub *g, const struct resumption *r)
 {
-    struct cpu *cpu = this_cpu(g);
     g->waiting = true;
-    if (!step) {
+    if (!r->step && r->alone) {
+        machine_cont_alone(g->machine, r->cpu);
+        return;
+    }
+    if (!r->step) {
         machine_cont(g->machine);
         return;
     }
     /* As in the shadow of STI: the step itself, not an interrupt's first instruction. */
-    if (g->sstep & SSTEP_NOIRQ && !cpu->halted)
-        cpu->shadow = true;
-    machine_step(g->machine, cpu);
+    if (g->sstep & SSTEP_NOIRQ && !r->cpu->halted)
+        r->cpu->shadow = true;
+    machine_step(g->machine, r->cpu, r->alone);
 }
 
 /* --- registers --- */
@@ -486,42 +499,60 @@ static void change_point(struct gdbstub *g, const char *args, bool insert)
 static void resume_at(struct gdbstub *g, const char *args, bool step, bool signal)
 {
     uint64_t at;
+    struct cpu *cpu = machine_cpu(g->machine, g->step_cpu);
     if (signal) {
         const char *semicolon = strchr(args, ';');
         args = semicolon ? semicolon + 1 : "";
     }
     if (*args && get_number(&args, 0, &at)) {
-        this_cpu(g)->rip = at;
-        cpu_loaded(this_cpu(g));
+        cpu->rip = at;
+        cpu_loaded(cpu);
     }
-    resume(g, step);
+    resume(g, &(struct resumption){cpu, step, false});
 }
 
-/* "vCont;s:1;c": a step of our CPU if the list has one for it, else everything runs. */
+/* ":2" behind an action of vCont: which thread; 0: all that no action before it has named. */
+static bool get_thread(const char **text, uint64_t *thread)
+{
+    *thread = 0;
+    if (**text != ':')
+        return true;
+    (*text)++;
+    return begins(text, "-1") || get_number(text, 0, thread);
+}
+
+/*
+ * "vCont;s:2;c": an action a thread, the first that fits it counts. "s:2" alone leaves the others
+ * standing (scheduler-locking), as "c:2" does. One thread can be stepped at a time; a step of all
+ * is one of the thread in view.
+ */
 static void resume_list(struct gdbstub *g, const char *args)
 {
-    bool step = false;
+    const unsigned cpus = machine_cpus(g->machine);
+    struct resumption r = {this_cpu(g), false, false};
+    unsigned named = 0;
+    bool others = false;
     while (*args == ';') {
         const char action = *++args;
+        uint64_t thread;
         args += strcspn(args, ":;");
-        uint64_t thread = 0;
-        const bool named = *args == ':';
-        if (named) {
-            args++;
-            if (begins(&args, "-1"))
-                thread = 0;
-            else if (!get_number(&args, 0, &thread))
-                break;
-        }
-        if ((action == 's' || action == 'S') && (!named || !thread || thread == g->cpu + 1))
-            step = true;
-        if (!strchr("cCsS", action)) {
+        if (!action || !strchr("cCsS", action) || !get_thread(&args, &thread) || thread > cpus) {
             bad_request(g);
             return;
         }
+        const bool step = action == 's' || action == 'S';
+        if (!thread) {
+            others = true;
+            r.step |= step && !named;
+        } else if (!r.step) {
+            r.step = step;
+            r.cpu = machine_cpu(g->machine, (unsigned)thread - 1);
+        }
+        named += thread != 0;
         args += strcspn(args, ";");
     }
-    resume(g, step);
+    r.alone = !others && named == 1 && cpus > 1;
+    resume(g, &r);
 }
 
 static void kill_machine(struct gdbstub *g, bool answer)
@@ -572,11 +603,25 @@ static void query_features(struct gdbstub *g, const char *args)
 
 static void query_threads(struct gdbstub *g)
 {
-    char text[256] = "m";
+    char text[4 * CONFIG_MAX_CPUS + 2] = "m";
     size_t n = 1;
-    for (unsigned i = 0; i < machine_cpus(g->machine) && n + 8 < sizeof text; i++)
+    for (unsigned i = 0; i < machine_cpus(g->machine); i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%02x", i ? "," : "", i + 1);
     reply(g, text);
+}
+
+static void query_thread(struct gdbstub *g)
+{
+    char text[16];
+    snprintf(text, sizeof text, "QC%02x", g->cpu + 1);
+    reply(g, text);
+}
+
+/* For an interrupt, or for the SIPI that starts it. */
+static bool cpu_waits(struct gdbstub *g, unsigned n)
+{
+    const struct cpu *cpu = machine_cpu(g->machine, n);
+    return cpu->halted || cpu->wait_sipi;
 }
 
 static void query_thread_info(struct gdbstub *g, const char *args)
@@ -588,7 +633,7 @@ static void query_thread_info(struct gdbstub *g, const char *args)
         return;
     }
     snprintf(words, sizeof words, "CPU#%u [%s]", (unsigned)n - 1,
-             machine_cpu(g->machine, (unsigned)n - 1)->halted ? "halted " : "running");
+             cpu_waits(g, (unsigned)n - 1) ? "halted " : "running");
     put_hex(text, words, strlen(words));
     reply(g, text);
 }
@@ -651,7 +696,7 @@ static void query(struct gdbstub *g, const char *args)
     else if (strcmp(args, "sThreadInfo") == 0)
         reply(g, "l");
     else if (strcmp(args, "C") == 0)
-        reply(g, "QC01");
+        query_thread(g);
     else if (begins(&args, "Attached"))
         reply(g, "1");
     else if (begins(&args, "Symbol"))
@@ -694,7 +739,7 @@ static void verbose(struct gdbstub *g, const char *args)
         reply(g, ""); /* vMustReplyEmpty among them */
 }
 
-/* Hg5: the thread that registers and memory are about. Hc is superseded by vCont. */
+/* Hg5: the thread that registers and memory are about; Hc5: that "s" steps. 0 and -1: any. */
 static void choose_thread(struct gdbstub *g, const char *args)
 {
     uint64_t n;
@@ -708,6 +753,8 @@ static void choose_thread(struct gdbstub *g, const char *args)
     } else {
         if (n && what == 'g')
             g->cpu = (unsigned)n - 1;
+        if (n && what == 'c')
+            g->step_cpu = (unsigned)n - 1;
         ok(g);
     }
 }
@@ -877,7 +924,7 @@ static void attach(struct gdbstub *g)
     g->no_ack = g->waiting = g->swbreak = g->physical = false;
     g->rx = RX_IDLE;
     g->out_len = 0;
-    g->cpu = 0;
+    g->cpu = g->step_cpu = machine_stop_cpu(g->machine)->index;
     g->sstep = SSTEP_ENABLE | SSTEP_NOIRQ | SSTEP_NOTIMER;
     if (machine_running(g->machine))
         machine_stop(g->machine, STOP_USER);

@@ -125,11 +125,8 @@ static void cmd_quit(struct mon *mon, char *args)
 
 static void cmd_nmi(struct mon *mon, char *args)
 {
-    if (!mon_no_more(mon, args))
-        return;
-    door_enter(machine_door(mon->machine), DOOR_CONTROL, "nmi", 3);
-    cpu_set_nmi(mon_cpu(mon), 0, 1);
-    cpu_set_nmi(mon_cpu(mon), 0, 0);
+    if (mon_no_more(mon, args))
+        machine_nmi(mon->machine);
 }
 
 static void cmd_cpu(struct mon *mon, char *args)
@@ -244,7 +241,7 @@ static const struct mon_command commands[] = {
     {"mouse_button", NULL, "BUTTONS",
      "the mouse buttons that are down: 1 left + 2 middle + 4 right", mon_cmd_mouse_button},
     {"mouse_move", NULL, "DX DY [DZ]", "move the mouse; DZ turns its wheel", mon_cmd_mouse_move},
-    {"nmi", NULL, "", "a non-maskable interrupt", cmd_nmi},
+    {"nmi", NULL, "", "press the NMI button: LINT1 of every CPU", cmd_nmi},
     {"o", NULL, "/FMT PORT VALUE", "write a port", mon_cmd_out},
     {"pmemsave", NULL, "ADDRESS SIZE FILE", "physical memory to a file", mon_cmd_pmemsave},
     {"print", "p", "/FMT EXPRESSION", "the value of an expression, $rip and such included",

@@ -46,6 +46,9 @@ static void trace_line(void *opaque, const char *line)
 
 static void trace_registers(void *opaque, const struct cpu *cpu)
 {
+    struct trace *t = opaque;
+    if (machine_cpus(t->machine) > 1)
+        log_line(t->log, LOG_RESET, "CPU#%u", cpu->index);
     regs_print(cpu, trace_line, opaque);
 }
 

@@ -27,12 +27,13 @@ void apic_bus_add_ioapic(struct apic_bus *bus, void (*eoi)(void *opaque, uint8_t
 }
 
 /* SDM 3A §11.6.2.4 "Lowest Priority Delivery Mode". */
-static bool deliver_lowest(struct apic_bus *bus, const struct apic_message *msg)
+static bool deliver_lowest(struct apic_bus *bus, const struct apic_message *msg, bool to_all,
+                           const struct lapic *except)
 {
     struct lapic *best = NULL;
     for (unsigned i = 0; i < bus->lapics; i++) {
         struct lapic *l = bus->lapic[i];
-        if (!lapic_addressed(l, msg) || !lapic_software_enabled(l))
+        if (l == except || !(to_all || lapic_addressed(l, msg)) || !lapic_software_enabled(l))
             continue;
         if (!best || lapic_processor_priority(l) < lapic_processor_priority(best))
             best = l;
@@ -43,7 +44,7 @@ static bool deliver_lowest(struct apic_bus *bus, const struct apic_message *msg)
 bool apic_bus_deliver(struct apic_bus *bus, const struct apic_message *msg)
 {
     if (msg->mode == APIC_LOWEST)
-        return deliver_lowest(bus, msg);
+        return deliver_lowest(bus, msg, false, NULL);
     bool accepted = false;
     for (unsigned i = 0; i < bus->lapics; i++)
         if (lapic_addressed(bus->lapic[i], msg))
@@ -54,6 +55,8 @@ bool apic_bus_deliver(struct apic_bus *bus, const struct apic_message *msg)
 bool apic_bus_broadcast(struct apic_bus *bus, const struct apic_message *msg,
                         const struct lapic *except)
 {
+    if (msg->mode == APIC_LOWEST)
+        return deliver_lowest(bus, msg, true, except);
     bool accepted = false;
     for (unsigned i = 0; i < bus->lapics; i++)
         if (bus->lapic[i] != except)

@@ -27,11 +27,12 @@ enum apic_mode {
 };
 
 struct apic_message {
-    uint8_t dest; /* APIC ID (FFh: all), or a set of logical IDs */
-    bool logical; /* destination mode */
-    uint8_t mode; /* enum apic_mode */
+    uint32_t dest; /* APIC ID (all ones: all), or a set of logical IDs */
+    bool logical;  /* destination mode */
+    uint8_t mode;  /* enum apic_mode */
     uint8_t vector;
     bool level_triggered; /* its EOI is to be broadcast */
+    bool wide;            /* dest has 32 bits, not 8: from an APIC in x2APIC mode */
 };
 
 struct apic_bus {
@@ -39,7 +40,7 @@ struct apic_bus {
     unsigned lapics;
     /*
      * The local APIC of the CPU that is executing: it answers at the register page, which all CPUs
-     * see at one address. NULL means the one that mapped the page (machines of one CPU).
+     * see at one address. NULL means the one whose region is mapped there (tests of one).
      */
     struct lapic *current;
     struct {

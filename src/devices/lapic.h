@@ -32,20 +32,21 @@ struct lapic;
 struct lapic_config {
     struct apic_bus *bus;
     struct event_queue *queue;
-    struct memmap *mem; /* where the register page appears; NULL for all but the first CPU's */
+    struct memmap *mem; /* where the register page appears */
     struct log *log;
-    uint8_t id;
+    uint32_t id; /* the initial APIC ID; in xAPIC mode its low 8 bits */
     bool bsp;
-    struct irq_line intr; /* level: something can be accepted */
-    struct irq_line nmi;  /* pulsed */
-    struct irq_line init; /* pulsed */
-    struct irq_line sipi; /* level LAPIC_SIPI_VECTOR | vector, then 0 */
+    bool has_x2apic, has_tsc_deadline; /* as CPUID says */
+    struct irq_line intr;              /* level: something can be accepted */
+    struct irq_line nmi;               /* pulsed */
+    struct irq_line init;              /* pulsed */
+    struct irq_line sipi;              /* level LAPIC_SIPI_VECTOR | vector, then 0 */
 };
 
 /* Puts itself on cfg->bus. */
 struct lapic *lapic_create(struct device_list *devices, const struct lapic_config *cfg);
 
-uint8_t lapic_id(const struct lapic *l);
+uint32_t lapic_id(const struct lapic *l);
 
 /* Interrupts for the CPU. accept returns a vector, or LAPIC_EXTINT; spurious if nothing is left. */
 bool lapic_pending(const struct lapic *l);
@@ -55,9 +56,16 @@ int lapic_accept(struct lapic *l);
 unsigned lapic_get_tpr(const struct lapic *l);
 void lapic_set_tpr(struct lapic *l, unsigned cr8);
 
-/* IA32_APIC_BASE. False if the value is refused (#GP): reserved bits, x2APIC mode. */
+/* IA32_APIC_BASE. False if the value is refused (#GP): reserved bits, a step between modes. */
 uint64_t lapic_get_base(const struct lapic *l);
 bool lapic_set_base(struct lapic *l, uint64_t value);
+
+/* x2APIC mode: MSRs 800h to 8FFh. False: #GP. */
+bool lapic_msr(struct lapic *l, bool write, uint32_t msr, uint64_t *value);
+
+/* IA32_TSC_DEADLINE; due_ns: the guest time that tsc stands for. Ignored in other timer modes. */
+uint64_t lapic_get_tsc_deadline(const struct lapic *l);
+void lapic_set_tsc_deadline(struct lapic *l, uint64_t tsc, int64_t due_ns);
 
 /* The pins LINT0 (INTR of the 8259 pair) and LINT1 (NMI): an irq_line's set, pin 0 or 1. */
 void lapic_set_lint(void *opaque, unsigned pin, int level);
@@ -70,6 +78,9 @@ bool lapic_addressed(const struct lapic *l, const struct apic_message *msg);
 bool lapic_software_enabled(const struct lapic *l);
 unsigned lapic_processor_priority(const struct lapic *l);
 bool lapic_receive(struct lapic *l, const struct apic_message *msg);
+
+/* Whether its registers appear at this page of memory. */
+bool lapic_answers(const struct lapic *l, gpa_t page);
 
 /* For "info lapic". */
 void lapic_print(const struct lapic *l, void (*line)(void *, const char *), void *opaque);

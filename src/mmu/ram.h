@@ -31,13 +31,13 @@ struct ram {
     uint64_t used_bytes; /* handed out so far */
     uint8_t *page_flags; /* one byte a page */
     int memfd;
-    /* Write tags of [start, start+len) must be re-read: flags were set. Given by the CPU; may be
+    /* Write tags of [start, start+len) must be re-read: flags were set. Given by the CPUs; may be
      * NULL. */
     void (*flags_set)(void *opaque, ram_t start, uint64_t len);
     /* Something other than a CPU store (DMA, debugger, loader) changed traced bytes. May be NULL.
      */
     void (*traced_write)(void *opaque, ram_t start, uint64_t len);
-    void *opaque;
+    void *opaque; /* the first of the CPUs (cpu_first()) */
 };
 
 /* Reserves max_bytes (page multiple) of address space; nothing is committed until touched. */

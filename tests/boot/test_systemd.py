@@ -52,6 +52,17 @@ class Systemd(harness.Case):
         return subprocess.run([harness.need("debugfs"), "-R", f"cat {path}", f"{image}?offset={PARTITION}"],
                               capture_output=True, check=True).stdout
 
+    def test_several_cpus(self):
+        v = self.boot(harness.guest("systemd.img"), "-snapshot", "-smp", "4,sockets=2,cores=2")
+        self.command(v, "dmesg -n 1")
+        text = self.command(v, "nproc; lscpu | cat")
+        for line in (r"4\n", r"On-line CPU\(s\) list:\s+0-3", r"Thread\(s\) per core:\s+1", r"Core\(s\) per socket:\s+2",
+                     r"Socket\(s\):\s+2", r"L3 cache:\s+32 MiB \(2 instances\)"):
+            self.assertRegex(text, line)
+        self.assertEqual("running\n", self.command(v, "systemctl is-system-running --wait", 300))
+        v.send("poweroff\n")
+        self.ends(v, seconds=300)
+
     def test_log_in_write_restart_power_off(self):
         image = self.copy_of("systemd.img")
         v = self.boot(image)

@@ -79,10 +79,12 @@ static int setup(void **state)
         b->l[n] = lapic_create(&b->f.devices,
                                &(struct lapic_config){.bus = &b->bus,
                                                       .queue = &b->f.queue,
-                                                      .mem = n ? NULL : &b->f.mem,
+                                                      .mem = &b->f.mem,
                                                       .log = &b->f.log,
-                                                      .id = (uint8_t)n,
+                                                      .id = n,
                                                       .bsp = n == 0,
+                                                      .has_x2apic = true,
+                                                      .has_tsc_deadline = true,
                                                       .intr = recorder_line(&b->cpu[n].intr),
                                                       .nmi = recorder_line(&b->cpu[n].nmi),
                                                       .init = recorder_line(&b->cpu[n].init),
@@ -115,7 +117,8 @@ static void step(struct bench *b, int64_t ns)
 static bool send(struct bench *b, uint8_t dest, bool logical, uint8_t mode, uint8_t vector,
                  bool level)
 {
-    return apic_bus_deliver(&b->bus, &(struct apic_message){dest, logical, mode, vector, level});
+    return apic_bus_deliver(&b->bus,
+                            &(struct apic_message){dest, logical, mode, vector, level, false});
 }
 
 /* §11.4.7.1 "Local APIC State After Power-Up or Reset". */
@@ -274,7 +277,6 @@ static void global_disable(void **state)
 static void base_register(void **state)
 {
     struct bench *b = *state;
-    assert_false(lapic_set_base(b->l[0], 0xFEE00D00)); /* x2APIC */
     assert_false(lapic_set_base(b->l[0], 0xFEE00901));
     assert_false(lapic_set_base(b->l[0], BIT64(52) | 0xFEE00900));
     assert_int_equal(lapic_get_base(b->l[0]), 0xFEE00900);
@@ -507,6 +509,267 @@ static void starting_a_cpu(void **state)
     assert_int_equal(b->cpu[0].init.rises, 1);
 }
 
+/* §11.6.1: all but self, to the lowest of those. */
+static void lowest_of_the_others(void **state)
+{
+    struct bench *b = *state;
+    wr(b, ICR_LOW, 0x000C41A0);
+    assert_false(lapic_pending(b->l[0]));
+    assert_int_equal(lapic_accept(b->l[1]), 0xA0);
+}
+
+/* ---- x2APIC mode: §11.12 ---- */
+
+#define X2(reg) (0x800u + ((reg) >> 4))
+#define BSP_ON  UINT64_C(0xFEE00900)
+#define BSP_X2  UINT64_C(0xFEE00D00)
+
+static uint64_t rdx(struct bench *b, unsigned n, uint32_t msr)
+{
+    uint64_t v = 0;
+    assert_true(lapic_msr(b->l[n], false, msr, &v));
+    return v;
+}
+
+static bool wrx(struct bench *b, unsigned n, uint32_t msr, uint64_t v)
+{
+    return lapic_msr(b->l[n], true, msr, &v);
+}
+
+/* §11.12.5 "x2APIC State Transitions", every pair of states. */
+static void x2apic_transitions(void **state)
+{
+    struct bench *b = *state;
+    const uint64_t off = 0xFEE00100, invalid = 0xFEE00500;
+    const struct {
+        uint64_t from, to;
+        bool ok;
+    } steps[] = {
+        {BSP_ON, BSP_X2, true},   {BSP_X2, BSP_X2, true}, {BSP_X2, BSP_ON, false},
+        {BSP_X2, off, true},      {off, BSP_X2, false},   {off, BSP_ON, true},
+        {BSP_ON, off, true},      {off, off, true},       {BSP_ON, invalid, false},
+        {BSP_X2, invalid, false}, {off, invalid, false},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+        lapic_set_base(b->l[0], off); /* from anywhere */
+        if (steps[i].from != off) {
+            assert_true(lapic_set_base(b->l[0], BSP_ON));
+            assert_true(lapic_set_base(b->l[0], steps[i].from));
+        }
+        assert_int_equal(lapic_set_base(b->l[0], steps[i].to), steps[i].ok);
+        assert_int_equal(lapic_get_base(b->l[0]), steps[i].ok ? steps[i].to : steps[i].from);
+    }
+}
+
+/* What is kept on the way in, and that the page is shown to the other CPU alone. */
+static void x2apic_entry(void **state)
+{
+    struct bench *b = *state;
+    wr(b, ID, 0x55000000);
+    wr(b, LDR, 0x77000000);
+    wr(b, ICR_HIGH, 0x01000000);
+    wr(b, TPR, 0x30);
+    wr(b, LVT_LINT1, 0x400);
+    assert_true(lapic_set_base(b->l[0], BSP_X2));
+    assert_int_equal(rd(b, TPR), 0xFFFFFFFF);
+    wr(b, TPR, 0x40); /* to nobody */
+    assert_int_equal(rdx(b, 0, X2(ID)), 0);
+    assert_int_equal(rdx(b, 0, X2(LDR)), 1);
+    assert_int_equal(rdx(b, 0, X2(TPR)), 0x30);
+    assert_int_equal(rdx(b, 0, X2(SVR)), 0x1FF);
+    assert_int_equal(rdx(b, 0, X2(LVT_LINT1)), 0x400);
+    assert_int_equal(rdx(b, 0, X2(ICR_LOW)), 0);
+    on(b, 1);
+    assert_int_equal(rd(b, ID), 0x01000000);
+    assert_true(lapic_set_base(b->l[1], 0xFEE00C00));
+    assert_int_equal(rdx(b, 1, X2(ID)), 1);
+    assert_int_equal(rdx(b, 1, X2(LDR)), 2);
+    assert_true(lapic_set_base(b->l[1], 0xFEE00000));
+    assert_true(lapic_set_base(b->l[1], 0xFEE00800)); /* from reset again */
+    assert_int_equal(rd(b, VERSION), 0x00050014);
+    assert_int_equal(rd(b, SVR), 0xFF);
+    /* INIT leaves the mode as it is. */
+    lapic_init_pin(b->l[0]);
+    assert_int_equal(lapic_get_base(b->l[0]), BSP_X2);
+    assert_int_equal(rdx(b, 0, X2(TPR)), 0);
+}
+
+/* Table 11-6: who may be read, written, and with what. */
+static void x2apic_msrs(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        uint16_t msr;
+        bool read, write;
+        uint64_t ones; /* bits that may be set */
+    } known[] = {
+        {0x802, true, false, 0},
+        {0x803, true, false, 0},
+        {0x808, true, true, 0xFF},
+        {0x80A, true, false, 0},
+        {0x80B, false, true, 0},
+        {0x80D, true, false, 0},
+        {0x80F, true, true, 0x1FF},
+        {0x828, true, true, 0},
+        {0x830, true, true, 0xFFFFFFFF000CCFFF},
+        {0x832, true, true, 0x750FF},
+        {0x833, true, true, 0x157FF},
+        {0x834, true, true, 0x157FF},
+        {0x835, true, true, 0x1F7FF},
+        {0x836, true, true, 0x1F7FF},
+        {0x837, true, true, 0x150FF},
+        {0x838, true, true, 0xFFFFFFFF},
+        {0x839, true, false, 0},
+        {0x83E, true, true, 0xB},
+        {0x83F, false, true, 0xFF},
+    };
+    uint64_t v = 0;
+    assert_false(lapic_msr(b->l[0], false, 0x802, &v)); /* not in this mode */
+    assert_false(lapic_msr(b->l[0], true, 0x808, &v));
+    assert_true(lapic_set_base(b->l[0], BSP_X2));
+    for (uint32_t msr = 0x800; msr <= 0x8FF; msr++) {
+        bool read = msr >= 0x810 && msr <= 0x827, write = false;
+        uint64_t ones = 0;
+        for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+            if (known[i].msr == msr) {
+                read = known[i].read;
+                write = known[i].write;
+                ones = known[i].ones;
+            }
+        }
+        if (lapic_msr(b->l[0], false, msr, &v) != read)
+            fail_msg("read of %x", msr);
+        if (wrx(b, 0, msr, 0) != write)
+            fail_msg("write of %x", msr);
+        for (unsigned bit = 0; bit < 64; bit++)
+            if (wrx(b, 0, msr, BIT64(bit)) != (write && (ones & BIT64(bit))))
+                fail_msg("write of %x bit %u", msr, bit);
+    }
+}
+
+static void x2apic_ipis(void **state)
+{
+    struct bench *b = *state;
+    assert_true(lapic_set_base(b->l[0], BSP_X2));
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(1) << 32 | 0x40F1)); /* to one in xAPIC mode */
+    assert_int_equal(rdx(b, 0, X2(ICR_LOW)), UINT64_C(1) << 32 | 0x40F1);
+    assert_int_equal(lapic_accept(b->l[1]), 0xF1);
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(0x1FF) << 32 | 0x40F1)); /* to nobody */
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(0xFF) << 32 | 0x4400));  /* no broadcast here */
+    assert_int_equal(b->cpu[0].nmi.rises + b->cpu[1].nmi.rises, 0);
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(0xFFFFFFFF) << 32 | 0x4400));
+    assert_int_equal(b->cpu[0].nmi.rises, 1);
+    assert_int_equal(b->cpu[1].nmi.rises, 1);
+    assert_true(wrx(b, 0, 0x83F, 0x51));
+    assert_int_equal(lapic_accept(b->l[0]), 0x51);
+    assert_true(wrx(b, 0, X2(EOI), 0));
+    assert_true(wrx(b, 0, 0x83F, 5));
+    assert_true(wrx(b, 0, X2(ESR), 0));
+    assert_int_equal(rdx(b, 0, X2(ESR)), 0x20);
+    /* Logical: cluster 0, a bit an APIC. */
+    assert_true(lapic_set_base(b->l[1], 0xFEE00C00));
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(2) << 32 | 0x4C00));
+    assert_int_equal(b->cpu[1].nmi.rises, 2);
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(0x10002) << 32 | 0x4C00));
+    assert_int_equal(b->cpu[1].nmi.rises, 2);
+    assert_true(wrx(b, 0, X2(ICR_LOW), UINT64_C(3) << 32 | 0x4C00));
+    assert_int_equal(b->cpu[0].nmi.rises, 2);
+    assert_int_equal(b->cpu[1].nmi.rises, 3);
+    /* From an IOAPIC, whose destinations have 8 bits. */
+    assert_true(send(b, 0xFF, false, APIC_NMI, 0, false));
+    assert_true(send(b, 1, false, APIC_NMI, 0, false));
+    assert_true(send(b, 2, true, APIC_NMI, 0, false));
+    assert_int_equal(b->cpu[0].nmi.rises, 3);
+    assert_int_equal(b->cpu[1].nmi.rises, 6);
+}
+
+/* Derived logical IDs beyond the first cluster. */
+static void x2apic_clusters(void **state)
+{
+    struct bench *b = *state;
+    struct lapic *far = lapic_create(&b->f.devices, &(struct lapic_config){.bus = &b->bus,
+                                                                           .queue = &b->f.queue,
+                                                                           .mem = &b->f.mem,
+                                                                           .log = &b->f.log,
+                                                                           .id = 0x25,
+                                                                           .has_x2apic = true});
+    uint64_t v;
+    device_reset_all(&b->f.devices, RESET_HARD);
+    assert_true(lapic_set_base(far, 0xFEE00C00));
+    assert_true(lapic_msr(far, false, X2(LDR), &v));
+    assert_int_equal(v, 0x00020020);
+    assert_true(lapic_addressed(
+        far, &(struct apic_message){.dest = 0x20020, .logical = true, .wide = true}));
+    assert_false(
+        lapic_addressed(far, &(struct apic_message){.dest = 0x20, .logical = true, .wide = true}));
+    assert_false(lapic_addressed(
+        far, &(struct apic_message){.dest = 0x20010, .logical = true, .wide = true}));
+    assert_true(lapic_addressed(far, &(struct apic_message){.dest = 0x25}));
+    assert_int_equal(lapic_id(far), 0x25);
+}
+
+/* The feature is off: its bit is reserved. */
+static void x2apic_absent(void **state)
+{
+    struct bench *b = *state;
+    struct lapic *old = lapic_create(
+        &b->f.devices,
+        &(struct lapic_config){
+            .bus = &b->bus, .queue = &b->f.queue, .mem = &b->f.mem, .log = &b->f.log, .id = 2});
+    assert_false(lapic_set_base(old, 0xFEE00C00));
+    b->bus.current = old;
+    wr(b, LVT_TIMER, 0x40041);                   /* so is the TSC-deadline mode's */
+    assert_int_equal(rd(b, LVT_TIMER), 0x10041); /* masked by the software disable */
+}
+
+static void disturb(void *opaque)
+{
+    struct bench *b = opaque;
+    step(b, NS_PER_MS);
+    device_reset_all(&b->f.devices, RESET_HARD);
+    lapic_set_base(b->l[0], 0xFEC10900);
+}
+
+/* ---- TSC deadline: §11.5.4.1 ---- */
+
+static void tsc_deadline(void **state)
+{
+    struct bench *b = *state;
+    const int64_t at = b->f.now_ns;
+    lapic_set_tsc_deadline(b->l[0], 5000, at + 5000); /* not in this mode */
+    assert_int_equal(lapic_get_tsc_deadline(b->l[0]), 0);
+    wr(b, LVT_TIMER, 0x20041);
+    wr(b, INITIAL, 1000);
+    wr(b, LVT_TIMER, 0x40041); /* the count is disarmed */
+    step(b, 100000);
+    assert_false(lapic_pending(b->l[0]));
+    wr(b, INITIAL, 1000); /* ignored */
+    assert_int_equal(rd(b, CURRENT), 0);
+    assert_int_equal(rd(b, INITIAL), 0);
+    lapic_set_tsc_deadline(b->l[0], 5000, b->f.now_ns + 5000);
+    assert_int_equal(lapic_get_tsc_deadline(b->l[0]), 5000);
+    step(b, 4999);
+    assert_false(lapic_pending(b->l[0]));
+    step(b, 1);
+    assert_int_equal(lapic_accept(b->l[0]), 0x41);
+    assert_int_equal(lapic_get_tsc_deadline(b->l[0]), 0); /* once */
+    wr(b, EOI, 0);
+    lapic_set_tsc_deadline(b->l[0], 5000, b->f.now_ns + 5000);
+    lapic_set_tsc_deadline(b->l[0], 0, b->f.now_ns); /* disarmed */
+    step(b, 10000);
+    assert_false(lapic_pending(b->l[0]));
+    lapic_set_tsc_deadline(b->l[0], 5000, b->f.now_ns + 5000);
+    wr(b, LVT_TIMER, 0x41); /* disarmed by leaving the mode */
+    wr(b, LVT_TIMER, 0x40041);
+    assert_int_equal(lapic_get_tsc_deadline(b->l[0]), 0);
+    step(b, 10000);
+    assert_false(lapic_pending(b->l[0]));
+    lapic_set_tsc_deadline(b->l[0], UINT64_MAX, EVENT_NEVER);
+    step(b, 10000);
+    assert_int_equal(lapic_get_tsc_deadline(b->l[0]), UINT64_MAX);
+    fixture_check_round_trip(&b->f, disturb, b);
+}
+
 static void odd_accesses(void **state)
 {
     struct bench *b = *state;
@@ -540,17 +803,15 @@ static void any_access_is_survived(void **state)
             send(b, (uint8_t)(r >> 24), r & BIT(18), (r >> 19) & 7, (uint8_t)(r >> 8), r & BIT(22));
         if (i % 32 == 0)
             step(b, r & 0xFFFF);
+        if (i % 64 == 0) /* any mode, and now and then another address */
+            lapic_set_base(b->l[r & 1], 0xFEE00000 | (r & 0xD00) | (r >> 31) << 16);
+        uint64_t v = i % 3 ? fixture_random(&seed) : r;
+        lapic_msr(b->l[r & 1], r & 32, 0x800 | (r >> 8 & 0xFF), &v);
+        if (i % 128 == 0)
+            lapic_set_tsc_deadline(b->l[r & 1], v, b->f.now_ns + (r & 0xFFFFF));
         for (unsigned n = 0; n < 2; n++)
             assert_int_equal(b->cpu[n].intr.level, lapic_pending(b->l[n]));
     }
-}
-
-static void disturb(void *opaque)
-{
-    struct bench *b = opaque;
-    step(b, NS_PER_MS);
-    device_reset_all(&b->f.devices, RESET_HARD);
-    lapic_set_base(b->l[0], 0xFEC10900);
 }
 
 static void state_round_trip(void **state)
@@ -616,6 +877,14 @@ int main(void)
         T(logical_destinations),
         T(lowest_priority),
         T(starting_a_cpu),
+        T(lowest_of_the_others),
+        T(x2apic_transitions),
+        T(x2apic_entry),
+        T(x2apic_msrs),
+        T(x2apic_ipis),
+        T(x2apic_clusters),
+        T(x2apic_absent),
+        T(tsc_deadline),
         T(odd_accesses),
         T(any_access_is_survived),
         T(state_round_trip),

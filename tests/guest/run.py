@@ -30,7 +30,7 @@ def machine_command(emulator, rom, extra):
 
 BOCHS_RC = """\
 megs: 64
-cpu: model=corei7_skylake_x, count=1, ips=200000000, reset_on_triple_fault=1, ignore_bad_msrs=0
+cpu: model=corei7_skylake_x, count={cpus}, ips=200000000, reset_on_triple_fault=1, ignore_bad_msrs=0
 romimage: file={rom}, address=0x{address:x}
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 display_library: term
@@ -46,11 +46,17 @@ boot: floppy
 """
 
 
-def run_bochs(rom, timeout):
+def bochs_cpus(args):
+    """-smp as Bochs has it: sockets:cores:threads, of which only the product counts here."""
+    return args[args.index("-smp") + 1].split(",")[0] if "-smp" in args else "1"
+
+
+def run_bochs(rom, timeout, args):
     with tempfile.TemporaryDirectory() as tmp:
         out, rc = os.path.join(tmp, "out"), os.path.join(tmp, "bochsrc")
         with open(rc, "w") as f:
-            f.write(BOCHS_RC.format(rom=rom, address=(1 << 32) - os.path.getsize(rom), out=out,
+            f.write(BOCHS_RC.format(rom=rom, cpus=bochs_cpus(args), out=out,
+                                    address=(1 << 32) - os.path.getsize(rom),
                                     log=os.path.join(tmp, "log")))
         with open(rc + ".cmd", "w") as f:
             f.write("c\n")  # Debian's Bochs has its debugger built in
@@ -86,9 +92,9 @@ def run_machine(command, timeout):
 def outcome(name, case, emulator, roms, patience=1):
     rom = os.path.join(roms, case.get("image", name) + ".rom")
     timeout = case.getint("timeout", 20) * patience
-    if emulator == "bochs":
-        return *run_bochs(rom, timeout * 2), ""
     extra = case.get("args", "").split()
+    if emulator == "bochs":
+        return *run_bochs(rom, timeout * 2, extra), ""
     if not case.getboolean("reboot", False):
         extra.append("-no-reboot")
     return run_machine(machine_command(emulator, rom, extra), timeout)

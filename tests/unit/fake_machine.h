@@ -11,10 +11,12 @@
 
 #include <stdio.h>
 
-#define FAKE_RAM 0x20000
+#define FAKE_RAM  0x20000
+#define FAKE_CPUS 2
 
 struct machine {
-    struct cpu cpu;
+    struct cpu cpu[FAKE_CPUS];
+    unsigned stop_cpu;
     struct vm_config cfg;
     struct log log;
     struct door door;
@@ -65,13 +67,17 @@ static void fake_init(void)
     device_list_init(&fake.devices);
     fake.cfg.version = "1.2.3";
     fake.mem.a20_mask = ~UINT64_C(0);
-    fake.cpu.mem = &fake.mem;
-    fake.cpu.mode = MODE_CODE64;
-    fake.cpu.cr0 = CR0_PE | CR0_PG;
-    fake.cpu.cr4 = CR4_PAE;
-    fake.cpu.efer = EFER_LME | EFER_LMA | EFER_NXE;
-    fake.cpu.eflags = FLAG_1;
-    fake.cpu.feat.phys_bits = 40;
+    for (unsigned n = 0; n < FAKE_CPUS; n++) {
+        struct cpu *cpu = &fake.cpu[n];
+        cpu->index = cpu->apic_id = n;
+        cpu->mem = &fake.mem;
+        cpu->mode = MODE_CODE64;
+        cpu->cr0 = CR0_PE | CR0_PG;
+        cpu->cr4 = CR4_PAE;
+        cpu->efer = EFER_LME | EFER_LMA | EFER_NXE;
+        cpu->eflags = FLAG_1;
+        cpu->feat.phys_bits = 40;
+    }
     fake.running = true;
     for (size_t i = 0; i < FAKE_RAM; i++)
         fake.ram[i] = (uint8_t)(i * 7 + (i >> 8));
@@ -79,12 +85,12 @@ static void fake_init(void)
 
 struct cpu *machine_cpu(struct machine *m, unsigned n)
 {
-    return n == 0 ? &m->cpu : NULL;
+    return n < FAKE_CPUS ? &m->cpu[n] : NULL;
 }
 unsigned machine_cpus(const struct machine *m)
 {
     (void)m;
-    return 1;
+    return FAKE_CPUS;
 }
 struct memmap *machine_memmap(struct machine *m)
 {
@@ -176,6 +182,20 @@ void machine_cont(struct machine *m)
 {
     fake_note("cont ");
     m->running = true;
+}
+void machine_cont_alone(struct machine *m, struct cpu *cpu)
+{
+    fake_note("cont(%u) ", cpu->index);
+    m->running = true;
+}
+struct cpu *machine_stop_cpu(struct machine *m)
+{
+    return &m->cpu[m->stop_cpu];
+}
+void machine_nmi(struct machine *m)
+{
+    (void)m;
+    fake_note("nmi ");
 }
 bool machine_running(const struct machine *m)
 {
@@ -316,10 +336,13 @@ gla_t machine_watch_hit(const struct machine *m)
 {
     return m->watch_hit;
 }
-void machine_step(struct machine *m, struct cpu *cpu)
+void machine_step(struct machine *m, struct cpu *cpu, bool alone)
 {
     fake_note("step%s ", cpu->shadow ? "(quiet)" : "");
+    if (cpu->index || alone)
+        fake_note("%u%s ", cpu->index, alone ? "(alone)" : "");
     m->running = true;
+    m->stop_cpu = cpu->index;
     cpu->rip++;
     fake_stop(STOP_STEP);
 }
@@ -341,13 +364,6 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t v)
 void cpu_loaded(struct cpu *cpu)
 {
     (void)cpu;
-}
-void cpu_set_nmi(void *opaque, unsigned pin, int level)
-{
-    (void)opaque;
-    (void)pin;
-    if (level)
-        fake_note("nmi ");
 }
 
 #endif

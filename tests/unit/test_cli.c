@@ -83,9 +83,20 @@ static void test_refused(void **state)
         {"-m 0", "too little"},
         {"-m 2T", "40 address bits"},
         {"-m 1G,maxmem=4G", "hot-plug"},
-        {"-smp 2", "one virtual CPU"},
-        {"-smp 0", "without a CPU"},
-        {"-smp cores=4", "one virtual CPU"},
+        {"-smp 0", "nothing can be 0 of"},
+        {"-smp 2,cores=0", "nothing can be 0 of"},
+        {"-smp 256", "256 is too many, a machine has at most 255 CPUs"},
+        {"-smp 4294967296", "is not a number from 0"},
+        {"-smp sockets=16,cores=16", "too many CPUs"},
+        {"-smp 165,sockets=5,cores=33", "APIC IDs"},
+        {"-smp 4,cores=3", "1 sockets of 3 cores of 1 threads are not 4 CPUs"},
+        {"-smp 4,sockets=2,cores=2,threads=2", "are not 4 CPUs"},
+        {"-smp 4,maxcpus=2", "4 CPUs are more than the 2"},
+        {"-smp 4,sockets=1,cores=1,threads=2,maxcpus=2",
+         "4 CPUs are more than the 2 there is room for"},
+        {"-smp 4,dies=2", "have no dies"},
+        {"-smp 4,clusters=2", "have no clusters"},
+        {"-smp 2,socket=2", "did you mean \"sockets\"?"},
         {"-smp x", "cpus=x is not a number"},
         {"-cpu host", "needs KVM"},
         {"-machine q35", "no q35 board yet"},
@@ -307,6 +318,42 @@ static void test_harness_line(void **state)
     assert_int_equal(cfg.drive[0].index, 0);
     assert_int_equal(cfg.smp, 1);
     vm_config_free(&cfg);
+}
+
+/* QEMU 7.2's answers, from "info hotpluggable-cpus" of its pc board. */
+static void test_smp(void **state)
+{
+    static const struct {
+        const char *line;
+        unsigned cpus;
+        struct cpu_topology topology;
+    } rows[] = {
+        {"", 1, {1, 1, 1}},
+        {"-smp 2", 2, {1, 2, 1}},
+        {"-smp cpus=4", 4, {1, 4, 1}},
+        {"-smp 4,sockets=2,cores=2", 4, {2, 2, 1}},
+        {"-smp 4,sockets=2", 4, {2, 2, 1}},
+        {"-smp 4,cores=2", 4, {2, 2, 1}},
+        {"-smp 4,threads=2", 4, {1, 2, 2}},
+        {"-smp 8,sockets=2,threads=2", 8, {2, 2, 2}},
+        {"-smp 8,cores=2,sockets=2", 8, {2, 2, 2}},
+        {"-smp sockets=2", 2, {2, 1, 1}},
+        {"-smp cores=4", 4, {1, 4, 1}},
+        {"-smp sockets=2,cores=3,threads=2", 12, {2, 3, 2}},
+        {"-smp 2,maxcpus=4", 2, {1, 4, 1}},
+        {"-smp maxcpus=4", 4, {1, 4, 1}},
+        {"-smp 4,dies=1,clusters=1", 4, {1, 4, 1}},
+        {"-smp 255", 255, {1, 255, 1}},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg = taken(rows[i].line);
+        if (cfg.smp != rows[i].cpus ||
+            memcmp(&cfg.topology, &rows[i].topology, sizeof cfg.topology) != 0)
+            fail_msg("%s: %u CPUs, %u sockets of %u cores of %u threads", rows[i].line, cfg.smp,
+                     cfg.topology.sockets, cfg.topology.cores, cfg.topology.threads);
+        vm_config_free(&cfg);
+    }
 }
 
 static void test_sizes(void **state)
@@ -577,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_vga_rom),  cmocka_unit_test(test_media),
         cmocka_unit_test(test_others),   cmocka_unit_test(test_help),
         cmocka_unit_test(test_words),    cmocka_unit_test(test_display),
+        cmocka_unit_test(test_smp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

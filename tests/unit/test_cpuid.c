@@ -95,13 +95,128 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Leaves 1, 4, Bh and 1Fh of one in the second socket of -smp sockets=2,cores=3,threads=2. */
+static void test_topology(void **state)
+{
+    (void)state;
+    with_model("max");
+    assert_int_equal(ask(1, 0, EBX) >> 16 & 0xff, 1);
+    assert_int_equal(ask(1, 0, EDX) >> 28 & 1, 0); /* HTT */
+    assert_int_equal(ask(4, 3, EAX) >> 14, 0);
+    rig.cpu->topology = (struct cpu_topology){2, 3, 2};
+    rig.cpu->apic_id = topology_apic_id(&rig.cpu->topology, 9);
+    assert_int_equal(rig.cpu->apic_id, 8 + 2 + 1); /* socket 1, core 1, thread 1 */
+    assert_int_equal(ask(1, 0, EBX) >> 24, 11);
+    assert_int_equal(ask(1, 0, EBX) >> 16 & 0xff, 6);
+    assert_int_equal(ask(1, 0, EDX) >> 28 & 1, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(ask(4, i, EAX) >> 14 & 0xfff, i == 3 ? 7 : 1); /* IDs that share it */
+        assert_int_equal(ask(4, i, EAX) >> 26, 3);                      /* IDs of cores */
+    }
+    assert_int_equal(ask(4, 4, EAX), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint32_t leaf = i ? 0x1f : 0xb;
+        assert_int_equal(ask(leaf, 0, EAX), 1);
+        assert_int_equal(ask(leaf, 0, EBX), 2);
+        assert_int_equal(ask(leaf, 0, ECX), 0x100);
+        assert_int_equal(ask(leaf, 1, EAX), 3);
+        assert_int_equal(ask(leaf, 1, EBX), 6);
+        assert_int_equal(ask(leaf, 1, ECX), 0x201);
+        assert_int_equal(ask(leaf, 2, EAX) | ask(leaf, 2, EBX), 0);
+        assert_int_equal(ask(leaf, 2, ECX), 2);
+        for (unsigned sub = 0; sub < 3; sub++)
+            assert_int_equal(ask(leaf, sub, EDX), 11);
+    }
+}
+
+/* --- the TSC, and when it will reach a value --- */
+
+static struct {
+    uint64_t apic_base, deadline;
+    int64_t due_ns;
+} board;
+
+static uint64_t apic_base(void *opaque)
+{
+    (void)opaque;
+    return board.apic_base;
+}
+static uint64_t deadline(void *opaque)
+{
+    (void)opaque;
+    return board.deadline;
+}
+static void set_deadline(void *opaque, uint64_t tsc, int64_t due_ns)
+{
+    (void)opaque;
+    board.deadline = tsc;
+    board.due_ns = due_ns;
+}
+
+#define TSC          0x10
+#define TSC_ADJUST   0x3b
+#define TSC_DEADLINE 0x6e0
+
+static void test_tsc_deadline(void **state)
+{
+    (void)state;
+    uint64_t v;
+    with_model("max,-tsc-deadline,-tsc_adjust");
+    assert_false(msr_write(rig.cpu, TSC_DEADLINE, 0));
+    assert_false(msr_read(rig.cpu, TSC_ADJUST, &v));
+    with_model("max");
+    assert_int_equal(ask(1, 0, ECX) >> 24 & 1, 1);
+    assert_false(msr_read(rig.cpu, TSC_DEADLINE, &v)); /* a CPU without an APIC */
+    rig.cpu->hooks.tsc_deadline = deadline;
+    rig.cpu->hooks.set_tsc_deadline = set_deadline;
+    rig.cpu->tsc_hz = 250000000; /* 4 ns a tick */
+    rig.now_ns = 4000;
+    assert_true(msr_write(rig.cpu, TSC_DEADLINE, 1500));
+    assert_int_equal(board.due_ns, 6000);
+    assert_true(msr_read(rig.cpu, TSC_DEADLINE, &v));
+    assert_int_equal(v, 1500);
+    /* the TSC leaps, and the deadline with it */
+    assert_true(msr_write(rig.cpu, TSC, 1400));
+    assert_int_equal(board.due_ns, 4400);
+    assert_true(msr_read(rig.cpu, TSC_ADJUST, &v));
+    assert_int_equal(v, 400);
+    assert_true(msr_write(rig.cpu, TSC_ADJUST, 600)); /* the TSC is 1600: past */
+    assert_int_equal(board.due_ns, 4000);
+    assert_true(msr_read(rig.cpu, TSC, &v));
+    assert_int_equal(v, 1600);
+    assert_true(msr_write(rig.cpu, TSC_DEADLINE, UINT64_MAX));
+    assert_true(board.due_ns == EVENT_NEVER);
+    assert_true(msr_write(rig.cpu, TSC_DEADLINE, 0));
+    assert_int_equal(board.deadline, 0);
+    board.due_ns = 1;
+    assert_true(msr_write(rig.cpu, TSC, 0)); /* nothing is armed */
+    assert_int_equal(board.due_ns, 1);
+}
+
+/* SDM 3A §11.4.3: the APIC bit shows IA32_APIC_BASE's enable bit. x2APIC MSRs without an APIC. */
+static void test_apic_bit(void **state)
+{
+    (void)state;
+    uint64_t v;
+    with_model("max");
+    rig.cpu->hooks.apic_base = apic_base;
+    board.apic_base = 0xfee00900;
+    assert_int_equal(ask(1, 0, EDX) >> 9 & 1, 1);
+    board.apic_base = 0xfee00100;
+    assert_int_equal(ask(1, 0, EDX) >> 9 & 1, 0);
+    assert_false(msr_read(rig.cpu, 0x802, &v));
+    assert_false(msr_write(rig.cpu, 0x8ff, 0));
+    with_model("qemu64");
+    assert_int_equal(ask(1, 0, ECX) >> 21 & 1, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vendor),
-        cmocka_unit_test(test_signature),
-        cmocka_unit_test(test_bhi),
-        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_vendor),   cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_bhi),      cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_topology), cmocka_unit_test(test_tsc_deadline),
+        cmocka_unit_test(test_apic_bit),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -96,11 +96,12 @@ static void test_handshake(void **state)
     assert_string_equal(ask("QStartNoAckMode"), "OK");
     assert_string_equal(ask("Hg0"), "OK");
     assert_string_equal(ask("qC"), "QC01");
-    assert_string_equal(ask("qfThreadInfo"), "m01");
+    assert_string_equal(ask("qfThreadInfo"), "m01,02");
     assert_string_equal(ask("qsThreadInfo"), "l");
     assert_string_equal(ask("qAttached"), "1");
     assert_string_equal(ask("T1"), "OK");
-    assert_string_equal(ask("T2"), "E22");
+    assert_string_equal(ask("T2"), "OK");
+    assert_string_equal(ask("T3"), "E22");
     assert_string_equal(ask("Hg3"), "E22");
     assert_string_equal(ask("?"), "T05thread:01;");
     assert_string_equal(ask("vCont?"), "vCont;c;C;s;S");
@@ -146,19 +147,19 @@ static void test_registers(void **state)
     unsigned rip = 0, total = 0;
     for (unsigned i = 0; i < gdb_reg_count(); i++) {
         uint8_t value[GDB_REG_MAX_BYTES];
-        total += gdb_reg_read(&fake.cpu, i, value);
+        total += gdb_reg_read(&fake.cpu[0], i, value);
         if (strcmp(gdb_reg_name(i), "rip") == 0)
             rip = i;
     }
     assert_int_equal(rip, 16);
-    fake.cpu.r[REG_RBX] = UINT64_C(0x1122334455667788);
-    fake.cpu.rip = 0xfff0;
+    fake.cpu[0].r[REG_RBX] = UINT64_C(0x1122334455667788);
+    fake.cpu[0].rip = 0xfff0;
     const char *g = ask("g");
     assert_int_equal(strlen(g), 2 * total);
     assert_memory_equal(g + 16, "8877665544332211", 16);
     assert_string_equal(ask("p10"), "f0ff000000000000");
     assert_string_equal(ask("P10=3412000000000000"), "OK");
-    assert_int_equal(fake.cpu.rip, 0x1234);
+    assert_int_equal(fake.cpu[0].rip, 0x1234);
     assert_string_equal(ask("P10=3412"), "E22");
     assert_string_equal(ask("pff"), "E22");
     assert_string_equal(ask("pffffffff00000000"), "E22");
@@ -169,29 +170,29 @@ static void test_registers(void **state)
 
     /* EFLAGS keeps VM and its fixed bit */
     assert_string_equal(ask("P11=ffffffff"), "OK");
-    assert_int_equal(fake.cpu.eflags & (FLAG_VM | FLAG_1 | FLAG_CF), FLAG_1 | FLAG_CF);
+    assert_int_equal(fake.cpu[0].eflags & (FLAG_VM | FLAG_1 | FLAG_CF), FLAG_1 | FLAG_CF);
     /* a selector in protected mode needs a descriptor: refused; the same one is no change */
     assert_string_equal(ask("P12=10000000"), "E22");
     assert_string_equal(ask("P12=00000000"), "OK");
-    fake.cpu.cr0 &= ~CR0_PE;
+    fake.cpu[0].cr0 &= ~CR0_PE;
     assert_string_equal(ask("P12=00f00000"), "OK");
-    assert_int_equal(fake.cpu.seg[SEG_CS].base, 0xf0000);
+    assert_int_equal(fake.cpu[0].seg[SEG_CS].base, 0xf0000);
 }
 
 static void test_vector_registers(void **state)
 {
     (void)state;
-    fake.cpu.fpu.sw = 3 << 11;
-    fake.cpu.fpu.used = 1 << 3;
-    fake.cpu.fpu.r[3].mant = UINT64_C(1) << 63;
-    fake.cpu.fpu.r[3].sexp = 0x3fff;
-    fake.cpu.zmm[1].q[0] = 1;
-    fake.cpu.zmm[1].q[1] = 2;
+    fake.cpu[0].fpu.sw = 3 << 11;
+    fake.cpu[0].fpu.used = 1 << 3;
+    fake.cpu[0].fpu.r[3].mant = UINT64_C(1) << 63;
+    fake.cpu[0].fpu.r[3].sexp = 0x3fff;
+    fake.cpu[0].zmm[1].q[0] = 1;
+    fake.cpu[0].zmm[1].q[1] = 2;
     assert_string_equal(ask("p18"), "0000000000000080ff3f"); /* st0 */
     assert_string_equal(ask("p22"), "3fff0000");             /* ftag: R3 valid, others empty */
     assert_string_equal(ask("p29"), "01000000000000000200000000000000");
     assert_string_equal(ask("P29=00000000000000000000000000000000"), "OK");
-    assert_int_equal(fake.cpu.zmm[1].q[1], 0);
+    assert_int_equal(fake.cpu[0].zmm[1].q[1], 0);
 }
 
 static void test_memory(void **state)
@@ -244,19 +245,62 @@ static void test_run(void **state)
     asked();
     assert_string_equal(ask("vCont;s:1;c"), "T05thread:01;");
     assert_string_equal(asked(), "step(quiet) ");
-    fake.cpu.shadow = false;
+    fake.cpu[0].shadow = false;
     assert_string_equal(ask("Qqemu.sstep=0x1"), "OK");
     assert_string_equal(ask("s"), "T05thread:01;");
     assert_string_equal(asked(), "step ");
     assert_string_equal(ask("c1000"), "");
-    assert_int_equal(fake.cpu.rip, 0x1000);
+    assert_int_equal(fake.cpu[0].rip, 0x1000);
     fake_stop(STOP_SHUTDOWN);
     assert_non_null(strstr(output(), "$T03thread:01;#"));
     assert_string_equal(ask("vCont;x"), "E22");
     assert_string_equal(ask("C05;2000"), "");
-    assert_int_equal(fake.cpu.rip, 0x2000);
+    assert_int_equal(fake.cpu[0].rip, 0x2000);
     fake.listener->ended(fake.listener->opaque, MACHINE_DEBUG_EXIT, 33);
     assert_non_null(strstr(output(), "$W21#"));
+}
+
+/* A CPU is a thread: whose registers, who steps, who stands still, who stopped. */
+static void test_threads(void **state)
+{
+    (void)state;
+    ask("qSupported:swbreak+");
+    fake.cpu[0].r[REG_RAX] = 0x11;
+    fake.cpu[1].r[REG_RAX] = 0x22;
+    assert_string_equal(ask("p0"), "1100000000000000");
+    assert_string_equal(ask("Hg2"), "OK");
+    assert_string_equal(ask("p0"), "2200000000000000");
+    assert_string_equal(ask("P0=3300000000000000"), "OK");
+    assert_int_equal(fake.cpu[1].r[REG_RAX], 0x33);
+    assert_string_equal(ask("qC"), "QC02");
+    asked();
+    ask("Qqemu.sstep=0x1");
+    assert_string_equal(ask("vCont;s:2"), "T05thread:02;");
+    assert_string_equal(asked(), "step 1(alone) ");
+    assert_string_equal(ask("vCont;s:1;c"), "T05thread:01;");
+    assert_string_equal(asked(), "step ");
+    assert_string_equal(ask("p0"), "1100000000000000"); /* of the one that stopped */
+    assert_string_equal(ask("vCont;s:2;c:-1"), "T05thread:02;");
+    assert_string_equal(asked(), "step 1 ");
+    assert_string_equal(ask("vCont;c:1;s:2"), "T05thread:02;");
+    assert_string_equal(asked(), "step 1 ");
+    assert_string_equal(ask("vCont;c:2"), "");
+    assert_string_equal(asked(), "cont(1) ");
+    fake_stop(STOP_USER);
+    output();
+    assert_string_equal(ask("vCont;c:1;c:2"), "");
+    assert_string_equal(asked(), "cont ");
+    fake_stop(STOP_USER);
+    output();
+    assert_string_equal(ask("vCont;s:3;c"), "E22");
+    assert_string_equal(ask("Hc1"), "OK");
+    assert_string_equal(ask("s"), "T05thread:01;");
+    assert_string_equal(asked(), "step ");
+    ask("c");
+    fake.stop_cpu = 1;
+    fake_stop(STOP_BREAKPOINT);
+    assert_non_null(strstr(output(), "$T05thread:02;#"));
+    assert_string_equal(ask("p0"), "3300000000000000");
 }
 
 static void test_points(void **state)
@@ -276,7 +320,7 @@ static void test_points(void **state)
     assert_string_equal(ask("Z0,xyz"), "E22");
 
     ask("c");
-    fake.cpu.rip = 0x1000;
+    fake.cpu[0].rip = 0x1000;
     fake_stop(STOP_BREAKPOINT);
     assert_non_null(strstr(output(), "$T05thread:01;swbreak:;#"));
     ask("c");
@@ -285,8 +329,8 @@ static void test_points(void **state)
     assert_non_null(strstr(output(), "$T05thread:01;rwatch:3004;#"));
     /* with a base in CS gdb could not find its breakpoint at RIP */
     ask("c");
-    fake.cpu.mode = MODE_CODE16;
-    fake.cpu.seg[SEG_CS].base = 0xf0000;
+    fake.cpu[0].mode = MODE_CODE16;
+    fake.cpu[0].seg[SEG_CS].base = 0xf0000;
     fake_stop(STOP_BREAKPOINT);
     assert_non_null(strstr(output(), "$T05thread:01;#"));
 
@@ -373,6 +417,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_vector_registers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_points, setup, teardown),
         cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_description, setup, teardown),

@@ -175,7 +175,7 @@ static void test_answers(void **state)
         {"mouse_move 1 20000", "DY: '20000' is not a number from -10000 to 10000\r\n"},
         {"mouse_button 8", "1 for left, 2 for middle, 4 for right, or their sum\r\n"},
         {"log foo", "unknown log item \"foo\", see -d help\r\n"},
-        {"cpu 1", "there are CPUs 0 to 0\r\n"},
+        {"cpu 2", "there are CPUs 0 to 1\r\n"},
         {"i/g 0x80", "ports are 0 to 0xffff, of b, h or w\r\n"},
         {"o/b 0x10000 1", "ports are 0 to 0xffff, of b, h or w\r\n"},
         {"gdbserver tcp:bad", "tcp:bad,server=on,wait=off: no such thing\r\n"},
@@ -200,9 +200,9 @@ static void test_answers(void **state)
     static const uint8_t code[] = {0x90, 0x48, 0x89, 0xe5, 0xb8, 0x34, 0x12, 0, 0};
     (void)state;
     memcpy(fake.ram + 0x40, code, sizeof code);
-    fake.cpu.rip = 0x1234;
-    fake.cpu.r[REG_RAX] = UINT64_C(0x1122334455667788);
-    fake.cpu.r[REG_R15] = 15;
+    fake.cpu[0].rip = 0x1234;
+    fake.cpu[0].r[REG_RAX] = UINT64_C(0x1122334455667788);
+    fake.cpu[0].r[REG_R15] = 15;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         const char *answer = ask(rows[i].command);
         if (strcmp(answer, rows[i].answer) != 0)
@@ -274,10 +274,10 @@ static void test_memsave(void **state)
 static void test_registers(void **state)
 {
     (void)state;
-    fake.cpu.seg[SEG_CS] = (struct segment){0, 0xffffffff, 0x10, 0xa09b};
-    fake.cpu.seg[SEG_SS] = (struct segment){0, 0xffffffff, 0x18, 0xc093};
-    fake.cpu.seg[SEG_TR] = (struct segment){UINT64_C(0xfffffe0000003000), 0x4087, 0x40, 0x8b};
-    fake.cpu.eflags |= FLAG_ZF | FLAG_PF | FLAG_IF;
+    fake.cpu[0].seg[SEG_CS] = (struct segment){0, 0xffffffff, 0x10, 0xa09b};
+    fake.cpu[0].seg[SEG_SS] = (struct segment){0, 0xffffffff, 0x18, 0xc093};
+    fake.cpu[0].seg[SEG_TR] = (struct segment){UINT64_C(0xfffffe0000003000), 0x4087, 0x40, 0x8b};
+    fake.cpu[0].eflags |= FLAG_ZF | FLAG_PF | FLAG_IF;
     const char *long_mode = ask("info registers");
     assert_non_null(strstr(long_mode, "CPU#0\r\nRAX=0000000000000000 RBX="));
     assert_non_null(strstr(long_mode, " RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0\r\n"));
@@ -289,14 +289,17 @@ static void test_registers(void **state)
         strstr(long_mode, "TR =0040 fffffe0000003000 00004087 00008b00 DPL=0 TSS64-busy\r\n"));
     assert_non_null(strstr(long_mode, "XMM15="));
 
-    fake.cpu.mode = MODE_CODE16;
-    fake.cpu.cr0 = fake.cpu.efer = 0;
-    fake.cpu.seg[SEG_CS] = (struct segment){0xffff0000, 0xffff, 0xf000, 0x9b};
-    const char *real_mode = ask("info registers -a");
+    fake.cpu[0].mode = MODE_CODE16;
+    fake.cpu[0].cr0 = fake.cpu[0].efer = 0;
+    fake.cpu[0].seg[SEG_CS] = (struct segment){0xffff0000, 0xffff, 0xf000, 0x9b};
+    const char *real_mode = ask("info registers 0");
     assert_non_null(strstr(real_mode, "EAX=00000000 EBX="));
     assert_non_null(strstr(real_mode, "CS =f000 ffff0000 0000ffff 00009b00\r\n"));
     assert_non_null(strstr(real_mode, "CR0=00000000 CR2=00000000 CR3=00000000 CR4=00000020\r\n"));
     assert_null(strstr(real_mode, "XMM08"));
+    const char *all = ask("info registers -a");
+    assert_non_null(strstr(all, "\r\nCPU#0\r\nEAX="));
+    assert_non_null(strstr(all, "\r\nCPU#1\r\nRAX="));
 }
 
 static void put64(uint64_t at, uint64_t v)
@@ -308,7 +311,7 @@ static void test_paging(void **state)
 {
     (void)state;
     memset(fake.ram + 0x10000, 0, 0x8000);
-    fake.cpu.cr3 = 0x10000;
+    fake.cpu[0].cr3 = 0x10000;
     put64(0x10000, 0x11027);
     put64(0x11000, 0x12027);
     put64(0x12000, 0x13027);
@@ -328,12 +331,12 @@ static void test_paging(void **state)
                         "ffffffff81000000-ffffffff81200000 0000000000200000 -rw\r\n");
 
     /* PAE: the registers count, not memory */
-    fake.cpu.efer = 0;
-    fake.cpu.pdpte[3] = 0x15001;
+    fake.cpu[0].efer = 0;
+    fake.cpu[0].pdpte[3] = 0x15001;
     assert_string_equal(ask("info tlb"), "00000000c1000000: 0000000001000000 -GPDA---W\r\n");
 
     /* 32-bit with a 4-MiB page */
-    fake.cpu.cr4 = CR4_PSE;
+    fake.cpu[0].cr4 = CR4_PSE;
     memset(fake.ram + 0x10000, 0, 0x2000);
     st32(fake.ram + 0x10000 + 4 * 768, 0x004001e3);
     st32(fake.ram + 0x10000, 0x11007);
@@ -341,7 +344,7 @@ static void test_paging(void **state)
     assert_string_equal(ask("info mem"),
                         "0000000000010000-0000000000011000 0000000000001000 ur-\r\n"
                         "00000000c0000000-00000000c0400000 0000000000400000 -rw\r\n");
-    fake.cpu.cr0 &= ~CR0_PG;
+    fake.cpu[0].cr0 &= ~CR0_PG;
     assert_string_equal(ask("info mem"), "PG disabled\r\n");
     assert_string_equal(ask("info tlb"), "PG disabled\r\n");
 }
@@ -350,7 +353,7 @@ static void test_paging(void **state)
 static void test_paging_circle(void **state)
 {
     (void)state;
-    fake.cpu.cr3 = 0x10000;
+    fake.cpu[0].cr3 = 0x10000;
     for (unsigned i = 0; i < 512; i++)
         put64(0x10000 + 8 * i, 0x10003);
     const char *answer = ask("info mem");

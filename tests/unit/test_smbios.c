@@ -14,7 +14,8 @@
 
 static const struct smbios_board small = {.cpus = 1, .below_4g = 512 * MiB};
 static const struct smbios_board large = {
-    .cpus = 4,
+    .cpus = 7, /* of eight: the second socket is not full */
+    .topology = {2, 2, 2},
     .below_4g = 3 * GiB,
     .above_4g = 1021 * GiB,
     .uuid_set = true,
@@ -86,7 +87,15 @@ static void test_structures(void **state)
                         "\x33\x22\x11\x00\x55\x44\x77\x66\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
     const uint8_t *cpu = find(&b, 4, 0);
     assert_int_equal(ld32(cpu + 8), 0x000806ea);
-    assert_int_equal(cpu[0x23], 4);
+    assert_string_equal(string_of(cpu, 4), "CPU 0");
+    assert_int_equal(cpu[0x23], 2); /* cores, cores enabled, threads */
+    assert_int_equal(cpu[0x24], 2);
+    assert_int_equal(cpu[0x25], 4);
+    const uint8_t *second = find(&b, 4, 1);
+    assert_string_equal(string_of(second, 4), "CPU 1");
+    assert_int_not_equal(ld16(second + 2), ld16(cpu + 2));
+    assert_int_equal(second[0x24], 2);
+    assert_null(find(&b, 4, 2));
     smbios_blobs_free(&b);
 }
 
@@ -117,7 +126,8 @@ static void test_memory(void **state)
     smbios_blobs_free(&b);
 
     /* An odd size: what is not a multiple of 16 GiB is in the last module. */
-    assert_true(smbios_build(&(struct smbios_board){1, 3 * GiB, 14 * GiB, false, {0}, 0, 0}, &b));
+    assert_true(smbios_build(
+        &(struct smbios_board){.cpus = 1, .below_4g = 3 * GiB, .above_4g = 14 * GiB}, &b));
     assert_int_equal(ld16(find(&b, 17, 0) + 12), 16 * KiB);
     assert_int_equal(ld16(find(&b, 17, 1) + 12), 1 * KiB);
     assert_null(find(&b, 17, 2));

@@ -120,7 +120,8 @@ static void test_options(void **state)
     struct vm_config cfg;
     vm_config_init(&cfg);
     cfg.ram_bytes = 6 * GiB;
-    cfg.smp = 3;
+    cfg.smp = 4;
+    cfg.topology = (struct cpu_topology){2, 3, 1};
     cfg.nographic = cfg.no_acpi = cfg.boot_menu = cfg.uuid_set = true;
     cfg.boot_menu_ms = 100000;
     cfg.boot_fail_ms = 70000;
@@ -130,7 +131,8 @@ static void test_options(void **state)
                 "\0\0\0\0\0\0\0\0\0\0\0\xc0\0\0\0\0\1\0\0\0"
                 "\0\0\0\0\1\0\0\0\0\0\0\xc0\0\0\0\0\1\0\0\0",
                 40);
-    expect_item(&rig, FWCFG_NB_CPUS, "\3\0", 2);
+    expect_item(&rig, FWCFG_NB_CPUS, "\4\0", 2);
+    expect_item(&rig, FWCFG_MAX_CPUS, "\5\0", 2); /* the last one's APIC ID is 4 */
     expect_item(&rig, FWCFG_NOGRAPHIC, "\1\0", 2);
     expect_item(&rig, FWCFG_BOOT_MENU, "\1\0", 2);
     expect_item(&rig, FWCFG_UUID, "0123456789abcdef", 16);

@@ -61,21 +61,21 @@ static void test_trace(void **state)
     fake_init();
     log_init(&fake.log, sink, NULL);
     fake.log.mask |= LOG_ASM | LOG_RESET;
-    fake.cpu.seg[SEG_CS].sel = 8;
+    fake.cpu[0].seg[SEG_CS].sel = 8;
     struct trace *t = trace_create(&fake);
-    const struct cpu_trace *hooks = &fake.cpu.trace;
+    const struct cpu_trace *hooks = &fake.cpu[0].trace;
     logged[0] = '\0';
-    hooks->code(hooks->opaque, &fake.cpu, 0x7c00, code, sizeof code);
+    hooks->code(hooks->opaque, &fake.cpu[0], 0x7c00, code, sizeof code);
     assert_string_equal(logged, "IN: cs=0008 bits=64\n"
                                 "0x00007c00:  31c0                  xorl     %eax, %eax\n"
                                 "0x00007c02:  06                    .byte    0x06\n"
                                 "0x00007c03:  f4                    hlt\n");
     logged[0] = '\0';
-    hooks->registers(hooks->opaque, &fake.cpu);
+    hooks->registers(hooks->opaque, &fake.cpu[0]);
     assert_non_null(strstr(logged, "RAX=0000000000000000 RBX="));
     assert_int_equal(fake.log.category, LOG_RESET);
     trace_destroy(t);
-    assert_null(fake.cpu.trace.code);
+    assert_null(fake.cpu[0].trace.code);
 }
 
 int main(void)
