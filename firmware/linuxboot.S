@@ -11,31 +11,14 @@
  *     load cmdline, setup, kernel, initrd
  *     jump to setup's entry                       real mode, interrupts off, as the protocol has it
  *
- * firmware/build-linuxboot assembles this into src/bios/linuxboot_rom.h and sets the checksums.
+ * firmware/build-option-rom assembles this into src/bios/linuxboot_rom.h and sets the checksums.
  */
         .code16
         .text
 
         .set ROM_BLOCKS, 1              # of 512 bytes
 
-        .set FW_CFG_DMA_HIGH, 0x514     # docs/specs/fw_cfg of QEMU; src/devices/fwcfg.c
-        .set FW_CFG_DMA_LOW, 0x518
-        .set DMA_ERROR, 0x01
-        .set DMA_READ, 0x02
-        .set DMA_SELECT, 0x08
-
-        .set KERNEL_ADDR, 0x07          # keys: where, how long, what
-        .set KERNEL_SIZE, 0x08
-        .set KERNEL_DATA, 0x11
-        .set INITRD_ADDR, 0x0a
-        .set INITRD_SIZE, 0x0b
-        .set INITRD_DATA, 0x12
-        .set CMDLINE_ADDR, 0x13
-        .set CMDLINE_SIZE, 0x14
-        .set CMDLINE_DATA, 0x15
-        .set SETUP_ADDR, 0x16
-        .set SETUP_SIZE, 0x17
-        .set SETUP_DATA, 0x18
+        .include "fw_cfg.inc"
 
 # Expansion header, PnP BIOS 1.0A section 3.2 "Option ROM Header".
 rom:
@@ -123,79 +106,6 @@ bev:
         xorl    %ebp, %ebp
         lretw
 
-# Moves one part to its place. In: CS:SI three keys. Changes all but SI and the segments.
-load:
-        movw    %cs:(%si), %ax
-        call    number
-        pushl   %eax
-        movw    %cs:2(%si), %ax
-        call    number
-        movl    %eax, %ecx
-        popl    %edi
-        jecxz   1f
-        movw    %cs:4(%si), %ax
-        call    dma
-1:      ret
-
-# Reads the dword of an item. In: AX key. Out: EAX. Changes ECX, EDX, EDI, EBP.
-number:
-        pushl   $0
-        xorl    %edi, %edi
-        movw    %ss, %di
-        shll    $4, %edi
-        movzwl  %sp, %ecx
-        addl    %ecx, %edi              # the address of the zero just pushed
-        movl    $4, %ecx
-        call    dma
-        popl    %eax
-        ret
-
-# Reads an item from its start. In: AX key, ECX length, EDI address. Changes EAX, ECX, EDX, EDI, EBP.
-dma:
-        shll    $16, %eax
-        orw     $(DMA_SELECT | DMA_READ), %ax
-        # The structure that the device reads, on the stack: control, length, address, big-endian.
-        bswapl  %edi
-        pushl   %edi
-        pushl   $0
-        bswapl  %ecx
-        pushl   %ecx
-        bswapl  %eax
-        pushl   %eax
-        xorl    %ecx, %ecx
-        movw    %ss, %cx
-        shll    $4, %ecx
-        movzwl  %sp, %ebp
-        addl    %ebp, %ecx
-        bswapl  %ecx
-        xorl    %eax, %eax
-        movw    $FW_CFG_DMA_HIGH, %dx
-        outl    %eax, %dx
-        movl    %ecx, %eax
-        movw    $FW_CFG_DMA_LOW, %dx
-        outl    %eax, %dx
-1:      movl    (%bp), %eax             # 0 when done
-        bswapl  %eax
-        testl   $~DMA_ERROR, %eax
-        jnz     1b
-        addw    $16, %sp
-        testb   $DMA_ERROR, %al
-        jnz     failed
-        ret
-
-# Says so and lets the firmware try the next boot device.
-failed:
-        sti
-        movw    $(failed_text - rom), %si
-1:      movb    %cs:(%si), %al
-        incw    %si
-        testb   %al, %al
-        jz      2f
-        movb    $0x0e, %ah              # INT 10h: teletype output
-        movw    $7, %bx
-        int     $0x10
-        jmp     1b
-2:      int     $0x18
-        jmp     2b
+        .include "fw_cfg_read.inc"
 
         .org    ROM_BLOCKS * 512, 0

@@ -94,16 +94,14 @@ static bool take_nographic(struct cli_parse *p, const char *arg)
 {
     (void)arg;
     p->cfg->nographic = p->display_given = true;
+    p->cfg->display = SHOW_NOTHING;
     return true;
 }
 
-static bool take_display(struct cli_parse *p, const char *arg)
+static bool take_sdl(struct cli_parse *p, const char *arg)
 {
-    if (strcmp(arg, "none") != 0)
-        return cli_fail(p, "%s: there is no window yet, only none; screendump writes pictures",
-                        arg);
-    p->display_given = true;
-    return true;
+    (void)arg;
+    return cli_display(p, "sdl");
 }
 
 static bool take_vga(struct cli_parse *p, const char *arg)
@@ -230,8 +228,10 @@ static const struct option options[] = {
      "serial port and monitor in this terminal: Ctrl-A c changes over, Ctrl-A x ends, Ctrl-A h "
      "helps",
      take_nographic},
-    {"display", OPT_CALL, "none", 0, "no window, and nothing in this terminal unless asked for",
-     take_display},
+    {"display", OPT_CALL, "sdl[,full-screen=on]|none", 0,
+     "a window, as without this option on a desktop, or none; also grab-mod=, window-close=off",
+     cli_display},
+    {"full-screen", OPT_FLAG, NULL, TO(window.full_screen), "the window fills the screen", NULL},
     {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
     {"serial", OPT_CALL, "DEV", 0,
      "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
@@ -244,7 +244,8 @@ static const struct option options[] = {
     {"mon", OPT_CALL, "[chardev=]ID", 0, "the monitor on a -chardev", cli_mon},
     {"device", OPT_CALL, "NAME[,key=value]", 0, "a further device; -device help lists them",
      cli_device},
-    {"global", OPT_CALL, "isa-debugcon.iobase=PORT", 0, "moves the debug console", cli_global},
+    {"global", OPT_CALL, "isa-debugcon.iobase=PORT|VGA.romfile=FILE", 0,
+     "moves the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
     {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec",
@@ -256,6 +257,7 @@ static const struct option options[] = {
     {"pidfile", OPT_STR, "FILE", TO(pidfile), "write the process number to FILE", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
+    {"sdl", OPT_CALL, NULL, 0, NULL, take_sdl},
     {"no-hpet", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-fd-bootchk", OPT_TRUE, NULL, 0, NULL, NULL},
@@ -288,7 +290,6 @@ static const struct option options[] = {
     {"usbdevice", OPT_LACK, "NAME", 0, "there is no USB yet", NULL},
     {"audiodev", OPT_LACK, "WORDS", 0, "there is no sound yet", NULL},
     {"soundhw", OPT_LACK, "NAME", 0, "there is no sound yet", NULL},
-    {"full-screen", OPT_LACK, NULL, 0, "there is no window yet", NULL},
     {"curses", OPT_LACK, NULL, 0, "there is no text window yet; use -nographic", NULL},
     {"g", OPT_LACK, "SIZE", 0, "the guest chooses its resolution", NULL},
     {"spice", OPT_LACK, "WORDS", 0, "there is no SPICE", NULL},
@@ -377,7 +378,8 @@ static void help(const struct cli_io *io, const char *program)
     char line[256];
     snprintf(line, sizeof line, "usage: %s [options] [DISK]", program);
     io->out(io->opaque, line);
-    io->out(io->opaque, "A PC in software: boots the disk image DISK in this terminal.");
+    io->out(io->opaque,
+            "A PC in software: boots the disk image DISK, in a window or in this terminal.");
     for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
         if (options[i].kind != OPT_HEAD) {
             help_line(io, &options[i]);
@@ -419,6 +421,8 @@ static bool help_on(const struct cli_io *io, const struct option *o)
         io->out(io->opaque, "interp, tcg (the fastest there is: today interp)");
     else if (strcmp(o->name, "vga") == 0)
         io->out(io->opaque, "std, none");
+    else if (strcmp(o->name, "display") == 0)
+        io->out(io->opaque, "sdl, none");
     else if (strcmp(o->name, "device") == 0)
         cli_device_help(io->out, io->opaque);
     else if (strcmp(o->name, "d") == 0)
@@ -528,25 +532,47 @@ static bool stdio_taken(const struct vm_config *cfg)
     return is_stdio(cfg->monitor) || is_stdio(cfg->debugcon) || is_stdio(cfg->gdb);
 }
 
-/*
- * Where the first serial port and the monitor go when nobody said. -nographic is QEMU's: both in
- * this terminal. Without a word about display or consoles we do the same, since there is no
- * window; with -display none the port is there and talks to nobody, as QEMU's.
- */
-static bool set_defaults(struct cli_parse *p)
+/* A window when nobody said and there can be one. Without, -nographic's terminal is the screen. */
+static bool choose_display(struct cli_parse *p, const struct cli_io *io)
 {
     struct vm_config *cfg = p->cfg;
-    bool terminal = cfg->nographic || !p->display_given;
+    struct error why = {.msg = "there is none"};
+    if (!p->display_given && strcmp(cfg->vga, "none") != 0 && io->window_possible) {
+        p->display_given = io->window_possible(&why);
+        cfg->display = p->display_given ? SHOW_SDL : SHOW_NOTHING;
+        if (!p->display_given && !cfg->window.full_screen && io->note) {
+            char line[400];
+            snprintf(line, sizeof line, "no window, the guest's serial port is its screen: %.300s",
+                     why.msg);
+            io->note(io->opaque, line);
+        }
+    }
+    if (cfg->window.full_screen && cfg->display == SHOW_NOTHING)
+        return error_set(p->err, "-full-screen needs a window: %s", why.msg);
+    return true;
+}
+
+/*
+ * Where the first serial port and the monitor go when nobody said. -nographic is QEMU's: both in
+ * this terminal. Without a word about display or consoles we do the same where there can be no
+ * window; with one, or with -display none, the port is there and talks to nobody.
+ */
+static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
+{
+    struct vm_config *cfg = p->cfg;
     if (!cfg->cpu && !word_set(&cfg->cpu, "max", p->err))
         return false;
     if (!cfg->machine && !word_set(&cfg->machine, "pc", p->err))
         return false;
     if (!cfg->vga && !word_set(&cfg->vga, p->nodefaults ? "none" : "std", p->err))
         return false;
+    if (!choose_display(p, io))
+        return false;
     cfg->default_cdrom = !p->nodefaults && !p->cdrom_given;
     cfg->default_floppy = !p->nodefaults && !p->floppy_given;
     if (p->nodefaults)
         return true;
+    bool terminal = cfg->nographic || !p->display_given;
     terminal = terminal && !stdio_taken(cfg);
     if (terminal && !p->serial_given && !p->monitor_given)
         return share_terminal(p);
@@ -582,9 +608,9 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
     return take(p, o, next);
 }
 
-static bool finish(struct cli_parse *p)
+static bool finish(struct cli_parse *p, const struct cli_io *io)
 {
-    return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p) &&
+    return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p, io) &&
            vm_config_check(p->cfg, p->err);
 }
 
@@ -632,7 +658,7 @@ enum cli_outcome cli_parse(struct vm_config *cfg, int argc, char *const *argv,
         }
     }
     if (ok && !done)
-        ok = finish(&p);
+        ok = finish(&p, io);
     free_chardevs(&p);
     return !ok ? CLI_ERROR : done ? CLI_DONE : CLI_RUN;
 }

@@ -23,6 +23,8 @@ struct cli_io {
     const char *version;
     /* "-cpu help" is answered by who knows the models (a floor above); may be NULL. */
     void (*cpu_help)(void (*line)(void *, const char *), void *opaque);
+    /* Can there be a window when nobody says what to show? err: why not. May be NULL: no. */
+    bool (*window_possible)(struct error *err);
 };
 
 /* argv[0] is the program's name. cfg is initialised here and to be freed by the caller always. */

@@ -278,6 +278,58 @@ bool cli_machine(struct cli_parse *p, const char *arg)
     return apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
 }
 
+/* --- -display --- */
+
+static bool display_type(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    const bool sdl = strcmp(value, "sdl") == 0;
+    if (!sdl && strcmp(value, "none") != 0)
+        return cli_fail(p, "%s: there are sdl and none", value);
+    cfg->display = sdl ? SHOW_SDL : SHOW_NOTHING;
+    return true;
+}
+
+static bool window_close(struct cli_parse *p, void *target, const char *value)
+{
+    bool on;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "window-close=%s is neither on nor off", value);
+    ((struct vm_config *)target)->window.no_close = !on;
+    return true;
+}
+
+static bool grab_mod(struct cli_parse *p, void *target, const char *value)
+{
+    static const char *const words[] = {
+        [GRAB_CTRL_ALT] = "lctrl-lalt",
+        [GRAB_SHIFT_CTRL_ALT] = "lshift-lctrl-lalt",
+        [GRAB_RIGHT_CTRL] = "rctrl",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        if (strcmp(words[i], value) == 0) {
+            ((struct vm_config *)target)->window.grab_mod = (enum config_grab)i;
+            return true;
+        }
+    }
+    return cli_fail(p, "grab-mod=%s: there are lctrl-lalt, lshift-lctrl-lalt and rctrl", value);
+}
+
+static const struct key_row display_keys[] = {
+    {"type", KEY_CALL, 0, NULL, display_type},
+    {"full-screen", KEY_BOOL, offsetof(struct vm_config, window.full_screen), NULL, NULL},
+    {"window-close", KEY_CALL, 0, NULL, window_close},
+    {"grab-mod", KEY_CALL, 0, NULL, grab_mod},
+    {"show-cursor", KEY_ONLY, 0, "off", NULL},
+    {"gl", KEY_ONLY, 0, "off", NULL},
+};
+
+bool cli_display(struct cli_parse *p, const char *arg)
+{
+    p->display_given = true;
+    return apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg);
+}
+
 /* --- -m, -smp --- */
 
 static bool memory_size(struct cli_parse *p, void *target, const char *value)
@@ -655,11 +707,14 @@ bool cli_global(struct cli_parse *p, const char *arg)
 {
     if (strncmp(arg, "isa-debugcon.iobase=", 20) == 0)
         return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
+    if (strncmp(arg, "VGA.romfile=", 12) == 0)
+        return word_set(&p->cfg->vga_rom, arg + 12, p->err);
     if (strncmp(arg, "kvm-", 4) == 0) {
         cli_note(p, "%s changes nothing, there is no KVM", arg);
         return true;
     }
-    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT can be set this way", arg);
+    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT and VGA.romfile=FILE can be set this way",
+                    arg);
 }
 
 /* --- -device --- */
@@ -693,6 +748,7 @@ static const struct key_row serial_keys[] = {
     {"id", KEY_STR, 0, NULL, NULL},
 };
 static const struct key_row vga_keys[] = {
+    {"romfile", KEY_STR, 0, NULL, NULL},
     {"vgamem_mb", KEY_ONLY, 0, "16", NULL},
     {"id", KEY_STR, 0, NULL, NULL},
 };
@@ -723,7 +779,8 @@ static const struct device_row {
      "chardev=ID,iobase=0xe9: bytes written there go to -chardev id=ID"},
     {"isa-serial", serial_keys, ARRAY_SIZE(serial_keys), device_serial,
      "chardev=ID: a further serial port"},
-    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga, "as -vga std"},
+    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga,
+     "romfile=FILE: as -vga std, with another VGA BIOS than our own"},
 };
 
 static bool check_device_key(struct cli_parse *p, const struct device_row *row, const char *key,
@@ -820,7 +877,9 @@ static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs)
 
 static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs)
 {
-    (void)pairs;
+    const char *romfile = word_pairs_get(pairs, "romfile");
+    if (romfile && !word_set(&p->cfg->vga_rom, romfile, p->err))
+        return false;
     return word_set(&p->cfg->vga, "std", p->err);
 }
 

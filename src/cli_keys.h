@@ -36,6 +36,7 @@ bool cli_action(struct cli_parse *p, const char *arg);
 bool cli_boot(struct cli_parse *p, const char *arg);
 bool cli_chardev(struct cli_parse *p, const char *arg);
 bool cli_device(struct cli_parse *p, const char *arg);
+bool cli_display(struct cli_parse *p, const char *arg);
 bool cli_drive(struct cli_parse *p, const char *arg);
 bool cli_fw_cfg(struct cli_parse *p, const char *arg);
 bool cli_global(struct cli_parse *p, const char *arg);

@@ -32,10 +32,10 @@ static void free_strings(char **s, unsigned n)
 void vm_config_free(struct vm_config *cfg)
 {
     char *plain[] = {
-        cfg->name,    cfg->process_name, cfg->cpu,      cfg->machine, cfg->bios,
-        cfg->vga,     cfg->kernel,       cfg->initrd,   cfg->append,  cfg->boot_order,
-        cfg->monitor, cfg->mux_monitor,  cfg->debugcon, cfg->gdb,     cfg->log_file,
-        cfg->pidfile, cfg->boot_once,
+        cfg->name,    cfg->process_name, cfg->cpu,       cfg->machine, cfg->bios,
+        cfg->vga,     cfg->kernel,       cfg->initrd,    cfg->append,  cfg->boot_order,
+        cfg->monitor, cfg->mux_monitor,  cfg->debugcon,  cfg->gdb,     cfg->log_file,
+        cfg->pidfile, cfg->vga_rom,      cfg->boot_once,
     };
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);

@@ -36,6 +36,10 @@ struct config_device {
     unsigned count;
 };
 
+enum config_display { SHOW_NOTHING, SHOW_SDL };
+/* What -display sdl,grab-mod= names: the keys beside G, F and so on. */
+enum config_grab { GRAB_CTRL_ALT, GRAB_SHIFT_CTRL_ALT, GRAB_RIGHT_CTRL };
+
 enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 
@@ -52,7 +56,8 @@ struct vm_config {
     char *bios;                      /* -bios, NULL = the default firmware */
     char *data_dir[CONFIG_MAX_DIRS]; /* -L, where firmware files are looked for first */
     unsigned data_dirs;
-    char *vga; /* -vga: "std", "none" */
+    char *vga;     /* -vga: "std", "none" */
+    char *vga_rom; /* -device VGA,romfile=: NULL = our own, "" = none */
     char *kernel, *initrd, *append;
     char *boot_order; /* -boot order=, e.g. "c"; NULL = the firmware's own */
     char *boot_once;  /* -boot once=: until the first reset */
@@ -81,6 +86,11 @@ struct vm_config {
     unsigned fw_cfgs;
 
     bool nographic;
+    enum config_display display;
+    struct {
+        bool full_screen, no_close; /* -full-screen; window-close=off */
+        enum config_grab grab_mod;
+    } window;
     bool no_reboot, no_shutdown;
     bool start_paused; /* -S */
     bool snapshot;     /* -snapshot: every drive */

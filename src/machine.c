@@ -9,6 +9,7 @@
 #include "devices/acpi_pm.h"
 #include "devices/ps2_kbd.h"
 #include "devices/ps2_keys.h"
+#include "devices/ps2_mouse.h"
 #include "devices/vga.h"
 #include "host/clock.h"
 
@@ -535,7 +536,7 @@ int64_t machine_time_ns(struct machine *m)
     return read_clock(m);
 }
 
-/* --- keys --- */
+/* --- keys and mouse --- */
 
 bool machine_send_key(struct machine *m, const char *qcode, bool down)
 {
@@ -546,6 +547,24 @@ bool machine_send_key(struct machine *m, const char *qcode, bool down)
     door_enter(&m->door, DOOR_KEY, entry, sizeof entry);
     ps2_kbd_key(m->pc.kbd, (unsigned)key, down);
     return true;
+}
+
+static void mouse_input(struct machine *m, int dx, int dy, int dz)
+{
+    const int32_t entry[4] = {dx, dy, dz, (int32_t)m->mouse_buttons};
+    door_enter(&m->door, DOOR_MOUSE, entry, sizeof entry);
+    ps2_mouse_move(m->pc.mouse, dx, dy, dz, m->mouse_buttons);
+}
+
+void machine_mouse_move(struct machine *m, int dx, int dy, int dz)
+{
+    mouse_input(m, dx, dy, dz);
+}
+
+void machine_mouse_buttons(struct machine *m, unsigned buttons)
+{
+    m->mouse_buttons = buttons;
+    mouse_input(m, 0, 0, 0);
 }
 
 const char *machine_key_nearest(struct machine *m, const char *qcode)

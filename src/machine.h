@@ -91,6 +91,10 @@ void machine_unlisten(struct machine *m, struct machine_listener *l);
 
 /* Input, entering through the door. qcode names as QEMU's ("a", "ret", "ctrl"). False: unknown. */
 bool machine_send_key(struct machine *m, const char *qcode, bool down);
+/* dx to the right, dy down, dz of the wheel towards the user. */
+void machine_mouse_move(struct machine *m, int dx, int dy, int dz);
+/* All that are down now: bit 0 left, 1 right, 2 middle, 3 and 4 those at the side. */
+void machine_mouse_buttons(struct machine *m, unsigned buttons);
 /* qcode itself if there is such a key, else the known name nearest to it (core/words.h), or NULL.
  */
 const char *machine_key_nearest(struct machine *m, const char *qcode);

@@ -35,6 +35,7 @@ struct machine {
     bool reset_pending;
     bool stepping;
     gla_t watch_hit;
+    unsigned mouse_buttons;
     uint64_t slice_end;
     int64_t paused_at;
 

@@ -157,10 +157,10 @@ static bool create_memory(struct pc *pc, struct error *err)
         return error_set(err, "-m: no room for the guest's memory");
     if (!rom_load_bios(vm, &pc->ram, &pc->bios, err))
         return false;
-    if (strcmp(vm->vga, "none") != 0 &&
-        !rom_load_option(vm, ROM_DEFAULT_VGA, &pc->ram, &pc->vga_rom, err))
-        return false;
-    return true;
+    const char *vga_rom = vm->vga_rom ? vm->vga_rom : ROM_DEFAULT_VGA;
+    if (!strcmp(vm->vga, "none") || !*vga_rom)
+        return true;
+    return rom_load_option(vm, vga_rom, &pc->ram, &pc->vga_rom, err);
 }
 
 static bool create_cpu(struct pc *pc, struct error *err)

@@ -78,6 +78,26 @@ static void print_stages(struct machine *m, const struct printer *p)
     }
 }
 
+/* Misses are counted, accesses estimated from samples: instructions at which slices ended. */
+static void print_tlb(const struct cpu_stats *s, uint64_t insns, const struct printer *p)
+{
+    const uint64_t data = s->tlb_misses[WALK_READ] + s->tlb_misses[WALK_WRITE];
+    print(p,
+          "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
+          " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
+          s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
+          insns ? (double)(data + s->tlb_misses[WALK_EXEC]) * 1e3 / (double)insns : 0.0,
+          s->tlb_flushes, s->tlb_page_flushes);
+    if (!s->sampled_accesses)
+        return;
+    const double per_insn = (double)s->sampled_accesses / (double)s->sampled_insns;
+    const double accesses = per_insn * (double)insns;
+    print(p,
+          "tlb hit rate %.3f %% of data accesses, of which there are about %.2f an instruction "
+          "(%" PRIu64 " instructions looked at)",
+          100 * MAX(0, 1 - (double)data / accesses), per_insn, s->sampled_insns);
+}
+
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
 {
     const struct printer p = {line, opaque};
@@ -89,13 +109,7 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           cpu_ns ? (double)n * 1e3 / (double)cpu_ns : 0.0);
     print(&p, "guest time %.3f s, idle %.3f s", (double)machine_time_ns(m) / 1e9,
           (double)m->idle_ns / 1e9);
-    print(&p,
-          "tlb misses read %" PRIu64 " write %" PRIu64 " fetch %" PRIu64
-          " (%.2f per thousand instructions), flushes %" PRIu64 " whole %" PRIu64 " page",
-          s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
-          n ? (double)(s->tlb_misses[0] + s->tlb_misses[1] + s->tlb_misses[2]) * 1e3 / (double)n
-            : 0.0,
-          s->tlb_flushes, s->tlb_page_flushes);
+    print_tlb(s, n, &p);
     print(&p,
           "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
           ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,

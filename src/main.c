@@ -11,6 +11,7 @@
 #include "debug/monitor.h"
 #include "debug/trace.h"
 #include "machine.h"
+#include "ui/window.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ struct process {
     unsigned monitors;
     struct gdbstub *gdb;
     struct trace *trace;
+    struct window *window;
 };
 
 /* For signal handlers, which have no other way to know. */
@@ -171,6 +173,8 @@ static bool add_monitor(struct process *p, const char *label, const char *spec, 
 static bool add_watchers(struct process *p, struct error *err)
 {
     p->trace = trace_create(p->machine);
+    if (p->cfg.display == SHOW_SDL && !(p->window = window_create(p->machine, err)))
+        return false;
     if (!add_monitor(p, "mux-monitor", p->cfg.mux_monitor, err) ||
         !add_monitor(p, "monitor", p->cfg.monitor, err))
         return false;
@@ -185,6 +189,7 @@ static bool add_watchers(struct process *p, struct error *err)
 
 static void remove_watchers(struct process *p)
 {
+    window_destroy(p->window);
     gdbstub_destroy(p->gdb);
     while (p->monitors)
         monitor_destroy(p->monitor[--p->monitors]);
@@ -236,7 +241,8 @@ out:
 int main(int argc, char **argv)
 {
     static struct process process;
-    struct cli_io io = {print_out, print_note, NULL, VITRINE_VERSION, cpu_features_help};
+    struct cli_io io = {print_out,       print_note,        NULL,
+                        VITRINE_VERSION, cpu_features_help, window_sdl_possible};
     struct error err = {0};
     int status = 0;
     switch (cli_parse(&process.cfg, argc, argv, &io, &err)) {

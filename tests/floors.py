@@ -8,6 +8,7 @@ import sys
 FLOORS = {
     "main.c": 8,
     "debug": 7,
+    "ui": 7,
     "machine": 6,
     "machine_pc": 5,
     "bios": 4,

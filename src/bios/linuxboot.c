@@ -20,11 +20,6 @@
 
 #include <stdlib.h>
 
-#define IMAGE_MAX_BYTES (1 * GiB)
-
-/* SeaBIOS keeps at most this much at the end of RAM (its "high zone") for tables. */
-#define FIRMWARE_BYTES (256 * KiB)
-
 /* The setup header: "The Real-Mode Kernel Header". */
 enum {
     HDR_SETUP_SECTS = 0x1f1,
@@ -60,8 +55,6 @@ struct image {
 
 static bool parse_image(struct image *im, const char *path, struct error *err)
 {
-    if (im->len < HDR_END || memcmp(im->data + HDR_SIGNATURE, "HdrS", 4) != 0)
-        return error_set(err, "kernel '%s': not a Linux kernel image (bzImage)", path);
     im->version = ld16(im->data + HDR_VERSION);
     unsigned sectors = im->data[HDR_SETUP_SECTS] ? im->data[HDR_SETUP_SECTS] : 4;
     im->setup_len = (sectors + 1) * (size_t)512;
@@ -125,7 +118,7 @@ static bool add_initrd(struct fwcfg *fw, struct image *im, const char *path, uin
     size_t len = 0;
     if (!path)
         return true;
-    void *data = rom_read_file(path, "initrd", IMAGE_MAX_BYTES, &len, err);
+    void *data = rom_read_file(path, "initrd", KERNEL_MAX_BYTES, &len, err);
     if (!data)
         return false;
     uint64_t last = im->version >= 0x203 ? ld32(im->data + HDR_INITRD_ADDR_MAX) : 0x37ffffff;
@@ -164,23 +157,25 @@ static void add_kernel(struct fwcfg *fw, struct image *im)
     fwcfg_add_item(fw, FWCFG_KERNEL_DATA, im->data + im->setup_len, kernel_len);
 }
 
-bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, uint64_t below_4g,
-                     struct error *err)
+bool linuxboot_detect(const struct kernel_image *image)
 {
-    struct image im = {0};
-    uint64_t ram_end = below_4g > FIRMWARE_BYTES ? below_4g - FIRMWARE_BYTES : 0;
-    im.data = rom_read_file(cfg->kernel, "kernel", IMAGE_MAX_BYTES, &im.len, err);
-    bool ok = im.data && parse_image(&im, cfg->kernel, err);
-    if (ok && im.high && im.kernel_end > ram_end)
-        ok = error_set(
+    return image->len >= HDR_END && !memcmp(image->data + HDR_SIGNATURE, "HdrS", 4);
+}
+
+bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg,
+                     const struct kernel_image *image, struct error *err)
+{
+    struct image im = {.data = image->data, .len = image->len};
+    if (!parse_image(&im, image->path, err))
+        return false;
+    if (im.high && im.kernel_end > image->ram_end)
+        return error_set(
             err, "kernel '%s': %zu bytes do not fit into the guest's memory; give a larger -m",
-            cfg->kernel, im.len);
-    ok = ok && add_cmdline(fw, &im, cfg->kernel, cfg->append ? cfg->append : "", err) &&
-         add_initrd(fw, &im, cfg->initrd, ram_end, err);
-    if (ok) {
-        add_kernel(fw, &im);
-        fwcfg_add_file(fw, LINUXBOOT_ROM_FILE, linuxboot_rom, sizeof linuxboot_rom);
-    }
-    free(im.data);
-    return ok;
+            image->path, im.len);
+    if (!add_cmdline(fw, &im, image->path, cfg->append ? cfg->append : "", err) ||
+        !add_initrd(fw, &im, cfg->initrd, image->ram_end, err))
+        return false;
+    add_kernel(fw, &im);
+    fwcfg_add_file(fw, LINUXBOOT_ROM_FILE, linuxboot_rom, sizeof linuxboot_rom);
+    return true;
 }

@@ -1,19 +1,19 @@
 /*
- * -kernel: boots a Linux kernel image without a boot loader. The image is taken apart here, by the
- * Linux/x86 boot protocol; a small option ROM (firmware/linuxboot.S) fetches the parts through
- * fw_cfg's DMA when the firmware boots it. OVMF takes the same parts itself.
+ * -kernel with a Linux kernel image: taken apart here, by the Linux/x86 boot protocol; started by
+ * firmware/linuxboot.S. OVMF takes the same parts itself.
  */
 #ifndef VITRINE_BIOS_LINUXBOOT_H
 #define VITRINE_BIOS_LINUXBOOT_H
 
-#include "config.h"
-#include "devices/fwcfg.h"
+#include "bios/kernel.h"
 
 #define LINUXBOOT_ROM_FILE  "genroms/linuxboot.bin"
 #define LINUXBOOT_BOOT_PATH "/rom@" LINUXBOOT_ROM_FILE
 
-/* Puts kernel, initrd and command line into fw, and the ROM. below_4g: RAM below the PCI hole. */
-bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, uint64_t below_4g,
-                     struct error *err);
+bool linuxboot_detect(const struct kernel_image *image);
+
+/* Puts kernel, initrd and command line into fw, and the ROM. Fills in the image's header. */
+bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg,
+                     const struct kernel_image *image, struct error *err);
 
 #endif

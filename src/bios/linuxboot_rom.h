@@ -1,6 +1,6 @@
 /*
  * The option ROM of firmware/linuxboot.S, assembled. Do not edit: change the source and run
- *   firmware/build-linuxboot > src/bios/linuxboot_rom.h
+ *   firmware/build-option-rom linuxboot > src/bios/linuxboot_rom.h
  */
 #ifndef VITRINE_BIOS_LINUXBOOT_ROM_H
 #define VITRINE_BIOS_LINUXBOOT_ROM_H

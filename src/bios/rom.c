@@ -35,7 +35,8 @@ static char *in_dir(const char *dir, const char *name)
  */
 static char *near_program(const char *name)
 {
-    static const char *const places[] = {"/roms", "/../roms", "/../../roms", "/../share/vitrine"};
+    static const char *const places[] = {"/roms", "/../roms", "/../../roms", "/../../../roms",
+                                         "/../share/vitrine"};
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0)
@@ -73,8 +74,8 @@ char *rom_find(const struct vm_config *cfg, const char *name, struct error *err)
     if (!path)
         error_set(err,
                   "cannot find the ROM image '%s' here, in roms beside the program, in "
-                  "/usr/share/seabios or in /usr/share/qemu: install Debian's package seabios, or "
-                  "say where it is with -L DIR (or -bios FILE)",
+                  "/usr/share/seabios or in /usr/share/qemu: say where it is with -L DIR (SeaBIOS' "
+                  "are in Debian's package seabios)",
                   name);
     return path;
 }

@@ -5,8 +5,8 @@
 #include "config.h"
 #include "mmu/ram.h"
 
-#define ROM_DEFAULT_BIOS   "bios-256k.bin"
-#define ROM_DEFAULT_VGA    "vgabios-stdvga.bin"
+#define ROM_DEFAULT_BIOS   "vitrine-bios.bin"
+#define ROM_DEFAULT_VGA    "vitrine-vgabios.bin"
 
 #define ROM_BIOS_MAX_BYTES (16 * MiB)
 

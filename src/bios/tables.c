@@ -4,7 +4,7 @@
  */
 #include "bios/tables.h"
 #include "bios/acpi.h"
-#include "bios/linuxboot.h"
+#include "bios/kernel.h"
 #include "bios/rom.h"
 #include "bios/smbios.h"
 
@@ -71,13 +71,13 @@ static const struct config_drive *next_drive(const struct vm_config *cfg, int *l
 }
 
 /* "bootorder": paths separated by newlines, ended by a NUL; HALT: nothing else is to be tried. */
-static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg)
+static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg, const char *kernel_path)
 {
     char text[1024] = "", path[64];
     size_t len = 0;
     int last = -1;
-    if (cfg->kernel)
-        len += (size_t)snprintf(text, sizeof text, "%s\n", LINUXBOOT_BOOT_PATH);
+    if (kernel_path)
+        len += (size_t)snprintf(text, sizeof text, "%s\n", kernel_path);
     for (const struct config_drive *d; (d = next_drive(cfg, &last));) {
         drive_path(path, sizeof path, d);
         len += (size_t)snprintf(text + len, sizeof text - len, "%s\n", path);
@@ -91,7 +91,7 @@ static void add_boot_order(struct fwcfg *fw, const struct vm_config *cfg)
     fwcfg_add_file(fw, "bootorder", text, len);
 }
 
-static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg)
+static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg, const char *kernel_path)
 {
     fwcfg_add_u16(fw, FWCFG_BOOT_MENU, cfg->boot_menu);
     if (cfg->boot_menu_ms >= 0) {
@@ -102,7 +102,7 @@ static void add_boot_options(struct fwcfg *fw, const struct vm_config *cfg)
     uint8_t fail_ms[4];
     st32(fail_ms, cfg->boot_fail_ms < 0 ? 0xffffffff : (uint32_t)cfg->boot_fail_ms);
     fwcfg_add_file(fw, "etc/boot-fail-wait", fail_ms, sizeof fail_ms);
-    add_boot_order(fw, cfg);
+    add_boot_order(fw, cfg, kernel_path);
 }
 
 /* ---- ACPI ---- */
@@ -215,6 +215,7 @@ static const struct device_ops bios_ops = {.destroy = bios_destroy};
 bool bios_setup(struct device_list *devices, const struct bios_board *board, struct error *err)
 {
     struct fwcfg *fw = board->fw;
+    const char *kernel_path = NULL;
     struct bios *b = calloc(1, sizeof *b);
     if (!b)
         return error_set(err, "out of memory");
@@ -226,11 +227,14 @@ bool bios_setup(struct device_list *devices, const struct bios_board *board, str
 
     add_numbers(fw, board->cfg);
     add_e820(fw, board->below_4g, board->above_4g);
-    add_boot_options(fw, board->cfg);
+    if (board->cfg->kernel) {
+        kernel_path = kernel_setup(fw, board->cfg, board->below_4g, err);
+        if (!kernel_path)
+            return false;
+    }
+    add_boot_options(fw, board->cfg, kernel_path);
     if (!add_smbios(fw, board) || (!board->cfg->no_acpi && !add_acpi(b)))
         return error_set(err, "out of memory for the firmware's tables");
-    if (board->cfg->kernel && !linuxboot_setup(fw, board->cfg, board->below_4g, err))
-        return false;
     /* Last: a name that the board uses itself is refused as the user's mistake. */
     return add_user_files(fw, board->cfg, err) && fwcfg_ok(fw, err);
 }

@@ -314,7 +314,7 @@ struct cpu {
     uint8_t delivering_vector;
     bool no_step_trap; /* the instruction delivered an event: no single-step trap behind it */
     uint64_t rep_rip, rep_icount; /* where and when a REP was left with iterations to go */
-    jmp_buf unwind;    /* cpu_fault() comes back here */
+    jmp_buf unwind;               /* cpu_fault() comes back here */
     struct tlb tlb[TLB_MODES];
     struct walk_params walk;
     struct code_cache *code;
@@ -351,7 +351,8 @@ struct cpu {
         uint64_t walks, tlb_flushes, tlb_page_flushes;
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
-        uint64_t code_writes; /* stores to pages that hold code */
+        uint64_t code_writes;                     /* stores to pages that hold code */
+        uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
 };
 

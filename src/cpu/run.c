@@ -172,8 +172,8 @@ static void take_fault(struct cpu *cpu)
 /* A debug trap behind an instruction: rip is already the next one. */
 static void deliver_debug_trap(struct cpu *cpu, uint32_t dr6, enum fault_reason reason)
 {
-    cpu->fault = (struct fault){
-        .vector = VEC_DB, .dr6 = dr6, .rf = cpu_mid_rep(cpu), .reason = reason};
+    cpu->fault =
+        (struct fault){.vector = VEC_DB, .dr6 = dr6, .rf = cpu_mid_rep(cpu), .reason = reason};
     cpu->cur = NULL;
     take_fault(cpu);
 }
@@ -215,6 +215,26 @@ static void execute_part(struct cpu *cpu, struct block *b, int64_t count)
         run_set_break(cpu, (unsigned)count);
     execute(cpu, b);
     clear_break(cpu);
+}
+
+/* TLB look-ups for data that an instruction makes, or one iteration of it; a read-modify-write
+ * makes one. */
+static unsigned data_accesses(const struct insn *u)
+{
+    const uint32_t attr = op_info[u->op].attr;
+    if (attr & OA_STRING)
+        return u->op == OP_MOVS || u->op == OP_CMPS ? 2 : 1;
+    return (u->mem && (attr & OA_RMW)) + !!(attr & OA_STACK);
+}
+
+/*
+ * The instruction before which a time slice happens to end stands for those that are executed:
+ * counting each access would cost more than the access.
+ */
+static void sample_insn(struct cpu *cpu, const struct insn *u)
+{
+    cpu->stats.sampled_insns++;
+    cpu->stats.sampled_accesses += data_accesses(u);
 }
 
 static void link_from_last(struct cpu *cpu, struct block *b)
@@ -384,10 +404,12 @@ static void run_loop(struct cpu *cpu)
             link_from_last(cpu, b);
         if (unlikely(log_on(cpu->log, LOG_EXEC)))
             log_block(cpu, b);
-        if (likely(cpu->budget >= b->n))
+        if (likely(cpu->budget >= b->n)) {
             execute(cpu, b);
-        else
+        } else {
+            sample_insn(cpu, &b->insn[cpu->budget]);
             execute_part(cpu, b, cpu->budget);
+        }
         if (unlikely(cpu->broken))
             clear_break(cpu);
     }

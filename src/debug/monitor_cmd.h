@@ -78,8 +78,10 @@ void mon_info_block(struct mon *mon, char *args);
 void mon_cmd_eject(struct mon *mon, char *args);
 void mon_cmd_change(struct mon *mon, char *args);
 
-/* monitor_keys.c: holds a-b-c for ms of host time, one sendkey after the other. */
+/* monitor_keys.c: sendkey holds a-b-c for ms of host time, one sendkey after the other. */
 void mon_cmd_sendkey(struct mon *mon, char *args);
+void mon_cmd_mouse_move(struct mon *mon, char *args);
+void mon_cmd_mouse_button(struct mon *mon, char *args);
 void mon_keys_release(struct mon *mon);
 
 #endif

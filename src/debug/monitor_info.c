@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* --- CPU --- */
@@ -231,6 +232,28 @@ static void info_device(struct mon *mon, char *args)
         mon_printf(mon, "there is no device %s, see info qtree\n", name);
 }
 
+/* What is on the text screen, as text: for those without a window, and for tests. */
+static void info_screen(struct mon *mon, char *args)
+{
+    const size_t size = 64 * KiB; /* the largest text mode takes less */
+    const struct display_source *display = machine_display(mon->machine);
+    char *text;
+    if (!mon_no_more(mon, args))
+        return;
+    if (!display) {
+        mon_printf(mon, "there is no display (-vga none)\n");
+        return;
+    }
+    text = malloc(size);
+    if (!text)
+        mon_printf(mon, "out of memory\n");
+    else if (!display->text(display->opaque, text, size))
+        mon_printf(mon, "the screen shows no text: screendump makes a picture of it\n");
+    else
+        mon->write(mon->opaque, text, strlen(text));
+    free(text);
+}
+
 /* --- back-ends --- */
 
 static void one_chardev(struct mon *mon, const char *label, const char *spec)
@@ -320,6 +343,7 @@ static const struct mon_command infos[] = {
     {"pic", NULL, "", "the interrupt controllers", info_pic},
     {"qtree", NULL, "", "the devices", info_qtree},
     {"registers", NULL, "[-a|CPU]", "the CPU's registers", info_registers},
+    {"screen", NULL, "", "the text on the screen", info_screen},
     {"stats", NULL, "", "what has been counted", info_stats},
     {"status", NULL, "", "running or paused", info_status},
     {"tlb", NULL, "", "every page that is mapped", info_tlb},

@@ -1,6 +1,6 @@
 /*
  * sendkey: presses keys, holds them for a while of host time, lets go in reverse order. A queue of
- * such steps and one timer, so that a script may send many lines at once.
+ * such steps and one timer, so that a script may send many lines at once. And the mouse.
  */
 #include "debug/monitor_cmd.h"
 
@@ -137,4 +137,50 @@ void mon_cmd_sendkey(struct mon *mon, char *args)
         add_step(q, key[i], false, i == 0 ? HOLD_MS / 10 : 0);
     if (idle)
         run_steps(&q->timer);
+}
+
+/* --- mouse --- */
+
+/* A whole number with a sign, no further than a mouse moves in one go. */
+static bool distance(struct mon *mon, char **args, const char *what, int *value)
+{
+    enum { FAR = 10000 };
+    char *end;
+    char *word = mon_word(args);
+    const long v = word ? strtol(word, &end, 0) : 0;
+    if (!word) {
+        mon_printf(mon, "which %s? for example mouse_move 10 -5\n", what);
+        return false;
+    }
+    if (*end || end == word || v < -FAR || v > FAR) {
+        mon_printf(mon, "%s: '%s' is not a number from -%d to %d\n", what, word, FAR, FAR);
+        return false;
+    }
+    *value = (int)v;
+    return true;
+}
+
+void mon_cmd_mouse_move(struct mon *mon, char *args)
+{
+    int dx, dy, dz = 0;
+    if (!distance(mon, &args, "DX", &dx) || !distance(mon, &args, "DY", &dy))
+        return;
+    while (*args == ' ')
+        args++;
+    if ((*args && !distance(mon, &args, "DZ", &dz)) || !mon_no_more(mon, args))
+        return;
+    machine_mouse_move(mon->machine, dx, dy, dz);
+}
+
+void mon_cmd_mouse_button(struct mon *mon, char *args)
+{
+    uint64_t v;
+    if (!mon_number(mon, &args, "buttons", &v) || !mon_no_more(mon, args))
+        return;
+    if (v > 7) {
+        mon_printf(mon, "1 for left, 2 for middle, 4 for right, or their sum\n");
+        return;
+    }
+    const unsigned left = v & 1, middle = v >> 1 & 1, right = v >> 2 & 1;
+    machine_mouse_buttons(mon->machine, left | right << 1 | middle << 2);
 }

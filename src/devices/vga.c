@@ -401,6 +401,7 @@ static void vga_loaded(struct device *dev)
 /* The maps go with the machine, and regions in them whose devices went first are no longer there. */
 static void vga_destroy(struct device *dev)
 {
+    free(from_device(dev)->shown);
     free(from_device(dev));
 }
 
@@ -438,7 +439,8 @@ struct vga *vga_create(const struct vga_wiring *wiring)
         return NULL;
     }
     v->vram = ram_host(v->ram, v->vram_at);
-    v->display = (struct display_source){.render = vga_render, .text = vga_text, .opaque = v};
+    v->display = (struct display_source){
+        .render = vga_render, .update = vga_update, .text = vga_text, .opaque = v};
 
     pci_device_init(&v->pci, wiring->bus, wiring->devfn, 0x1234, 0x1111, 0x030000, 2);
     v->pci.dev.name = "vga";

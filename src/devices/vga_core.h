@@ -1,7 +1,7 @@
 /*
  * What the files of the VGA share: its registers and what is worked out from them. Private to
- * vga.c (ports, life cycle), vga_mem.c (the window at A0000h), vga_render.c (the picture)
- * and vbe.c (Bochs VBE, registers in BAR 2).
+ * vga.c (ports, life cycle), vga_mem.c (the window at A0000h), vga_render.c (the picture),
+ * vga_update.c (what of it changed) and vbe.c (Bochs VBE, registers in BAR 2).
  *
  * Video memory is kept as the four planes interleaved, so that one 32-bit load gets what a memory
  * cycle of the VGA gets, and chain-4 and linear modes are plain memory:
@@ -182,6 +182,8 @@ struct vga {
     int64_t display_ns;                          /* of a line's start that shows a picture */
     int64_t display_lines, retrace, retrace_end; /* in lines */
     uint8_t edid[128];
+
+    struct vga_shown *shown; /* what a window shows, NULL: there is none. vga_update.c */
 };
 
 /* The window's mode, and its place in the map, from the registers. vga_mem.c */
@@ -204,8 +206,21 @@ static inline bool vbe_on(const struct vga *v)
     return v->vbe[VBE_ENABLE] & VBE_ENABLED;
 }
 
-/* struct display_source. vga_render.c */
+/* Where a picture goes, and what of it needs not be drawn. */
+struct vga_canvas {
+    struct surface *s;
+    /* s holds an older picture: gets the lines that differ from it. NULL: nobody asks. */
+    struct line_set *changed;
+    /* By page of VRAM: was it written since that picture? Lines of unwritten pages are as they
+     * were. NULL: everything may be different. */
+    const bool *written;
+};
+/* False: blank, and black then. vga_render.c */
+bool vga_draw(const struct vga *v, const struct vga_canvas *to);
+
+/* struct display_source. vga_render.c, vga_update.c */
 bool vga_render(void *opaque, struct surface *s);
+bool vga_update(void *opaque, struct surface *s, struct line_set *changed);
 size_t vga_text(void *opaque, char *buf, size_t size);
 
 #endif

@@ -303,15 +303,29 @@ static uint32_t dac_colour(const struct vga *v, unsigned index)
     return (uint32_t)rgb[0] << 16 | (uint32_t)rgb[1] << 8 | rgb[2];
 }
 
+/* A line of the picture is ready. Comparing is cheaper than showing what has not changed. */
+static void put_line(const struct vga_canvas *to, unsigned y, const uint32_t *line)
+{
+    uint32_t *at = to->s->pixels + (size_t)y * to->s->width;
+    const size_t bytes = (size_t)to->s->width * sizeof *line;
+    if (to->changed) {
+        if (memcmp(at, line, bytes) == 0)
+            return;
+        line_set_add(to->changed, y);
+    }
+    memcpy(at, line, bytes);
+}
+
 static void render_vga(const struct vga *v, const struct crt *c, const uint32_t colours[256],
-                       struct surface *s)
+                       const struct vga_canvas *to)
 {
     struct beam b;
     uint8_t dots[MAX_LINE_DOTS];
-    uint32_t *pixel = s->pixels;
+    uint32_t out[VGA_MAX_WIDTH];
     const unsigned width = c->columns * c->char_dots;
     beam_start(c, &b);
     for (unsigned line = 0; line < c->lines; line++) {
+        uint32_t *pixel = out;
         const unsigned columns = c->columns + (b.pan ? 1 : 0);
         if (is_text(v))
             text_line(c, &b, columns, dots);
@@ -323,6 +337,7 @@ static void render_vga(const struct vga *v, const struct crt *c, const uint32_t 
             if (c->doubled)
                 *pixel++ = colour;
         }
+        put_line(to, line, out);
         beam_next(c, &b, line);
     }
 }
@@ -385,15 +400,32 @@ static void vbe_line(const struct vga *v, uint32_t at, const uint32_t colours[25
     }
 }
 
-/* vbe.c has clamped size and offsets so that all lines lie within VRAM. */
-static void render_vbe(const struct vga *v, const uint32_t colours[256], struct surface *s)
+/* len > 0 bytes of VRAM, or where they end the whole of it */
+static bool any_written(const bool *written, uint32_t at, uint32_t len)
 {
+    const uint32_t last = MIN(at + len, (uint32_t)VGA_VRAM_BYTES) - 1;
+    for (uint32_t page = at >> PAGE_SHIFT; page <= last >> PAGE_SHIFT; page++) {
+        if (written[page])
+            return true;
+    }
+    return false;
+}
+
+/* vbe.c has clamped size and offsets so that all lines lie within VRAM. */
+static void render_vbe(const struct vga *v, const uint32_t colours[256],
+                       const struct vga_canvas *to)
+{
+    uint32_t out[VGA_MAX_WIDTH];
     const uint32_t pitch = vbe_pitch(v), bpp = v->vbe[VBE_BPP];
     const uint32_t left = v->vbe[VBE_X_OFFSET];
     uint32_t at = v->vbe[VBE_Y_OFFSET] * pitch;
     at += bpp == 4 ? left / 8 * 4 : left * ((bpp + 7) / 8);
-    for (uint32_t y = 0; y < s->height; y++, at += pitch)
-        vbe_line(v, at, colours, s->width, s->pixels + (size_t)y * s->width);
+    for (uint32_t y = 0; y < to->s->height; y++, at += pitch) {
+        if (to->written && !any_written(to->written, at, pitch))
+            continue;
+        vbe_line(v, at, colours, to->s->width, out);
+        put_line(to, y, out);
+    }
 }
 
 static bool resize(struct surface *s, uint32_t width, uint32_t height)
@@ -408,33 +440,41 @@ static bool resize(struct surface *s, uint32_t width, uint32_t height)
 }
 
 /* A black picture, so that there is one to show or to keep: as large as the text screen. */
-static bool render_blank(struct surface *s)
+static bool render_blank(const struct vga_canvas *to)
 {
-    if (resize(s, 720, 400))
-        memset(s->pixels, 0, (size_t)s->width * s->height * sizeof s->pixels[0]);
+    static const uint32_t black[720];
+    if (resize(to->s, ARRAY_SIZE(black), 400)) {
+        for (unsigned y = 0; y < to->s->height; y++)
+            put_line(to, y, black);
+    }
     return false;
 }
 
-bool vga_render(void *opaque, struct surface *s)
+bool vga_draw(const struct vga *v, const struct vga_canvas *to)
 {
-    const struct vga *v = opaque;
+    struct surface *s = to->s;
     uint32_t colours[256];
     if (blank(v))
-        return render_blank(s);
+        return render_blank(to);
     for (unsigned i = 0; i < 256; i++)
         colours[i] = dac_colour(v, i);
     if (vbe_on(v)) {
         if (!resize(s, v->vbe[VBE_XRES], v->vbe[VBE_YRES]))
             return false;
-        render_vbe(v, colours, s);
+        render_vbe(v, colours, to);
         return true;
     }
     struct crt c;
     unpack(v, &c);
     if (!resize(s, c.columns * c.char_dots << c.doubled, c.lines))
         return false;
-    render_vga(v, &c, colours, s);
+    render_vga(v, &c, colours, to);
     return true;
+}
+
+bool vga_render(void *opaque, struct surface *s)
+{
+    return vga_draw(opaque, &(struct vga_canvas){.s = s});
 }
 
 /* --- The text screen as text ---------------------------------------------------------------- */

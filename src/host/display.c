@@ -40,6 +40,32 @@ uint64_t surface_hash(const struct surface *s)
     return hash;
 }
 
+void line_set_add_range(struct line_set *set, uint32_t first, uint32_t count)
+{
+    const uint32_t end = MIN(first + count, (uint32_t)DISPLAY_MAX_LINES);
+    for (uint32_t line = first; line < end; line++)
+        line_set_add(set, line);
+}
+
+/* The first line at or after from that is in the set (or is not, by wanted); the limit if none. */
+static uint32_t next_line(const struct line_set *set, uint32_t from, bool wanted)
+{
+    while (from < DISPLAY_MAX_LINES) {
+        const uint64_t word = wanted ? set->bits[from / 64] : ~set->bits[from / 64];
+        const uint64_t rest = word >> (from % 64);
+        if (rest)
+            return from + (uint32_t)__builtin_ctzll(rest);
+        from = (from / 64 + 1) * 64;
+    }
+    return DISPLAY_MAX_LINES;
+}
+
+uint32_t line_set_run(const struct line_set *set, uint32_t *first)
+{
+    *first = next_line(set, *first, true);
+    return next_line(set, *first, false) - *first;
+}
+
 static void put_rgb(uint8_t *out, uint32_t pixel)
 {
     out[0] = (uint8_t)(pixel >> 16);

@@ -171,21 +171,42 @@ void ram_log_stop(struct ram *ram, ram_t at, uint64_t len)
 
 /*
  * A store to a logged page may clear RAM_LOG as it sets RAM_DIRTY, so that only the first store
- * after each take is slow; hence RAM_LOG is set again here.
+ * after each take is slow; hence RAM_LOG is set again here. Whoever caches that a page may be
+ * written hears of it once for all pages: a framebuffer has hundreds, sixty times a second.
  */
+static bool take_log(struct ram *ram, ram_t at, uint64_t len, bool *dirty)
+{
+    const uint64_t first = at >> PAGE_SHIFT, last = (at + len - 1) >> PAGE_SHIFT;
+    uint64_t low = UINT64_MAX, high = 0; /* pages that are traced anew */
+    bool any = false;
+    for (uint64_t p = first; p <= last; p++) {
+        uint8_t *page = &ram->page_flags[p];
+        const bool is_dirty = *page & RAM_DIRTY;
+        if (dirty)
+            dirty[p - first] = is_dirty;
+        if (!is_dirty)
+            continue;
+        any = true;
+        if (!(*page & RAM_TRACED)) {
+            low = MIN(low, p);
+            high = p;
+        }
+        *page = (uint8_t)((*page & ~RAM_DIRTY) | RAM_LOG);
+    }
+    if (low != UINT64_MAX && ram->flags_set)
+        ram->flags_set(ram->opaque, low << PAGE_SHIFT, (high - low + 1) << PAGE_SHIFT);
+    return any;
+}
+
 bool ram_log_take(struct ram *ram, ram_t at, uint64_t len)
 {
-    bool dirty = false;
-    if (!len)
-        return false;
-    for (ram_t p = at >> PAGE_SHIFT; p <= (at + len - 1) >> PAGE_SHIFT; p++) {
-        if (!(ram->page_flags[p] & RAM_DIRTY))
-            continue;
-        dirty = true;
-        ram_clear_flags(ram, p << PAGE_SHIFT, RAM_DIRTY);
-        ram_set_flags(ram, p << PAGE_SHIFT, RAM_LOG);
-    }
-    return dirty;
+    return len && take_log(ram, at, len, NULL);
+}
+
+bool ram_log_take_pages(struct ram *ram, ram_t at, uint64_t len, bool *dirty)
+{
+    assert(!(at & ~PAGE_MASK) && !(len & ~PAGE_MASK));
+    return len && take_log(ram, at, len, dirty);
 }
 
 void ram_provide_chunk(struct ram *ram, ram_t at)

@@ -84,5 +84,7 @@ ram_t ram_next_data(const struct ram *ram, ram_t at);
 void ram_log_start(struct ram *ram, ram_t at, uint64_t len);
 void ram_log_stop(struct ram *ram, ram_t at, uint64_t len);
 bool ram_log_take(struct ram *ram, ram_t at, uint64_t len);
+/* The same page by page: dirty[i] becomes whether page i of the range (whole pages) was written. */
+bool ram_log_take_pages(struct ram *ram, ram_t at, uint64_t len, bool *dirty);
 
 #endif

@@ -159,8 +159,8 @@ class Looks(Sector):
         v = self.run_sector(source, "-debugcon", "file:debug.txt")
         self.ends(v)
         text = self.read("debug.txt").decode()
-        self.assertIn("SeaBIOS (version", text)             # which writes to port 402h
-        self.assertIn("Booting from Hard Disk", text)
+        self.assertIn("Vitrine BIOS", text)                 # which writes to port 402h
+        self.assertIn("Booting from disk", text)
         self.assertTrue(text.endswith("e9!"), text[-200:])
 
     def test_starts_paused(self):

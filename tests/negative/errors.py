@@ -17,6 +17,10 @@ def cases(directory):
 
     with open(path("disk.img"), "wb") as f:
         f.truncate(1 << 20)
+    for name, data in (("short.rom", b"\x55\xaa\x08".ljust(1024, b"\0")),
+                       ("damaged.rom", b"\x55\xaa\x01".ljust(512, b"\1"))):
+        with open(path(name), "wb") as f:
+            f.write(data)
     with open(path("odd.rom"), "wb") as f:
         f.write(b"\0" * 1000)
     with open(path("not-a-kernel"), "wb") as f:
@@ -70,12 +74,18 @@ def cases(directory):
         ("machine that is not there yet", ["-machine", "q35"], "q35"),
         ("KVM", ["-enable-kvm"], "KVM"),
         ("accelerator", ["-accel", "hax"], "hax"),
-        ("window", ["-display", "sdl"], "sdl"),
+        ("window without a desktop", ["-display", "sdl"], "-display sdl: "),
+        ("full screen without a desktop", ["-full-screen"], "-full-screen"),
+        ("display", ["-display", "gtk"], "gtk"),
         ("network", ["-nic", "user"], "-nic"),
         ("CPU model", ["-cpu", "nonesuch"], "nonesuch"),
         ("CPU flag", ["-cpu", "max,+nonesuch"], "nonesuch"),
         ("missing firmware", ["-bios", path("none.rom")], "none.rom"),
         ("firmware of a wrong size", ["-bios", path("odd.rom")], "odd.rom"),
+        ("missing VGA BIOS", ["-device", "VGA,romfile=" + path("none.rom")], "none.rom"),
+        ("no VGA BIOS", ["-device", "VGA,romfile=" + path("odd.rom")], "55h AAh"),
+        ("VGA BIOS cut short", ["-device", "VGA,romfile=" + path("short.rom")], "length"),
+        ("damaged VGA BIOS", ["-global", "VGA.romfile=" + path("damaged.rom")], "checksum"),
         ("missing kernel", ["-kernel", path("none")], "none"),
         ("not a kernel", ["-kernel", path("not-a-kernel")], "not-a-kernel"),
         ("-append alone", ["-append", "x"], "-kernel"),
@@ -101,8 +111,10 @@ def check(program, name, arguments, needle):
     command = [program, "-display", "none", "-serial", "null", *arguments]
     if any(a == "-serial" for a in arguments):
         command = [program, "-display", "none", *arguments]
+    environment = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and k != "SDL_VIDEODRIVER"}
     try:
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S)
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S,
+                             env=environment)
     except subprocess.TimeoutExpired:
         return f"still running after {TIMEOUT_S} s"
     lines = [line for line in run.stderr.splitlines() if not line.startswith("vitrine: note: ")]

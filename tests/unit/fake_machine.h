@@ -24,6 +24,7 @@ struct machine {
     struct device_list devices;
     struct machine_listener *listener;
     uint8_t ram[FAKE_RAM];
+    struct display_source *display;
     bool running;
     enum stop_reason reason;
     gla_t watch_hit;
@@ -120,8 +121,7 @@ const struct vm_config *machine_config(const struct machine *m)
 }
 struct display_source *machine_display(struct machine *m)
 {
-    (void)m;
-    return NULL;
+    return m->display;
 }
 struct chr *machine_chr_open(struct machine *m, const char *label, const char *spec,
                              struct error *err)
@@ -218,6 +218,16 @@ bool machine_send_key(struct machine *m, const char *qcode, bool down)
     (void)m;
     fake_note("%s%s ", down ? "+" : "-", qcode);
     return true;
+}
+void machine_mouse_move(struct machine *m, int dx, int dy, int dz)
+{
+    (void)m;
+    fake_note("move(%d,%d,%d) ", dx, dy, dz);
+}
+void machine_mouse_buttons(struct machine *m, unsigned buttons)
+{
+    (void)m;
+    fake_note("buttons(%u) ", buttons);
 }
 const char *machine_key_nearest(struct machine *m, const char *qcode)
 {

@@ -42,12 +42,21 @@ static void list_cpus(void (*line)(void *, const char *), void *opaque)
     line(opaque, "max a CPU");
 }
 
+/* Is there one? */
+static bool desktop;
+
+static bool window_possible(struct error *err)
+{
+    return desktop || error_set(err, "no desktop here");
+}
+
 static enum cli_outcome parse(const char *text, struct vm_config *cfg, struct said *said,
                               struct error *err)
 {
     char copy[1024];
     char *argv[64];
-    struct cli_io io = {add_out, add_note, said, "1.2.3", list_cpus};
+    struct cli_io io = {add_out, add_note,  said,
+                        "1.2.3", list_cpus, desktop ? window_possible : NULL};
     *said = (struct said){0};
     *err = (struct error){0};
     snprintf(copy, sizeof copy, "%s", text);
@@ -127,7 +136,14 @@ static void test_refused(void **state)
         {"-net nic", "-net: nic: not there yet"},
         {"-netdev user,id=n", "no network card yet"},
         {"-vga qxl", "-vga: qxl: there are std and none"},
-        {"-display gtk", "no window yet"},
+        {"-display gtk", "-display: gtk: there are sdl and none"},
+        {"-display sdl,gl=on", "gl=on is not to be had, only off"},
+        {"-display sdl,show-cursor=on", "show-cursor=on is not to be had, only off"},
+        {"-display sdl,grab-mod=x", "grab-mod=x: there are lctrl-lalt"},
+        {"-display sdl,window-close=x", "window-close=x is neither on nor off"},
+        {"-display sdl,full-screan=on", "did you mean \"full-screen\"?"},
+        {"-full-screen -display none", "-full-screen needs a window"},
+        {"-full-screen", "-full-screen needs a window"},
         {"-vnc :0", "only none"},
         {"-usb", "no USB yet"},
         {"-d foo", "-d: unknown log item \"foo\""},
@@ -333,6 +349,21 @@ static void test_drives(void **state)
     vm_config_free(&cfg);
 }
 
+static void test_vga_rom(void **state)
+{
+    (void)state;
+    struct vm_config cfg = taken("-device VGA,romfile=a.bin");
+    assert_string_equal(cfg.vga, "std");
+    assert_string_equal(cfg.vga_rom, "a.bin");
+    vm_config_free(&cfg);
+    cfg = taken("-vga std -global VGA.romfile=b.bin");
+    assert_string_equal(cfg.vga_rom, "b.bin");
+    vm_config_free(&cfg);
+    cfg = taken("-device VGA,romfile="); /* none at all */
+    assert_string_equal(cfg.vga_rom, "");
+    vm_config_free(&cfg);
+}
+
 /* Drives by the monitor's names, with what is in them; in the order they came. */
 static void test_media(void **state)
 {
@@ -470,14 +501,61 @@ static void test_words(void **state)
     word_pairs_free(&pairs);
 }
 
+/* What is shown, and where the first serial port and the monitor then go. */
+static void test_display(void **state)
+{
+    static const struct {
+        const char *line;
+        bool desktop, window;
+        const char *serial0;
+    } rows[] = {
+        {"", true, true, "null"},
+        {"", false, false, "mon:stdio"},
+        {"-serial mon:stdio", true, true, "mon:stdio"},
+        {"-serial file:x", true, true, "file:x"},
+        {"-nographic", true, false, "mon:stdio"},
+        {"-display none", true, false, "null"},
+        {"-vga none", true, false, "mon:stdio"},
+        {"-display sdl", false, true, "null"}, /* why it cannot be is said when it is opened */
+        {"-sdl", false, true, "null"},
+        {"-nographic -display sdl", true, true, "mon:stdio"},
+        {"-display sdl -nographic", true, false, "mon:stdio"},
+        {"-display sdl,gl=off,full-screen=on,window-close=off,grab-mod=rctrl", true, true, "null"},
+        {"-full-screen", true, true, "null"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct vm_config cfg;
+        struct said said;
+        struct error err;
+        desktop = rows[i].desktop;
+        if (parse(rows[i].line, &cfg, &said, &err) != CLI_RUN || *said.note ||
+            (cfg.display == SHOW_SDL) != rows[i].window || !cfg.serial[0] ||
+            strcmp(cfg.serial[0], rows[i].serial0) != 0)
+            fail_msg("%s: \"%s\" \"%s\", display %d, serial %s", rows[i].line, err.msg, said.note,
+                     cfg.display, cfg.serial[0]);
+        vm_config_free(&cfg);
+    }
+    desktop = false;
+
+    struct vm_config cfg;
+    struct said said;
+    struct error err;
+    parse("-display sdl,full-screen=on,window-close=off,grab-mod=rctrl", &cfg, &said, &err);
+    assert_true(cfg.window.full_screen && cfg.window.no_close);
+    assert_int_equal(cfg.window.grab_mod, GRAB_RIGHT_CTRL);
+    vm_config_free(&cfg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_notes),
         cmocka_unit_test(test_consoles), cmocka_unit_test(test_harness_line),
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_drives),
-        cmocka_unit_test(test_media),    cmocka_unit_test(test_others),
-        cmocka_unit_test(test_help),     cmocka_unit_test(test_words),
+        cmocka_unit_test(test_vga_rom),  cmocka_unit_test(test_media),
+        cmocka_unit_test(test_others),   cmocka_unit_test(test_help),
+        cmocka_unit_test(test_words),    cmocka_unit_test(test_display),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

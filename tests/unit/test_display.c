@@ -199,12 +199,33 @@ static void test_hash(void **state)
     surface_free(&c);
 }
 
+static void test_lines(void **state)
+{
+    (void)state;
+    struct line_set set = {0};
+    uint32_t first = 0;
+    assert_int_equal(line_set_run(&set, &first), 0);
+    line_set_add(&set, 0);
+    line_set_add_range(&set, 62, 70);
+    line_set_add_range(&set, DISPLAY_MAX_LINES - 2, 10); /* what is too far is left out */
+    static const uint32_t runs[][2] = {{0, 1}, {62, 70}, {DISPLAY_MAX_LINES - 2, 2}};
+    first = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
+        const uint32_t count = line_set_run(&set, &first);
+        assert_int_equal(first, runs[i][0]);
+        assert_int_equal(count, runs[i][1]);
+        first += count;
+    }
+    assert_int_equal(line_set_run(&set, &first), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_png),       cmocka_unit_test(test_ppm),
         cmocka_unit_test(test_disk_full), cmocka_unit_test(test_no_half_file),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

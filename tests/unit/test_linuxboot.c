@@ -102,6 +102,15 @@ static struct vm_config config(const char *append, bool initrd)
         .kernel = kernel_path, .append = (char *)append, .initrd = initrd ? initrd_path : NULL};
 }
 
+static bool take(struct fwcfg *fw, const struct vm_config *cfg, uint64_t below_4g,
+                 struct error *err)
+{
+    const char *path = kernel_setup(fw, cfg, below_4g, err);
+    if (path)
+        assert_string_equal(path, LINUXBOOT_BOOT_PATH);
+    return path != NULL;
+}
+
 static void test_bzimage(void **state)
 {
     (void)state;
@@ -113,7 +122,7 @@ static void test_bzimage(void **state)
     write_file(initrd_path, initrd, sizeof initrd);
     rig_create(&rig);
     struct vm_config cfg = config("console=ttyS0 vga=0x317", true);
-    assert_true(linuxboot_setup(rig.fw, &cfg, 128 * MiB, &err));
+    assert_true(take(rig.fw, &cfg, 128 * MiB, &err));
 
     uint32_t setup_addr = number(&rig, FWCFG_SETUP_ADDR), cl = number(&rig, FWCFG_CMDLINE_ADDR);
     assert_int_equal(setup_addr, 0x10000);
@@ -158,7 +167,7 @@ static void test_old_images(void **state)
     write_file(kernel_path, image, sizeof image);
     rig_create(&rig);
     struct vm_config cfg = config("vga=ask", false);
-    assert_true(linuxboot_setup(rig.fw, &cfg, 16 * MiB, &err));
+    assert_true(take(rig.fw, &cfg, 16 * MiB, &err));
     assert_int_equal(number(&rig, FWCFG_SETUP_ADDR), 0x90000);
     assert_int_equal(number(&rig, FWCFG_SETUP_SIZE), 5 * 512);
     assert_int_equal(number(&rig, FWCFG_KERNEL_ADDR), 0x10000);
@@ -176,7 +185,7 @@ static void test_old_images(void **state)
     write_file(initrd_path, "x", 1);
     rig_create(&rig);
     cfg = config(NULL, true);
-    assert_true(linuxboot_setup(rig.fw, &cfg, 3 * GiB, &err));
+    assert_true(take(rig.fw, &cfg, 3 * GiB, &err));
     assert_int_equal(number(&rig, FWCFG_INITRD_ADDR), 0x37fff000);
     rig_destroy(&rig);
 }
@@ -186,7 +195,7 @@ static void fails(const struct vm_config *cfg, uint64_t below_4g, const char *wh
     struct rig rig;
     struct error err = {0};
     rig_create(&rig);
-    assert_false(linuxboot_setup(rig.fw, cfg, below_4g, &err));
+    assert_false(take(rig.fw, cfg, below_4g, &err));
     if (!strstr(err.msg, why))
         fail_msg("'%s' has no '%s'", err.msg, why);
     rig_destroy(&rig);
@@ -199,11 +208,13 @@ static void test_errors(void **state)
     unlink(kernel_path);
     fails(&cfg, 128 * MiB, "No such file");
     write_file(kernel_path, "MZ", 2);
-    fails(&cfg, 128 * MiB, "not a Linux kernel");
+    fails(&cfg, 128 * MiB, "neither a Linux kernel");
     make_image(0x20f, true);
     image[0x202] = 'h';
     write_file(kernel_path, image, sizeof image);
-    fails(&cfg, 128 * MiB, "not a Linux kernel");
+    fails(&cfg, 128 * MiB, "neither a Linux kernel");
+    write_file(kernel_path, "\x1f\x8b\x08", 4);
+    fails(&cfg, 128 * MiB, "gunzip");
     make_image(0x1ff, true);
     write_file(kernel_path, image, sizeof image);
     fails(&cfg, 128 * MiB, "too old");
@@ -238,14 +249,12 @@ static void test_rom_is_its_source(void **state)
     if (system("as --32 -o /dev/null /dev/null 2>/dev/null && command -v objcopy >/dev/null && "
                "command -v python3 >/dev/null") != 0)
         skip();
-    char command[512], source[] = __FILE__;
-    char *tests = strstr(source, "tests/unit/");
-    assert_non_null(tests);
-    *tests = 0;
-    snprintf(command, sizeof command,
-             "cd '%s' && firmware/build-linuxboot >%s/rom.h && "
-             "cmp %s/rom.h src/bios/linuxboot_rom.h; s=$?; rm %s/rom.h; exit $s",
-             *source ? source : ".", dir, dir, dir);
+    char command[512];
+    snprintf(
+        command, sizeof command,
+        "cd '%s' && for n in linuxboot multiboot; do firmware/build-option-rom $n >%s/rom.h && "
+        "cmp %s/rom.h src/bios/${n}_rom.h || exit 1; done; rm %s/rom.h",
+        SOURCE_DIR, dir, dir, dir);
     assert_int_equal(system(command), 0);
 }
 

@@ -182,6 +182,21 @@ static void test_dirty_log(void **state)
     assert_int_equal(ram_flags(&ram, 0x11000), RAM_LOG);
     assert_int_equal(told.flags_set, 1);
 
+    /* Page by page, and whoever caches writable pages hears of all at once. */
+    bool dirty[4];
+    for (unsigned i = 1; i < 4; i += 2) {
+        ram_set_flags(&ram, 0x10000 + i * PAGE_SIZE, RAM_DIRTY);
+        ram_clear_flags(&ram, 0x10000 + i * PAGE_SIZE, RAM_LOG);
+    }
+    told.flags_set = 0;
+    assert_true(ram_log_take_pages(&ram, 0x10000, 0x4000, dirty));
+    assert_true(!dirty[0] && dirty[1] && !dirty[2] && dirty[3]);
+    assert_int_equal(told.flags_set, 1);
+    assert_int_equal(told.at, 0x11000);
+    assert_int_equal(told.len, 0x3000);
+    assert_false(ram_log_take_pages(&ram, 0x10000, 0x4000, dirty));
+    assert_false(dirty[1] || dirty[3]);
+
     ram_log_stop(&ram, 0x10000, 0x4000);
     ram_note_write(&ram, 0x10000, 0x4000);
     assert_false(ram_log_take(&ram, 0x10000, 0x4000));

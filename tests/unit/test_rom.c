@@ -145,10 +145,11 @@ static void test_stock_images(void **state)
     struct rom rom;
     struct error err = {0};
     struct vm_config cfg = {0};
-    if (access("/usr/share/seabios/" ROM_DEFAULT_BIOS, R_OK) != 0) {
+    if (access("/usr/share/seabios/bios-256k.bin", R_OK) != 0) {
         ram_destroy(&ram);
         skip();
     }
+    cfg.bios = "bios-256k.bin";
     assert_true(rom_load_bios(&cfg, &ram, &rom, &err));
     assert_int_equal(rom.size_bytes, 256 * KiB);
     assert_int_equal(ram_host(&ram, rom.at)[rom.size_bytes - 16],

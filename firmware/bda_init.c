@@ -1,0 +1,54 @@
+/* The interrupt vectors and the BIOS data areas, as software finds them after POST. */
+#include "bda.h"
+#include "io.h"
+#include "post.h"
+#include "vectors.h"
+
+static void set_vector(unsigned n, entry *to)
+{
+    VECTOR(n) = (uint32_t)CODE_SEG << 16 | (uint16_t)(uintptr_t)to;
+}
+
+/* Vectors that point to tables, or that are for the user: nothing there until somebody sets it. */
+static bool stays_null(unsigned n)
+{
+    return n == 0x1d || n == 0x1e || n == 0x1f || n == 0x41 || n == 0x43 || n == 0x46 ||
+           (n >= 0x60 && n <= 0x67) || n >= 0x78;
+}
+
+void vectors_init(void)
+{
+    static const struct {
+        uint8_t n;
+        entry *to;
+    } ours[] = {
+        {0x02, entry_02}, {0x05, entry_05}, {0x08, entry_08}, {0x09, entry_09}, {0x0e, entry_0e},
+        {0x11, entry_11}, {0x12, entry_12}, {0x13, entry_13}, {0x14, entry_14}, {0x15, entry_15},
+        {0x16, entry_16}, {0x17, entry_17}, {0x18, entry_18}, {0x19, entry_19}, {0x1a, entry_1a},
+        {0x40, entry_13}, {0x70, entry_70}, {0x71, entry_71}, {0x74, entry_74}, {0x75, entry_75},
+        {0x76, entry_76}, {0x77, entry_77},
+    };
+    for (unsigned n = 0; n < 256; n++)
+        if (stays_null(n))
+            VECTOR(n) = 0;
+        else
+            set_vector(n, entry_iret);
+    for (unsigned n = 0x08; n < 0x10; n++)
+        set_vector(n, entry_irq_low);
+    for (unsigned n = 0x70; n < 0x78; n++)
+        set_vector(n, entry_irq_high);
+    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
+        set_vector(ours[i].n, ours[i].to);
+}
+
+void bda_init(void)
+{
+    memset((void *)BDA_ADDRESS, 0, sizeof(struct bda));
+    memset((void *)EBDA_ADDRESS, 0, EBDA_BYTES);
+    BDA->ebda_seg = EBDA_SEG;
+    BDA->base_kib = BASE_MEMORY_KIB;
+    BDA->kbd_head = BDA->kbd_tail = BDA->kbd_buffer_start = offsetof(struct bda, kbd_buffer);
+    BDA->kbd_buffer_end = offsetof(struct bda, kbd_flags) + 0x27;
+    BDA->equipment = 0x0026; /* coprocessor, PS/2 mouse, 80x25 colour; drives come later */
+    EBDA(kib) = EBDA_BYTES / 1024;
+}

@@ -1,0 +1,65 @@
+/* INT 15h: what other services have no room for. This file only finds the one that is meant. */
+#include "int15.h"
+
+#include "bda.h"
+#include "vectors.h"
+
+#define CONFIG_TABLE 0xE6F5
+
+/* What AH=C0h points to: IBM PS/2 and PC BIOS Interface Technical Reference, "Return System
+ * Configuration Parameters". */
+__attribute__((section(".fixed.e6f5"), used)) static const uint8_t config_table[] = {
+    8,    0, /* bytes that follow */
+    0xFC,    /* model: AT */
+    0x00,    /* submodel */
+    0x00,    /* revision */
+    0x74,    /* two 8259s, real-time clock, INT 15h AH=4Fh is called, EBDA */
+    0x40,    /* INT 16h AH=09h */
+    0x00, 0x00, 0x00,
+};
+
+static void configuration(struct bregs *r)
+{
+    r->es = CODE_SEG;
+    r->bx = CONFIG_TABLE;
+    r->ah = 0;
+    set_flag(r, FLAG_CF, 0);
+}
+
+static void ebda_segment(struct bregs *r)
+{
+    r->es = BDA->ebda_seg;
+    set_flag(r, FLAG_CF, 0);
+}
+
+void handle_15(struct bregs *r)
+{
+    switch (r->ah) {
+    case 0x24:
+        a20_service(r);
+        break;
+    case 0x53:
+        apm_service(r);
+        break;
+    case 0x86:
+        wait_service(r);
+        break;
+    case 0x87:
+        block_move(r);
+        break;
+    case 0x88:
+        extended_memory(r);
+        break;
+    case 0xc0:
+        configuration(r);
+        break;
+    case 0xc1:
+        ebda_segment(r);
+        break;
+    case 0xe8:
+        memory_map(r);
+        break;
+    default:
+        unsupported(r);
+    }
+}

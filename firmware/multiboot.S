@@ -1,0 +1,329 @@
+/*
+ * The option ROM behind -kernel when the kernel has a multiboot header: fetches it and its modules
+ * through the firmware configuration device, adds what only the running machine knows, and enters
+ * the kernel as the Multiboot Specification asks (version 0.6.96, section 3.2 "Machine state").
+ *
+ * src/bios/multiboot.c has taken the files apart and made the multiboot information, but for the
+ * memory map and the video mode. Low memory, which no kernel is allowed to be loaded to:
+ *
+ *   008000   parts: address, length, one after the other as their bytes follow in KERNEL_DATA;
+ *            length 0 ends them
+ *   009000   multiboot information, modules, strings
+ *   00F000   memory map                             made here
+ *   00F800   VBE controller and mode information    made here if a video mode is asked for
+ *
+ *   firmware --far call--> bev                    real mode, interrupts on, some stack
+ *     load information and parts; INT 12h, 15h, 10h
+ *     load the kernel                             real mode
+ *     enter                                       protected mode, flat, no paging, interrupts off
+ *
+ * firmware/build-option-rom assembles this into src/bios/multiboot_rom.h and sets the checksums.
+ */
+        .code16
+        .text
+
+        .set ROM_BLOCKS, 2              # of 512 bytes
+
+        .include "fw_cfg.inc"
+        .set KERNEL_ENTRY, 0x10
+
+        .set PARTS, 0x8000
+        .set INFO, 0x9000
+        .set MAP, 0xf000
+        .set MAP_END, 0xf800 - 24       # where the last entry may begin
+        .set VBE_CONTROLLER, 0xf800
+        .set VBE_MODE, 0xfa00
+
+# Multiboot 0.6.96, section 3.3 "Boot information format".
+        .set INFO_FLAGS, INFO
+        .set FLAG_VBE, 0x800
+        .set FLAG_FRAMEBUFFER, 0x1000   # from multiboot.c: a video mode is asked for, in FB_*
+        .set INFO_MEM_LOWER, INFO + 4
+        .set INFO_MEM_UPPER, INFO + 8
+        .set INFO_MMAP_LENGTH, INFO + 44
+        .set INFO_MMAP_ADDR, INFO + 48
+        .set INFO_VBE_CONTROLLER, INFO + 72
+        .set INFO_VBE_MODE_INFO, INFO + 76
+        .set INFO_VBE_MODE, INFO + 80
+        .set FB_ADDR, INFO + 88
+        .set FB_PITCH, INFO + 96
+        .set FB_WIDTH, INFO + 100
+        .set FB_HEIGHT, INFO + 104
+        .set FB_BPP, INFO + 108
+        .set FB_TYPE, INFO + 109
+        .set FB_COLOR_INFO, INFO + 110
+        .set TYPE_RGB, 1
+        .set TYPE_TEXT, 2
+
+        .set MULTIBOOT_MAGIC, 0x2badb002
+
+# Expansion header, PnP BIOS 1.0A section 3.2 "Option ROM Header".
+rom:
+        .byte   0x55, 0xaa
+        .byte   ROM_BLOCKS
+init:                                   # at 3: nothing to be done before the boot
+        lretw
+checksum:                               # makes the bytes of the ROM sum to 0
+        .byte   0
+        .org    0x18
+        .word   0                       # no PCI data structure
+        .word   pnp - rom
+
+# PnP BIOS 1.0A section 3.3 "PnP Option ROM Header".
+        .balign 16, 0
+pnp:
+        .ascii  "$PnP"
+        .byte   1                       # revision
+        .byte   2                       # length in 16 bytes
+        .word   0                       # no further header
+        .byte   0
+pnp_checksum:
+        .byte   0
+        .long   0                       # device identifier
+        .word   manufacturer - rom
+        .word   product - rom
+        .byte   0, 0, 0                 # device type
+        .byte   0x64                    # shadowable, cacheable, may be an initial program loader
+        .word   0                       # no boot connection vector
+        .word   0                       # no disconnect vector
+        .word   bev - rom               # bootstrap entry vector
+        .word   0
+        .word   0                       # no static resources
+
+manufacturer:
+        .asciz  "Vitrine"
+product:
+        .asciz  "Multiboot kernel of -kernel"
+failed_text:
+        .asciz  "\r\nmultiboot: the kernel cannot be read through fw_cfg\r\n"
+
+        .balign 8, 0
+gdt:                                    # accessed bits set: a ROM cannot be written to
+        .quad   0
+        .quad   0x00cf9b000000ffff      # 08h: flat, 32-bit code
+        .quad   0x00cf93000000ffff      # 10h: flat data
+gdt_end:
+
+tables:                                 # what the parts are described in
+        .word   SETUP_ADDR, SETUP_SIZE, SETUP_DATA
+        .word   INITRD_ADDR, INITRD_SIZE, INITRD_DATA
+
+# Boots. In: real mode, any segments but CS, a stack. Does not return.
+bev:
+        cld
+        movw    $(tables - rom), %si
+        call    load
+        addw    $6, %si
+        call    load
+        xorw    %ax, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        call    memory_sizes
+        call    memory_map
+        testw   $FLAG_FRAMEBUFFER, INFO_FLAGS
+        jz      1f
+        call    video
+1:      call    load_parts
+        movw    $KERNEL_ENTRY, %ax
+        call    number
+        movl    %eax, %esi
+        jmp     enter
+
+# The kernel's and the modules' bytes to their places. In: DS 0.
+load_parts:
+        movw    $PARTS, %si
+        movl    $(KERNEL_DATA << 16 | DMA_SELECT | DMA_READ), %eax
+1:      movl    (%si), %edi
+        movl    4(%si), %ecx
+        jecxz   2f
+        call    dma_control
+        movl    $DMA_READ, %eax         # reads on in the same item
+        addw    $8, %si
+        jmp     1b
+2:      ret
+
+# INT 12h: KiB from 0.
+memory_sizes:
+        int     $0x12
+        movzwl  %ax, %eax
+        movl    %eax, INFO_MEM_LOWER
+        ret
+
+# INT 15h E820h: the memory map in multiboot's form, each entry with its size before it; the entry
+# that reaches over the first MiB gives mem_upper, the KiB from there. In: DS, ES 0.
+memory_map:
+        xorl    %ebx, %ebx
+        movw    $MAP, %di
+1:      movl    $20, (%di)
+        addw    $4, %di
+        movl    $0xe820, %eax
+        movl    $20, %ecx
+        movl    $0x534d4150, %edx       # "SMAP"
+        int     $0x15
+        jc      3f
+        cmpl    $0x534d4150, %eax
+        jne     3f
+        cmpl    $1, 16(%di)             # usable
+        jne     2f
+        cmpl    $0, 4(%di)              # below 4 GiB
+        jne     2f
+        movl    $0x100000, %ecx
+        subl    (%di), %ecx             # from its start to the first MiB
+        jb      2f
+        movl    8(%di), %eax
+        subl    %ecx, %eax
+        jbe     2f
+        shrl    $10, %eax
+        movl    %eax, INFO_MEM_UPPER
+2:      addw    $20, %di
+        testl   %ebx, %ebx
+        jz      4f
+        cmpw    $MAP_END, %di
+        jbe     1b
+        jmp     4f
+3:      subw    $4, %di                 # there was none
+4:      subw    $MAP, %di
+        movzwl  %di, %edi
+        movl    %edi, INFO_MMAP_LENGTH
+        movl    $MAP, INFO_MMAP_ADDR
+        ret
+
+# Finds a mode as FB_WIDTH, FB_HEIGHT and FB_BPP ask, then one with 32 bits, and sets it; else text
+# stays. Says in the information which it is. In: DS, ES 0.
+video:
+        cmpb    $TYPE_TEXT, FB_TYPE
+        je      text
+        movl    $0x32454256, VBE_CONTROLLER     # "VBE2": we know what VBE 2 has added
+        movw    $VBE_CONTROLLER, %di
+        movw    $0x4f00, %ax
+        int     $0x10
+        cmpw    $0x004f, %ax
+        jne     text
+1:      call    find_mode
+        jnc     set_mode
+        cmpb    $32, FB_BPP
+        movb    $32, FB_BPP
+        jne     1b
+
+# Mode 3, as the firmware has left it.
+text:
+        movl    $0xb8000, FB_ADDR
+        movl    $0, FB_ADDR + 4
+        movl    $160, FB_PITCH
+        movl    $80, FB_WIDTH
+        movl    $25, FB_HEIGHT
+        movb    $16, FB_BPP
+        movb    $TYPE_TEXT, FB_TYPE
+        ret
+
+# Out: CX the mode, its information at VBE_MODE; carry set if there is none. VBE 3.0 "Function 00h",
+# "Function 01h".
+find_mode:
+        lfs     VBE_CONTROLLER + 14, %si
+1:      movw    %fs:(%si), %cx
+        addw    $2, %si
+        cmpw    $0xffff, %cx
+        je      2f
+        movw    $VBE_MODE, %di
+        movw    $0x4f01, %ax
+        int     $0x10
+        cmpw    $0x004f, %ax
+        jne     1b
+        movb    VBE_MODE, %al           # supported, graphics, linear framebuffer
+        andb    $0x91, %al
+        cmpb    $0x91, %al
+        jne     1b
+        cmpb    $6, VBE_MODE + 27       # direct colour
+        jne     1b
+        movzwl  VBE_MODE + 18, %eax
+        cmpl    %eax, FB_WIDTH
+        jne     1b
+        movzwl  VBE_MODE + 20, %eax
+        cmpl    %eax, FB_HEIGHT
+        jne     1b
+        movb    VBE_MODE + 25, %al
+        cmpb    %al, FB_BPP
+        jne     1b
+        clc
+        ret
+2:      stc
+        ret
+
+# In: CX a mode that find_mode has found.
+set_mode:
+        movw    %cx, %bx
+        orw     $0x4000, %bx            # with its linear framebuffer
+        movw    $0x4f02, %ax
+        int     $0x10
+        cmpw    $0x004f, %ax
+        jne     text
+        movw    %bx, INFO_VBE_MODE
+        movl    $VBE_CONTROLLER, INFO_VBE_CONTROLLER
+        movl    $VBE_MODE, INFO_VBE_MODE_INFO
+        orw     $FLAG_VBE, INFO_FLAGS
+        movl    VBE_MODE + 40, %eax
+        movl    %eax, FB_ADDR
+        movl    $0, FB_ADDR + 4
+        movzwl  VBE_MODE + 16, %eax
+        cmpw    $0x300, VBE_CONTROLLER + 4      # VBE 3 has a pitch of its own for linear modes
+        jb      1f
+        movzwl  VBE_MODE + 50, %eax
+1:      movl    %eax, FB_PITCH
+        movb    $TYPE_RGB, FB_TYPE
+        movw    VBE_MODE + 31, %ax      # red, green, blue: size, position; the other way round here
+        xchgb   %al, %ah
+        movw    %ax, FB_COLOR_INFO
+        movw    VBE_MODE + 33, %ax
+        xchgb   %al, %ah
+        movw    %ax, FB_COLOR_INFO + 2
+        movw    VBE_MODE + 35, %ax
+        xchgb   %al, %ah
+        movw    %ax, FB_COLOR_INFO + 4
+        ret
+
+# In: ESI the entry point. Real mode -> protected mode: flat segments, paging off, interrupts off,
+# A20 open. The far return's EIP and the GDT's address are linear, as CS will begin at 0.
+enter:
+        cli
+        inb     $0x92, %al              # port 92h: bit 1 opens A20, bit 0 would reset
+        orb     $2, %al
+        andb    $0xfe, %al
+        outb    %al, $0x92
+        xorl    %eax, %eax
+        movw    %cs, %ax
+        shll    $4, %eax
+        leal    (flat - rom)(%eax), %ebx
+        leal    (gdt - rom)(%eax), %eax
+        pushl   $0x08
+        pushl   %ebx
+        pushl   %eax
+        pushw   $(gdt_end - gdt - 1)
+        movw    %sp, %bp
+        lgdtl   (%bp)
+        addw    $6, %sp
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        lretl
+
+        .code32
+flat:
+        movw    $0x10, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %fs
+        movw    %ax, %gs
+        movw    %ax, %ss
+        movl    $PARTS, %esp            # undefined by the specification; good for a careless kernel
+        movl    $MULTIBOOT_MAGIC, %eax
+        movl    $INFO, %ebx
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        xorl    %edi, %edi
+        xorl    %ebp, %ebp
+        jmp     *%esi
+        .code16
+
+        .include "fw_cfg_read.inc"
+
+        .org    ROM_BLOCKS * 512, 0
