@@ -9,7 +9,7 @@ import harness
 
 ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
 CONFIG = "serial 0 115200\nprompt 1\ntimeout 0\ndefault none\nlabel none\n kernel none\n"
-KIB = 1024
+SEABIOS = ["-bios", "bios-256k.bin"]
 # Not -nographic, under which SeaBIOS copies the screen to the serial port that the loaders write to themselves.
 TERMINAL = ["-display", "none", "-serial", "mon:stdio"]
 EXIT = ["-device", "isa-debug-exit"]
@@ -23,6 +23,11 @@ stop:   mov $0x501, %dx         # AL: the status
 
 
 class Media(harness.Case):
+    FIRMWARE = []           # our own
+
+    def start(self, *args, **options):
+        return super().start(*self.FIRMWARE, *args, **options)
+
     def folder(self, name, files):
         for path, text in files.items():
             full = os.path.join(self.path(name), path)
@@ -206,11 +211,14 @@ class Firmware(Media):
             v.wait()
             self.assertEqual((0xff, what), (v.status, v.seen), order)
 
+    NOTHING = (r"diskette drive A: no disk in the drive", r"CD drive VITRINE DVD-ROM: no disc in the drive",
+               r"No bootable device\. Tried: diskette drive A, CD drive VITRINE DVD-ROM\.")
+
     def test_nothing_in_the_drives(self):
         """Each is tried, and said where the user looks."""
         v = self.start("-display", "none", "-boot", "ad", "-debugcon", "stdio", tty=False)
-        v.expect("Boot failed: could not read the boot disk")
-        v.expect(r"Boot failed: Could not read from CDROM \(code 0003\)")
+        for words in self.NOTHING:
+            v.expect(words)
         v.signal(15)
         v.wait()
 
@@ -228,6 +236,16 @@ class Firmware(Media):
             v = self.start("-display", "none", *EXIT, *args, tty=False)
             v.wait()
             self.assertEqual((status, []), (v.status, v.messages()), first)
+
+
+class LoadersUnderSeaBIOS(Loaders):
+    FIRMWARE = SEABIOS
+
+
+class FirmwareSeaBIOS(Firmware):
+    FIRMWARE = SEABIOS
+    NOTHING = (r"Boot failed: could not read the boot disk", r"Boot failed: Could not read from CDROM \(code 0003\)",
+               r"No bootable device")
 
 
 class Said(Media):
