@@ -27,7 +27,7 @@ enum {
     REASON_STATUS = REASON_COMMAND | REASON_TO_HOST,
 };
 
-/* ATA/ATAPI-7 §6.24 "PACKET", Features. */
+/* ATA/ATAPI-7 "PACKET", Features. */
 enum { FEATURE_DMA = BIT(0), FEATURE_OVERLAP = BIT(1) };
 
 #define PACKET_BYTES 12
@@ -332,7 +332,7 @@ void atapi_reset(struct ide_drive *d)
     d->atapi.attention |= ATTENTION_RESET;
 }
 
-/* MMC-5 §6.18 "PREVENT ALLOW MEDIUM REMOVAL": a reset ends it. A disc that is in is no news. */
+/* MMC-5 "PREVENT ALLOW MEDIUM REMOVAL": a reset ends it. A disc that is in is no news. */
 void atapi_restart(struct ide_drive *d)
 {
     const bool tray_open = d->atapi.tray_open;
