@@ -616,6 +616,6 @@ void pc_reset(struct pc *pc, enum reset_kind kind)
     memmap_set_a20(&pc->mem, true);
     memmap_end(&pc->mem);
     if (kind != RESET_POWER_ON && pc->cfg.vm->boot_once)
-        bios_fill_boot_order(pc->cfg.vm->boot_order, set_cmos, pc);
+        bios_fill_boot_order(pc->cfg.vm, pc->cfg.vm->boot_order, set_cmos, pc);
     cpu_reset(pc->cpu, false);
 }

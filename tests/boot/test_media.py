@@ -211,6 +211,17 @@ class Firmware(Media):
             v.wait()
             self.assertEqual((0xff, what), (v.status, v.seen), order)
 
+    def test_signature(self):
+        """A disk without AA55h boots where it need not have it."""
+        image = self.write("floppy.img", self.assemble("mov $0x7f, %al\n" + STOP).ljust(1440 << 10, b"\0"))
+        v = self.start("-display", "none", *EXIT, "-fda", image, "-no-fd-bootchk", tty=False)
+        v.wait()
+        self.assertEqual((0xff, []), (v.status, v.messages()))
+        v = self.start("-display", "none", "-debugcon", "stdio", "-fda", image, tty=False)
+        v.expect("No bootable device")
+        v.signal(15)
+        v.wait()
+
     NOTHING = (r"diskette drive A: no disk in the drive", r"CD drive VITRINE DVD-ROM: no disc in the drive",
                r"No bootable device\. Tried: diskette drive A, CD drive VITRINE DVD-ROM\.")
 
