@@ -57,6 +57,14 @@ static bool take_serial(struct cli_parse *p, const char *arg)
     return word_set(&cfg->serial[n], arg, p->err);
 }
 
+static bool take_parallel(struct cli_parse *p, const char *arg)
+{
+    if (p->parallel_given)
+        return cli_fail(p, "there is one parallel port");
+    p->parallel_given = true;
+    return strcmp(arg, "none") == 0 || word_set(&p->cfg->parallel, arg, p->err);
+}
+
 static bool take_monitor(struct cli_parse *p, const char *arg)
 {
     p->monitor_given = true;
@@ -196,6 +204,7 @@ static const struct option options[] = {
     {"fw_cfg", OPT_CALL, "[name=]N,file=F|string=S", 0, "a file for the firmware and the guest",
      cli_fw_cfg},
     {"no-acpi", OPT_FLAG, NULL, TO(no_acpi), "no ACPI tables", NULL},
+    {"no-hpet", OPT_FLAG, NULL, TO(no_hpet), "no high precision event timers (HPET)", NULL},
     {"name", OPT_CALL, "[guest=]N[,process=P][,debug-threads=on]", 0, "a name for the machine",
      cli_name},
     {"nodefaults", OPT_CALL, NULL, 0, "only the devices that are asked for", take_nodefaults},
@@ -234,10 +243,14 @@ static const struct option options[] = {
      "a window, as without this option on a desktop, or none; also grab-mod=, window-close=off",
      cli_display},
     {"full-screen", OPT_FLAG, NULL, TO(window.full_screen), "the window fills the screen", NULL},
+    {"audiodev", OPT_CALL, "sdl|wav|none,id=ID[,path=F]", 0,
+     "where sound goes, with -machine pcspk-audiodev=ID; also out.frequency=", cli_audiodev},
     {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
     {"serial", OPT_CALL, "DEV", 0,
      "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
      take_serial},
+    {"parallel", OPT_CALL, "DEV", 0,
+     "a printer port, what is printed goes to DEV, as -serial; none", take_parallel},
     {"monitor", OPT_CALL, "DEV", 0, "where the monitor listens, as -serial", take_monitor},
     {"debugcon", OPT_CALL, "DEV", 0, "where bytes written to ports E9h and 402h go", take_debugcon},
     {"chardev", OPT_CALL, "BACKEND,id=ID[,...]", 0,
@@ -260,11 +273,9 @@ static const struct option options[] = {
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
     {"sdl", OPT_CALL, NULL, 0, NULL, take_sdl},
-    {"no-hpet", OPT_TRUE, NULL, 0, NULL, NULL},
     {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
     {"nic", OPT_ONLY, "none", 0, "none", NULL},
     {"net", OPT_ONLY, "none", 0, "none", NULL},
-    {"parallel", OPT_ONLY, "none|null", 0, "none|null", NULL},
     {"audio", OPT_ONLY, "none", 0, "none", NULL},
     {"vnc", OPT_ONLY, "none", 0, "none", NULL},
     {"qmp", OPT_ONLY, "none", 0, "none", NULL},
@@ -289,8 +300,7 @@ static const struct option options[] = {
     {"object", OPT_LACK, "WORDS", 0, "there are no such objects", NULL},
     {"usb", OPT_LACK, NULL, 0, "there is no USB yet", NULL},
     {"usbdevice", OPT_LACK, "NAME", 0, "there is no USB yet", NULL},
-    {"audiodev", OPT_LACK, "WORDS", 0, "there is no sound yet", NULL},
-    {"soundhw", OPT_LACK, "NAME", 0, "there is no sound yet", NULL},
+    {"soundhw", OPT_LACK, "NAME", 0, "there is no sound card yet, only the PC speaker", NULL},
     {"curses", OPT_LACK, NULL, 0, "there is no text window yet; use -nographic", NULL},
     {"g", OPT_LACK, "SIZE", 0, "the guest chooses its resolution", NULL},
     {"spice", OPT_LACK, "WORDS", 0, "there is no SPICE", NULL},
@@ -496,6 +506,7 @@ static bool resolve_chardevs(struct cli_parse *p)
     struct vm_config *cfg = p->cfg;
     bool mux;
     if (!cli_resolve_chardev(p, &cfg->debugcon, &mux) || !cli_resolve_chardev(p, &cfg->gdb, &mux) ||
+        !cli_resolve_chardev(p, &cfg->parallel, &mux) ||
         !cli_resolve_chardev(p, &cfg->monitor, &mux))
         return false;
     bool shared = cfg->monitor && mux;
@@ -530,14 +541,15 @@ static bool stdio_taken(const struct vm_config *cfg)
         if (is_stdio(cfg->serial[i]))
             return true;
     }
-    return is_stdio(cfg->monitor) || is_stdio(cfg->debugcon) || is_stdio(cfg->gdb);
+    return is_stdio(cfg->monitor) || is_stdio(cfg->parallel) || is_stdio(cfg->debugcon) ||
+           is_stdio(cfg->gdb);
 }
 
 /* A window when nobody said and there can be one. Without, -nographic's terminal is the screen. */
 static bool choose_display(struct cli_parse *p, const struct cli_io *io)
 {
     struct vm_config *cfg = p->cfg;
-    struct error why = {.msg = "there is none"};
+    struct error why = {0};
     if (!p->display_given && strcmp(cfg->vga, "none") != 0 && io->window_possible) {
         p->display_given = io->window_possible(&why);
         cfg->display = p->display_given ? SHOW_SDL : SHOW_NOTHING;
@@ -549,7 +561,7 @@ static bool choose_display(struct cli_parse *p, const struct cli_io *io)
         }
     }
     if (cfg->window.full_screen && cfg->display == SHOW_NOTHING)
-        return error_set(p->err, "-full-screen needs a window: %s", why.msg);
+        return error_set(p->err, "-full-screen needs a window%s%s", *why.msg ? ": " : "", why.msg);
     return true;
 }
 
@@ -573,6 +585,8 @@ static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
     cfg->default_floppy = !p->nodefaults && !p->floppy_given;
     if (p->nodefaults)
         return true;
+    if (!p->parallel_given && !word_set(&cfg->parallel, "null", p->err))
+        return false;
     bool terminal = cfg->nographic || !p->display_given;
     terminal = terminal && !stdio_taken(cfg);
     if (terminal && !p->serial_given && !p->monitor_given)
@@ -609,8 +623,21 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
     return take(p, o, next);
 }
 
+/* A sound nobody hears because one option is missing would be a riddle. */
+static void note_unused_audio(struct cli_parse *p)
+{
+    snprintf(p->option, sizeof p->option, "-audiodev");
+    for (unsigned i = 0; i < p->cfg->audios; i++) {
+        const struct config_audio *a = &p->cfg->audio[i];
+        if (a->driver != AUDIO_NONE && !p->cfg->pcspk_audio)
+            cli_note(p, "nothing plays on %s; -machine pcspk-audiodev=%s lets the PC speaker",
+                     a->id, a->id);
+    }
+}
+
 static bool finish(struct cli_parse *p, const struct cli_io *io)
 {
+    note_unused_audio(p);
     return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p, io) &&
            vm_config_check(p->cfg, p->err);
 }

@@ -15,7 +15,7 @@ struct cli_parse {
     void (*note)(void *opaque, const char *line);
     void *note_opaque;
 
-    bool serial_given, monitor_given, display_given, nodefaults;
+    bool serial_given, parallel_given, monitor_given, display_given, nodefaults;
     bool cdrom_given, floppy_given; /* by -device: no empty one is added */
     bool accel_given, accel_found;
     char accel_refused[32];
@@ -33,6 +33,7 @@ bool cli_fail(struct cli_parse *p, const char *fmt, ...) __attribute__((format(p
 
 bool cli_accel(struct cli_parse *p, const char *arg);
 bool cli_action(struct cli_parse *p, const char *arg);
+bool cli_audiodev(struct cli_parse *p, const char *arg);
 bool cli_boot(struct cli_parse *p, const char *arg);
 bool cli_chardev(struct cli_parse *p, const char *arg);
 bool cli_device(struct cli_parse *p, const char *arg);

@@ -40,6 +40,17 @@ enum config_display { SHOW_NOTHING, SHOW_SDL };
 /* What -display sdl,grab-mod= names: the keys beside G, F and so on. */
 enum config_grab { GRAB_CTRL_ALT, GRAB_SHIFT_CTRL_ALT, GRAB_RIGHT_CTRL };
 
+enum config_audio_driver { AUDIO_NONE, AUDIO_SDL, AUDIO_WAV };
+
+struct config_audio {
+    char *id;
+    enum config_audio_driver driver;
+    char *path;       /* wav */
+    uint32_t rate_hz; /* samples a second */
+};
+#define CONFIG_MAX_AUDIO 4
+#define CONFIG_AUDIO_HZ  48000
+
 enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 
@@ -66,6 +77,7 @@ struct vm_config {
     int boot_menu_ms; /* -boot splash-time=: how long the menu waits; -1 = not given */
     int boot_fail_ms; /* -boot reboot-timeout=: when nothing boots; -1 = not given */
     bool no_acpi;     /* -no-acpi: no ACPI tables */
+    bool no_hpet;     /* -no-hpet: no high precision event timers */
     bool uuid_set;    /* -uuid, for SMBIOS */
     uint8_t uuid[16]; /* in the order it is written */
     struct config_drive drive[CONFIG_MAX_DRIVES];
@@ -73,7 +85,8 @@ struct vm_config {
     bool default_cdrom, default_floppy; /* an empty drive where hdc, the first floppy would be */
     char *serial[CONFIG_MAX_SERIAL];    /* chr specs; NULL = none */
     unsigned serials;
-    char *monitor; /* chr spec of -monitor; NULL = none */
+    char *parallel; /* chr spec of the printer port, NULL = none */
+    char *monitor;  /* chr spec of -monitor; NULL = none */
     char *
         mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
     char *debugcon;  /* chr spec for port E9h (and 402h), NULL = none */
@@ -92,6 +105,10 @@ struct vm_config {
         bool full_screen, no_close; /* -full-screen; window-close=off */
         enum config_grab grab_mod;
     } window;
+    struct config_audio audio[CONFIG_MAX_AUDIO];
+    unsigned audios;
+    char *pcspk_audio; /* -machine pcspk-audiodev=: the id of one of them; NULL: none asked for */
+
     bool no_reboot, no_shutdown;
     bool start_paused; /* -S */
     bool snapshot;     /* -snapshot: every drive */
@@ -119,6 +136,9 @@ void vm_config_free(struct vm_config *cfg);
  * every drive and adds the empty ones.
  */
 bool vm_config_check(struct vm_config *cfg, struct error *err);
+
+/* The -audiodev of that id, or NULL. */
+const struct config_audio *config_audio_find(const struct vm_config *cfg, const char *id);
 
 /* What the monitor calls a drive: its id, or QEMU's "ide1-cd0", "floppy0". */
 #define CONFIG_DRIVE_NAME 64

@@ -5,9 +5,8 @@
  *    |
  *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
  *    |                      02.0 VGA
- *   RAM                ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), RTC (8),
- *                           82077AA (irq 6, DMA 2), 8237, port 92h, 80h, E9h, 402h, fw_cfg 510h,
- * isa-debug-exit
+ *   RAM, HPET          ISA: 8254 (irq 0, speaker), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1
+ * (7), RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
  */
 #include "machine_pc.h"
 
@@ -20,11 +19,13 @@
 #include "devices/dma8237.h"
 #include "devices/exitport.h"
 #include "devices/fwcfg.h"
+#include "devices/hpet.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
 #include "devices/ioapic.h"
 #include "devices/isa_irq.h"
 #include "devices/lapic.h"
+#include "devices/parallel.h"
 #include "devices/pic8259.h"
 #include "devices/piix3.h"
 #include "devices/pit8254.h"
@@ -32,6 +33,7 @@
 #include "devices/post80.h"
 #include "devices/ps2_kbd.h"
 #include "devices/ps2_mouse.h"
+#include "devices/speaker.h"
 #include "devices/uart16550.h"
 #include "devices/vga.h"
 
@@ -270,6 +272,35 @@ static bool open_disks(struct pc *pc, struct error *err)
     return true;
 }
 
+/* A window has sound unless told otherwise, opened when there is something to hear. */
+static bool open_audio(struct pc *pc, struct error *err)
+{
+    static const struct config_audio preset = {.driver = AUDIO_SDL, .rate_hz = CONFIG_AUDIO_HZ};
+    const struct vm_config *vm = pc->cfg.vm;
+    if (!vm->pcspk_audio) {
+        struct error why = {0}; /* is said of the window too, if there can be none of both */
+        if (vm->display == SHOW_SDL && !vm->audios)
+            pc->audio = audio_sdl_open(&preset, false, pc->cfg.log, &why);
+        return true;
+    }
+    const struct config_audio *a = config_audio_find(vm, vm->pcspk_audio);
+    if (a->driver == AUDIO_NONE)
+        return true;
+    pc->audio =
+        a->driver == AUDIO_WAV ? audio_wav_open(a, err) : audio_sdl_open(a, true, pc->cfg.log, err);
+    return pc->audio != NULL;
+}
+
+static bool create_speaker(struct pc *pc, struct pit8254 *pit)
+{
+    if (!pc->audio)
+        return true;
+    struct speaker *speaker = speaker_create(pit, pc->cfg.events, pc->audio);
+    if (speaker)
+        device_add(&pc->devices, speaker_device(speaker));
+    return speaker != NULL;
+}
+
 /* The date at power-on, as -rtc asks for it. */
 static int64_t start_date(struct pc *pc, int64_t *ns)
 {
@@ -307,6 +338,20 @@ static bool create_serial(struct pc *pc, struct isa_irq *isa, struct error *err)
             return error_set(err, "out of memory");
         device_add(&pc->devices, uart16550_device(uart));
     }
+    return true;
+}
+
+static bool create_parallel(struct pc *pc, struct isa_irq *isa, struct error *err)
+{
+    const char *spec = pc->cfg.vm->parallel;
+    if (!spec)
+        return true;
+    struct chr *chr = pc->cfg.signals.open_chr(pc->cfg.signals.opaque, "parallel0", spec, err);
+    if (!chr)
+        return false;
+    const struct irq_line irq = isa_irq_connect(isa, 7);
+    if (!parallel_create(&pc->devices, &pc->io, 0x378, &irq, chr))
+        return error_set(err, "out of memory");
     return true;
 }
 
@@ -386,13 +431,30 @@ static bool create_interrupts(struct pc *pc, struct isa_irq **isa)
         return false;
     const struct irq_line lint0 = {lapic_set_lint, pc->lapic, 0};
     pc->pic = pic8259_create(&pc->io, pc->cfg.log, &lint0);
-    struct ioapic *ioapic = ioapic_create(&pc->devices, &pc->apics, &pc->mem, pc->cfg.log);
-    if (!pc->pic || !ioapic)
+    pc->ioapic = ioapic_create(&pc->devices, &pc->apics, &pc->mem, pc->cfg.log);
+    if (!pc->pic || !pc->ioapic)
         return false;
     device_add(&pc->devices, pic8259_device(pc->pic));
     *isa = isa_irq_create(&pc->devices, (struct irq_line){pic8259_set_irq, pc->pic, 0},
-                          (struct irq_line){ioapic_set_irq, ioapic, 0});
+                          (struct irq_line){ioapic_set_irq, pc->ioapic, 0});
     return *isa != NULL;
+}
+
+/* The HPET has IOAPIC pins 16 to 23 to itself, and takes lines 0 and 8 when it is asked to. */
+static bool create_hpet(struct pc *pc, struct irq_line *irq0, struct irq_line *irq8)
+{
+    struct hpet_config cfg = {
+        .mem = &pc->mem, .queue = pc->cfg.events, .irq0 = *irq0, .irq8 = *irq8};
+    if (pc->cfg.vm->no_hpet)
+        return true;
+    for (unsigned pin = 16; pin < HPET_ROUTES; pin++)
+        cfg.route[pin] = (struct irq_line){ioapic_set_irq, pc->ioapic, pin};
+    struct hpet *hpet = hpet_create(&pc->devices, &cfg);
+    if (!hpet)
+        return false;
+    *irq0 = hpet_pit_input(hpet);
+    *irq8 = hpet_rtc_input(hpet);
+    return true;
 }
 
 static bool create_floppies(struct pc *pc, struct isa_irq *isa, struct dma8237 *dma)
@@ -418,10 +480,12 @@ static bool create_floppies(struct pc *pc, struct isa_irq *isa, struct dma8237 *
 static bool create_isa(struct pc *pc, struct isa_irq *isa)
 {
     const struct irq_line a20 = {set_a20, pc, 0}, reset = {set_reset, pc, 0};
-    const struct irq_line irq0 = isa_irq_connect(isa, 0), irq8 = isa_irq_connect(isa, 8);
+    struct irq_line irq0 = isa_irq_connect(isa, 0), irq8 = isa_irq_connect(isa, 8);
     pc->irq13 = isa_irq_connect(isa, 13);
     int64_t ns;
     const int64_t date = start_date(pc, &ns);
+    if (!create_hpet(pc, &irq0, &irq8))
+        return false;
     struct pit8254 *pit = pit8254_create(&pc->io, pc->cfg.events, &irq0);
     pc->rtc = cmos_rtc_create(&pc->io, pc->cfg.events, pc->cfg.log, &irq8, date, ns);
     struct dma8237 *dma = dma8237_create(&pc->io, &pc->mem, pc->cfg.log);
@@ -448,7 +512,7 @@ static bool create_isa(struct pc *pc, struct isa_irq *isa)
     device_add(&pc->devices, ps2_mouse_device(pc->mouse));
     device_add(&pc->devices, i8042_device(i8042));
     device_add(&pc->devices, port92_device(port92));
-    return create_floppies(pc, isa, dma);
+    return create_speaker(pc, pit) && create_floppies(pc, isa, dma);
 }
 
 static bool create_pci(struct pc *pc, struct isa_irq *isa)
@@ -565,14 +629,16 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
     struct isa_irq *isa = NULL;
     *pc = (struct pc){.cfg = *cfg};
     device_list_init(&pc->devices);
-    if (!create_memory(pc, err) || !create_cpu(pc, err) || !open_disks(pc, err))
+    if (!create_memory(pc, err) || !create_cpu(pc, err) || !open_disks(pc, err) ||
+        !open_audio(pc, err))
         return false;
     memmap_begin(&pc->mem);
     const bool wired = create_interrupts(pc, &isa) && create_isa(pc, isa) && create_pci(pc, isa);
     memmap_end(&pc->mem);
     if (!wired)
         return error_set(err, "out of memory while the board was put together");
-    if (!create_serial(pc, isa, err) || !create_debug_ports(pc, err) || !create_asked_for(pc, err))
+    if (!create_serial(pc, isa, err) || !create_parallel(pc, isa, err) ||
+        !create_debug_ports(pc, err) || !create_asked_for(pc, err))
         return false;
     if (!inform_firmware(pc, err))
         return false;
@@ -599,6 +665,8 @@ bool pc_destroy(struct pc *pc, struct error *err)
         ok &= blk_close(pc->disk[i], err);
     for (unsigned i = 0; i < PC_FLOPPIES; i++)
         ok &= blk_close(pc->floppy[i], err);
+    if (pc->audio)
+        ok &= pc->audio->ops->close(pc->audio, err);
     cpu_destroy(pc->cpu);
     if (pc->io.port)
         iomap_destroy(&pc->io);

@@ -12,10 +12,13 @@
  * memory, add a file's address to a pointer in another, make a checksum right. The firmware may
  * put the blob anywhere, so pointers are offsets until then and checksums are left to it.
  *
- * Left out: HPET, SRAT, BGRT, MCFG: the board has nothing for them to tell.
+ *   HPET                 IA-PC HPET Specification 1.0a §3.2.4
+ *
+ * Left out: SRAT, BGRT, MCFG: the board has nothing for them to tell.
  */
 #include "bios/acpi.h"
 #include "bios/dsdt.h"
+#include "devices/hpet.h"
 
 #include <stdlib.h>
 
@@ -333,6 +336,23 @@ static size_t build_waet(struct builder *b)
     return at;
 }
 
+/* IA-PC HPET 1.0a §3.2.4 "The ACPI 2.0 HPET Description Table". */
+static size_t build_hpet(struct builder *b)
+{
+    struct blob *t = &b->tables;
+    size_t at = begin_table(b, "HPET", 1);
+    blob_put_int(t, HPET_BLOCK_ID, 4);
+    blob_put_int(t, 0, 1); /* its address, as §5.2.3.2 has it: memory, 64 bits */
+    blob_put_int(t, 64, 1);
+    blob_put_int(t, 0, 2);
+    blob_put_int(t, HPET_AT, 8);
+    blob_put_int(t, 0, 1); /* the first block */
+    blob_put_int(t, HPET_MIN_TICKS, 2);
+    blob_put_int(t, 0, 1); /* nothing is said about what else is in its page */
+    end_table(b, at);
+    return at;
+}
+
 static size_t build_root(struct builder *b, const char *signature, uint8_t pointer_bytes,
                          const size_t *tables, size_t count)
 {
@@ -367,12 +387,14 @@ bool acpi_build(const struct acpi_board *board, struct acpi_blobs *blobs)
 
     size_t facs = build_facs(&b);
     size_t dsdt = build_dsdt(&b);
-    size_t roots[3];
-    roots[0] = build_fadt(&b, facs, dsdt);
-    roots[1] = build_madt(&b);
-    roots[2] = build_waet(&b);
-    size_t rsdt = build_root(&b, "RSDT", 4, roots, ARRAY_SIZE(roots));
-    size_t xsdt = build_root(&b, "XSDT", 8, roots, ARRAY_SIZE(roots));
+    size_t roots[4], count = 0;
+    roots[count++] = build_fadt(&b, facs, dsdt);
+    roots[count++] = build_madt(&b);
+    roots[count++] = build_waet(&b);
+    if (board->hpet)
+        roots[count++] = build_hpet(&b);
+    size_t rsdt = build_root(&b, "RSDT", 4, roots, count);
+    size_t xsdt = build_root(&b, "XSDT", 8, roots, count);
     build_rsdp(&b, blobs->rsdp, rsdt, xsdt);
 
     blobs->tables = b.tables.data;

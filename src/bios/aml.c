@@ -374,3 +374,13 @@ void aml_res_memory_range64(struct aml *a, uint64_t first, uint64_t last, bool c
 {
     put_range(a, TAG_QWORD, RANGE_MEMORY, memory_flags(cacheable), first, last, 8);
 }
+
+/* §6.4.3.4 "32-Bit Fixed Memory Range Descriptor". */
+void aml_res_memory_fixed(struct aml *a, uint32_t base, uint32_t len)
+{
+    put_byte(a, 0x86);
+    put_int(a, 9, 2);
+    put_byte(a, 0);
+    put_int(a, base, 4);
+    put_int(a, len, 4);
+}

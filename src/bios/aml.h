@@ -73,6 +73,7 @@ void aml_res_interrupts(struct aml *a, const uint32_t *gsi, uint8_t count); /* l
 void aml_res_bus_range(struct aml *a, uint16_t first, uint16_t last);
 void aml_res_io_range(struct aml *a, uint16_t first, uint16_t last);
 void aml_res_memory_range(struct aml *a, uint32_t first, uint32_t last, bool cacheable);
+void aml_res_memory_fixed(struct aml *a, uint32_t base, uint32_t len); /* read-only */
 void aml_res_memory_range64(struct aml *a, uint64_t first, uint64_t last, bool cacheable);
 
 #endif

@@ -9,13 +9,15 @@
  *     Device (FWCF)                the firmware configuration ports
  *     Device (LNKA) ... (LNKD)     the four PCI interrupts, each steered by its PRQn
  *     Device (LNKS)                the PIIX4's own interrupt, wired to line 9
+ *     Device (HPET)                if there is one
  *   Name (\_S5, ...)
  *
  * The order is that of the ASL compiler's liking: what is referred to stands first.
  *
- * Left out: docking and hot plug, S1 to S4, thermal zones, HPET, LPT.
+ * Left out: docking and hot plug, S1 to S4, thermal zones.
  */
 #include "bios/dsdt.h"
+#include "devices/hpet.h"
 
 #include <stdio.h>
 
@@ -165,6 +167,19 @@ static void build_com(struct aml *a, unsigned n)
     aml_close(a);
 }
 
+static void build_lpt(struct aml *a)
+{
+    aml_device(a, "LPT1");
+    aml_name_eisaid(a, "_HID", "PNP0400");
+    aml_name_int(a, "_UID", 1);
+    aml_name(a, "_CRS");
+    aml_resources(a);
+    aml_res_io(a, 0x378, 8);
+    aml_res_irq(a, 7);
+    aml_close(a);
+    aml_close(a);
+}
+
 static void build_isa(struct aml *a, const struct acpi_board *board)
 {
     aml_device(a, "ISA");
@@ -178,6 +193,8 @@ static void build_isa(struct aml *a, const struct acpi_board *board)
     for (unsigned n = 0; n < ACPI_MAX_COM; n++)
         if (board->com[n])
             build_com(a, n);
+    if (board->lpt)
+        build_lpt(a);
     aml_close(a);
 }
 
@@ -190,6 +207,18 @@ static void build_fwcfg(struct aml *a)
     aml_name(a, "_CRS");
     aml_resources(a);
     aml_res_io(a, 0x510, 12);
+    aml_close(a);
+    aml_close(a);
+}
+
+static void build_hpet(struct aml *a)
+{
+    aml_device(a, "HPET");
+    aml_name_eisaid(a, "_HID", "PNP0103");
+    aml_name_int(a, "_UID", 0);
+    aml_name(a, "_CRS");
+    aml_resources(a);
+    aml_res_memory_fixed(a, HPET_AT, HPET_BYTES);
     aml_close(a);
     aml_close(a);
 }
@@ -299,6 +328,8 @@ void dsdt_build(struct aml *a, const struct acpi_board *board)
     build_isa(a, board);
     aml_close(a);
     build_fwcfg(a);
+    if (board->hpet)
+        build_hpet(a);
     build_links(a);
     aml_close(a);
 

@@ -7,6 +7,7 @@
 #include "bios/kernel.h"
 #include "bios/rom.h"
 #include "bios/smbios.h"
+#include "devices/hpet.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +145,11 @@ static bool add_acpi(struct bios *b)
 static struct acpi_board acpi_board(const struct bios_board *board)
 {
     const struct vm_config *cfg = board->cfg;
-    struct acpi_board a = {
-        .cpus = cfg->smp, .below_4g = board->below_4g, .above_4g = board->above_4g};
+    struct acpi_board a = {.cpus = cfg->smp,
+                           .below_4g = board->below_4g,
+                           .above_4g = board->above_4g,
+                           .lpt = cfg->parallel != NULL,
+                           .hpet = !cfg->no_hpet};
     for (unsigned i = 0; i < cfg->drives; i++)
         a.fdc |= cfg->drive[i].bus == DRIVE_FLOPPY;
     for (unsigned i = 0; i < MIN(cfg->serials, ACPI_MAX_COM); i++)
@@ -194,6 +198,16 @@ static bool add_user_files(struct fwcfg *fw, const struct vm_config *cfg, struct
     return true;
 }
 
+/* For firmware that makes ACPI tables of its own: a number of blocks, room for eight of them. */
+static void add_hpet(struct fwcfg *fw)
+{
+    uint8_t blocks[1 + 8 * 15] = {1};
+    st32(blocks + 1, HPET_BLOCK_ID);
+    st64(blocks + 5, HPET_AT);
+    st16(blocks + 13, HPET_MIN_TICKS);
+    fwcfg_add_item(fw, FWCFG_HPET, blocks, sizeof blocks);
+}
+
 static void add_numbers(struct fwcfg *fw, const struct vm_config *cfg)
 {
     fwcfg_add_u64(fw, FWCFG_RAM_SIZE, cfg->ram_bytes);
@@ -201,6 +215,8 @@ static void add_numbers(struct fwcfg *fw, const struct vm_config *cfg)
     fwcfg_add_u16(fw, FWCFG_MAX_CPUS, (uint16_t)cfg->smp);
     fwcfg_add_u16(fw, FWCFG_NOGRAPHIC, cfg->nographic);
     fwcfg_add_u32(fw, FWCFG_IRQ0_OVERRIDE, 1); /* the timer is at IOAPIC pin 2 */
+    if (!cfg->no_hpet)
+        add_hpet(fw);
     if (cfg->uuid_set)
         fwcfg_add_item(fw, FWCFG_UUID, cfg->uuid, sizeof cfg->uuid);
 }

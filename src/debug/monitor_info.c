@@ -271,6 +271,7 @@ static void info_chardev(struct mon *mon, char *args)
         snprintf(label, sizeof label, "serial%u", i);
         one_chardev(mon, label, cfg->serial[i]);
     }
+    one_chardev(mon, "parallel0", cfg->parallel);
     one_chardev(mon, "mux-monitor", cfg->mux_monitor);
     one_chardev(mon, "monitor", cfg->monitor);
     one_chardev(mon, "debugcon", cfg->debugcon);

@@ -42,6 +42,7 @@ enum {
     FWCFG_FILE_FIRST = 0x20,
     FWCFG_ARCH = 0x8000, /* keys of the PC */
     FWCFG_IRQ0_OVERRIDE = FWCFG_ARCH + 2,
+    FWCFG_HPET = FWCFG_ARCH + 4,
 };
 
 #define FWCFG_NAME_BYTES 56 /* of a file, with its NUL */

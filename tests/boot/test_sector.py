@@ -36,6 +36,39 @@ class Sector(harness.Case):
         return self.start("-nographic", *args, self.boot_sector(source), **options)
 
 
+class Prints(Sector):
+    def test_printer(self):
+        """INT 17h, by the port that the firmware has found, to a file."""
+        source = """
+        xor %ax, %ax
+        mov %ax, %ds
+        cmpw $0x378, 0x408      # BIOS data area: LPT1
+        jne 9f
+        mov $0x0100, %ax
+        xor %dx, %dx
+        int $0x17
+        push %cs
+        pop %ds
+        mov $text, %si
+1:      lodsb
+        test %al, %al
+        jz 2f
+        mov $0, %ah
+        xor %dx, %dx
+        int $0x17
+        test $1, %ah            # timed out
+        jz 1b
+2:
+9:      mov $0x604, %dx
+        mov $0x2000, %ax
+        out %ax, %dx
+text:   .asciz "printed\\n"
+"""
+        v = self.run_sector(source + STAY, "-parallel", "file:paper")
+        self.ends(v)
+        self.assertEqual(b"printed\n", self.read("paper"))
+
+
 class Ends(Sector):
     def test_debug_exit(self):
         """(value << 1) | 1, of which the host keeps eight bits, as QEMU's."""

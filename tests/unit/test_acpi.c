@@ -264,6 +264,8 @@ static const struct acpi_board large = {.cpus = 4,
                                         .below_4g = 3 * GiB,
                                         .above_4g = 61 * GiB,
                                         .com = {true, true, true, true},
+                                        .lpt = true,
+                                        .hpet = true,
                                         .fdc = true,
                                         .pm_base = 0x600};
 
@@ -353,6 +355,22 @@ static void test_madt(void **state)
     acpi_blobs_free(&blobs);
 }
 
+static void test_hpet(void **state)
+{
+    (void)state;
+    struct acpi_blobs blobs;
+    assert_true(acpi_build(&large, &blobs));
+    struct firmware *fw = load(&blobs);
+    const uint8_t *t = find_table(fw, "HPET");
+    assert_int_equal(ld32(t + 4), 56);
+    assert_int_equal(ld32(t + 36), 0x8086a201); /* as the device's own register says */
+    assert_int_equal(t[40], 0);                 /* memory */
+    assert_int_equal(ld64(t + 44), 0xfed00000);
+    assert_int_equal(t[52], 0);
+    free(fw);
+    acpi_blobs_free(&blobs);
+}
+
 /* The firmware may choose PMBASE after the lengths have been told. */
 static void test_pm_base_changes_no_length(void **state)
 {
@@ -421,6 +439,8 @@ static void test_iasl(void **state)
         check_with_iasl(dir, fadt, false);
         check_with_iasl(dir, find_table(fw, "APIC"), false);
         check_with_iasl(dir, find_table(fw, "WAET"), false);
+        if (boards[i]->hpet)
+            check_with_iasl(dir, find_table(fw, "HPET"), false);
         free(fw);
         acpi_blobs_free(&blobs);
     }
@@ -431,10 +451,15 @@ static void test_iasl(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_aml_data),   cmocka_unit_test(test_aml_lengths),
-        cmocka_unit_test(test_aml_terms),  cmocka_unit_test(test_fadt),
-        cmocka_unit_test(test_madt),       cmocka_unit_test(test_pm_base_changes_no_length),
-        cmocka_unit_test(test_pci_hole64), cmocka_unit_test(test_iasl),
+        cmocka_unit_test(test_aml_data),
+        cmocka_unit_test(test_aml_lengths),
+        cmocka_unit_test(test_aml_terms),
+        cmocka_unit_test(test_fadt),
+        cmocka_unit_test(test_hpet),
+        cmocka_unit_test(test_madt),
+        cmocka_unit_test(test_pm_base_changes_no_length),
+        cmocka_unit_test(test_pci_hole64),
+        cmocka_unit_test(test_iasl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
