@@ -226,6 +226,8 @@ static const struct option options[] = {
     {"drive", OPT_CALL, "[file=F][,format=raw][,if=ide|floppy|none]", 0,
      "a drive; also media=disk|cdrom, index=, id=, snapshot=on, readonly=on; \",,\" is a comma",
      cli_drive},
+    {"no-fd-bootchk", OPT_FLAG, NULL, TO(no_fd_bootchk), "boot floppy disks without AA55h, too",
+     NULL},
     {"snapshot", OPT_FLAG, NULL, TO(snapshot), "forget at the end what guests wrote to the disks",
      NULL},
 
@@ -274,7 +276,6 @@ static const struct option options[] = {
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
     {"sdl", OPT_CALL, NULL, 0, NULL, take_sdl},
     {"no-user-config", OPT_TRUE, NULL, 0, NULL, NULL},
-    {"no-fd-bootchk", OPT_TRUE, NULL, 0, NULL, NULL},
     {"nic", OPT_ONLY, "none", 0, "none", NULL},
     {"net", OPT_ONLY, "none", 0, "none", NULL},
     {"audio", OPT_ONLY, "none", 0, "none", NULL},

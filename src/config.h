@@ -76,6 +76,7 @@ struct vm_config {
     char *boot_order; /* -boot order=, e.g. "c"; NULL = the firmware's own */
     char *boot_once;  /* -boot once=: until the first reset */
     bool boot_menu, boot_strict;
+    bool no_fd_bootchk; /* -no-fd-bootchk: floppy disks boot without the signature */
     int boot_menu_ms; /* -boot splash-time=: how long the menu waits; -1 = not given */
     int boot_fail_ms; /* -boot reboot-timeout=: when nothing boots; -1 = not given */
     bool no_acpi;     /* -no-acpi: no ACPI tables */

@@ -778,7 +778,7 @@ void pc_reset(struct pc *pc, enum reset_kind kind)
     memmap_set_a20(&pc->mem, true);
     memmap_end(&pc->mem);
     if (kind != RESET_POWER_ON && pc->cfg.vm->boot_once)
-        bios_fill_boot_order(pc->cfg.vm->boot_order, set_cmos, pc);
+        bios_fill_boot_order(pc->cfg.vm, pc->cfg.vm->boot_order, set_cmos, pc);
     for (unsigned n = 0; n < pc->cpus; n++)
         cpu_reset(pc->cpu[n].cpu, false);
 }

@@ -75,7 +75,7 @@ static uint8_t boot_device(char letter)
     }
 }
 
-static void fill_boot_order(const struct cmos *c, const char *order)
+static void fill_boot_order(const struct cmos *c, const struct vm_config *cfg, const char *order)
 {
     uint8_t device[3] = {0};
     unsigned n = 0;
@@ -83,13 +83,14 @@ static void fill_boot_order(const struct cmos *c, const char *order)
         if (boot_device(*p))
             device[n++] = boot_device(*p);
     put(c, CMOS_BOOT_FLAGS_2, device[1] << 4 | device[0], 1);
-    put(c, CMOS_BOOT_FLAGS_1, device[2] << 4, 1);
+    put(c, CMOS_BOOT_FLAGS_1, (uint64_t)(device[2] << 4 | cfg->no_fd_bootchk), 1);
 }
 
-void bios_fill_boot_order(const char *order, void (*set)(void *, uint8_t, uint8_t), void *opaque)
+void bios_fill_boot_order(const struct vm_config *cfg, const char *order,
+                          void (*set)(void *, uint8_t, uint8_t), void *opaque)
 {
     const struct cmos c = {set, opaque};
-    fill_boot_order(&c, order);
+    fill_boot_order(&c, cfg, order);
 }
 
 static void fill_floppies(const struct cmos *c, const uint8_t type[CONFIG_MAX_FLOPPY])
@@ -108,7 +109,7 @@ void bios_fill_cmos(const struct vm_config *cfg, const uint8_t floppy[CONFIG_MAX
     const struct cmos c = {set, opaque};
     fill_memory(&c, cfg->ram_bytes);
     fill_floppies(&c, floppy);
-    fill_boot_order(&c, cfg->boot_once ? cfg->boot_once : cfg->boot_order);
+    fill_boot_order(&c, cfg, cfg->boot_once ? cfg->boot_once : cfg->boot_order);
     put(&c, CMOS_CPUS_MORE, cfg->smp - 1, 1);
 }
 

@@ -18,7 +18,7 @@ void bios_fill_cmos(const struct vm_config *cfg, const uint8_t floppy[CONFIG_MAX
                     void (*set)(void *opaque, uint8_t index, uint8_t value), void *opaque);
 
 /* The boot order alone, in -boot's letters; NULL: the firmware's own. */
-void bios_fill_boot_order(const char *order,
+void bios_fill_boot_order(const struct vm_config *cfg, const char *order,
                           void (*set)(void *opaque, uint8_t index, uint8_t value), void *opaque);
 
 /* Types and geometries of hda to hdd. */

@@ -27,7 +27,7 @@ enum {
     REASON_STATUS = REASON_COMMAND | REASON_TO_HOST,
 };
 
-/* ATA/ATAPI-7 §6.24 "PACKET", Features. */
+/* ATA/ATAPI-7 "PACKET", Features. */
 enum { FEATURE_DMA = BIT(0), FEATURE_OVERLAP = BIT(1) };
 
 #define PACKET_BYTES 12
@@ -277,16 +277,17 @@ void atapi_open_tray(struct ide_drive *d)
     d->atapi.tray_open = true;
 }
 
+/*
+ * The guest closes it with the disc that was in: an event, but no unit attention, though a drive
+ * that cannot know what was done to the disc has one. Linux, which closes the tray to mount what is
+ * in it, would refuse to read until it is opened once more.
+ */
 void atapi_close_tray(struct ide_drive *d)
 {
     struct atapi *a = &d->atapi;
-    if (!a->tray_open)
-        return;
-    a->tray_open = false;
-    if (d->blk) {
+    if (a->tray_open && d->blk)
         a->events |= EVENT_NEW_DISC;
-        a->attention |= ATTENTION_DISC;
-    }
+    a->tray_open = false;
 }
 
 static struct ide_drive *cd_drive(struct ide *ide, unsigned n)
@@ -319,8 +320,10 @@ struct blk *ide_change_disc(struct ide *ide, unsigned n, struct blk *disc)
         blk_drain(old); /* what was asked for is still read from it */
     atapi_open_tray(d);
     d->blk = disc;
-    if (disc)
+    if (disc) {
         atapi_close_tray(d);
+        d->atapi.attention |= ATTENTION_DISC;
+    }
     return old;
 }
 
@@ -329,7 +332,7 @@ void atapi_reset(struct ide_drive *d)
     d->atapi.attention |= ATTENTION_RESET;
 }
 
-/* MMC-5 §6.18 "PREVENT ALLOW MEDIUM REMOVAL": a reset ends it. A disc that is in is no news. */
+/* MMC-5 "PREVENT ALLOW MEDIUM REMOVAL": a reset ends it. A disc that is in is no news. */
 void atapi_restart(struct ide_drive *d)
 {
     const bool tray_open = d->atapi.tray_open;

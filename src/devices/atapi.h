@@ -23,10 +23,10 @@ enum atapi_sense {
     SENSE_NO_TRANSFER = 0x0B4B00, /* data phase error */
 };
 
-/* Unit attentions not told yet; SAM-3 §5.9.7 "Unit attention condition". */
+/* Unit attentions not told yet; SAM-3 "Unit attention condition". */
 enum { ATTENTION_RESET = BIT(0), ATTENTION_DISC = BIT(1) };
 
-/* MMC-5 §6.7 "GET EVENT STATUS NOTIFICATION", media class. */
+/* MMC-5 "GET EVENT STATUS NOTIFICATION", media class. */
 enum { EVENT_EJECT_REQUEST = BIT(0), EVENT_REMOVAL = BIT(1), EVENT_NEW_DISC = BIT(2) };
 
 #define CD_MAX_BLOCKS (80u * 60 * 75) /* 80 minutes; what is larger is a DVD */

@@ -1,5 +1,5 @@
 /*
- * Commands of a CD-ROM drive: MMC-5 §6 "Commands for Multi-Media devices", SPC-3 §6 "Commands for
+ * Commands of a CD-ROM drive: MMC-5 "Commands for Multi-Media devices", SPC-3 §6 "Commands for
  * all device types"; READ SUB-CHANNEL's and READ HEADER's answers and the medium types as in
  * SFF-8020i, which older systems were written for. A drive that only reads knows no writing
  * command, and has nothing to be set by MODE SELECT: those are unknown to it.
@@ -65,7 +65,7 @@ static void report_luns(struct ide_drive *d, const uint8_t *cdb)
     atapi_reply(d, len, allocated);
 }
 
-/* MMC-5 §6.7: one event a call. */
+/* MMC-5 "GET EVENT STATUS NOTIFICATION": one event a call. */
 static void get_event_status(struct ide_drive *d, const uint8_t *cdb)
 {
     enum { CLASS_MEDIA = 4, NO_EVENT = 0x80 };
@@ -117,7 +117,7 @@ static void prevent_allow(struct ide_drive *d, const uint8_t *cdb)
     atapi_succeed(d);
 }
 
-/* MMC-5 §6.42 "START STOP UNIT". Starting and stopping the motor changes nothing. */
+/* MMC-5 "START STOP UNIT". Starting and stopping the motor changes nothing. */
 static void start_stop(struct ide_drive *d, const uint8_t *cdb)
 {
     const bool start = cdb[4] & BIT(0), load_eject = cdb[4] & BIT(1);
@@ -180,7 +180,7 @@ static void read_12(struct ide_drive *d, const uint8_t *cdb)
     read_blocks(d, be32(cdb + 2), be32(cdb + 6), CD_USER);
 }
 
-/* MMC-5 §6.20 "READ CD": what of each sector is wanted. False, and the command failed. */
+/* MMC-5 "READ CD": what of each sector is wanted. False, and the command failed. */
 static bool wanted_parts(struct ide_drive *d, const uint8_t *cdb, uint8_t *parts)
 {
     enum { C2_ERRORS = 0x06, HEADER_CODES = 0x60, SUB_CHANNELS = 0x07 };

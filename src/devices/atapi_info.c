@@ -1,9 +1,8 @@
 /*
  * What a CD-ROM drive tells about itself and its disc: SPC-3 §6.4 "INQUIRY", §7.4 "Mode
- * parameters"; MMC-5 §5 "Features and profiles", §6.6 "GET CONFIGURATION", §6.22 "READ DISC
- * INFORMATION", §6.23 "READ DISC STRUCTURE", §6.26 "READ TOC/PMA/ATIP", §6.27 "READ TRACK
- * INFORMATION", §7 "Mode parameters for Multi-Media devices"; page 2Ah as in MMC-3 §5.5.10 "MM
- * Capabilities and Mechanical Status Page".
+ * parameters"; MMC-5 "Features and profiles", "GET CONFIGURATION", "READ DISC INFORMATION", "READ
+ * DISC STRUCTURE", "READ TOC/PMA/ATIP", "READ TRACK INFORMATION", "Mode parameters for Multi-Media
+ * devices"; page 2Ah as in MMC-3 "MM Capabilities and Mechanical Status Page".
  */
 #include "devices/atapi.h"
 

@@ -269,6 +269,11 @@ void fdc_command_byte(struct fdc *f, uint8_t value)
         f->len = c->bytes;
     }
     f->fifo[f->pos++] = value;
-    if (f->pos == f->len)
-        find(f->fifo[0])->run(f);
+    if (f->pos < f->len)
+        return;
+    const struct command *c = find(f->fifo[0]);
+    if (c) /* only a made-up saved state has none */
+        c->run(f);
+    else
+        fdc_idle(f);
 }

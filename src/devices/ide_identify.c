@@ -102,7 +102,7 @@ void ide_identify(const struct ide_drive *d, uint8_t *out)
 }
 
 /*
- * ATA/ATAPI-7 §6.18 "IDENTIFY PACKET DEVICE". No overlap, no queue; the serial number is the
+ * ATA/ATAPI-7 "IDENTIFY PACKET DEVICE". No overlap, no queue; the serial number is the
  * drive's place, so that two drives differ.
  */
 void ide_identify_packet(const struct ide_drive *d, uint8_t *out)

@@ -77,7 +77,7 @@ class Says(Firmware):
         self.assertIn("Booting from disk VITRINE HARDDISK", rows)
 
     def test_nothing_there(self):
-        v = self.start("-nographic")
+        v = self.start("-nographic", "-nodefaults", "-serial", "mon:stdio")
         v.expect(r"No bootable device\. Tried: nothing, since there is no disk, diskette or CD drive\.\r\n")
 
     def test_no_signature(self):
@@ -85,7 +85,7 @@ class Says(Firmware):
         blank = self.write("blank.img", bytes(harness.MiB))
         v = self.start("-nographic", blank)
         v.expect(r"disk VITRINE HARDDISK: no boot signature \(55h AAh\) at the end of its first sector\r\n")
-        v.expect(r"No bootable device\. Tried: disk VITRINE HARDDISK\.\r\n")
+        v.expect(r"No bootable device\. Tried: disk VITRINE HARDDISK, diskette drive A, CD drive VITRINE DVD-ROM\.\r\n")
         blank = self.write("blank2.img", bytes(harness.MiB))
         v = self.boots(say("second"), "-hda", blank, "-hdb")
         v.expect(r"no boot signature")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Debian with systemd from a disk: log in, write, restart, power off, and lose the power in the middle of writing."""
+import os
 import random
 import subprocess
 import time
@@ -79,6 +80,38 @@ class Systemd(harness.Case):
         checked = self.fsck(image, "-n")
         self.assertEqual(0, checked.returncode, checked.stdout)
         self.assertEqual("".join(f"{n}\n" for n in range(1, 300001)).encode(), self.cat(image, "/root/numbers"))
+
+    def test_floppy_and_cd(self):
+        """A floppy disk written and changed; a mounted CD that udev lets go of when it is asked for."""
+        disk, other = self.path("disk.img"), self.path("other.img")
+        for image, label in ((disk, "DISK"), (other, "OTHER")):
+            subprocess.run([harness.need("mkfs.vfat"), "-C", "-n", label, image, "1440"], check=True, capture_output=True)
+        os.mkdir(self.path("files"))
+        self.write("files/hello", b"of a disc\n")
+        subprocess.run([harness.need("xorriso"), "-as", "mkisofs", "-quiet", "-o", self.path("cd.iso"), self.path("files")],
+                       check=True, capture_output=True)
+        v = self.boot(harness.guest("systemd.img") + ",snapshot=on", "-monitor", "unix:monitor,server=on,wait=off",
+                      "-cdrom", "cd.iso")
+        m = self.monitor()
+        self.command(v, "modprobe floppy && mkdir /fd /cd")
+        self.command(v, "! mount /dev/fd0 /fd", 120)        # there is no disk in the drive
+        self.assertEqual("", m.command(f"change floppy0 {disk}"))
+        self.command(v, "mount /dev/fd0 /fd && cp /usr/bin/ls /fd && umount /fd && sync", 120)
+        self.assertEqual("", m.command(f"change floppy0 {other}"))
+        self.assertEqual("", self.command(v, "mount /dev/fd0 /fd && ls /fd && umount /fd"))
+        self.assertEqual("", m.command(f"change floppy0 {disk}"))
+        self.command(v, "mount -r /dev/fd0 /fd && cmp /usr/bin/ls /fd/ls && umount /fd", 120)
+
+        self.command(v, "mount -r /dev/sr0 /cd && grep disc /cd/hello")
+        self.assertIn("is locked by the guest", m.command("eject ide1-cd0"))
+        for _ in range(100):
+            if "tray open" in m.command("info block").split("ide1-cd0")[1].split("floppy0")[0]:
+                break
+            time.sleep(0.2)
+        self.assertEqual("", m.command("eject ide1-cd0"))
+        self.assertIn("ide1-cd0: [not inserted]", m.command("info block"))
+        v.send("poweroff\n")
+        self.ends(v, seconds=300)
 
     def test_power_lost_while_writing(self):
         """The journal brings the file system back, and what was synced before is there."""

@@ -29,6 +29,12 @@ def cases(directory):
         f.write(b"QFI\xfb" + b"\0" * 4096)
     with open(path("unreadable.img"), "wb") as f:
         f.truncate(4096)
+    with open(path("large.img"), "wb") as f:
+        f.truncate((2880 << 10) + 512)
+    with open(path("empty.iso"), "wb"):
+        pass
+    with open(path("720.img"), "wb") as f:
+        f.truncate(720 << 10)
     disk = path("disk.img")
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
@@ -41,6 +47,19 @@ def cases(directory):
         ("directory as image", ["-hda", directory], directory),
         ("image of another format", ["-hda", path("qcow2.img")], "qcow2"),
         ("two disks in one place", ["-hda", disk, "-drive", f"file={disk},format=raw,if=ide,index=0"], "index"),
+        ("missing disc", ["-cdrom", path("none.iso")], "none.iso"),
+        ("empty file as disc", ["-cdrom", path("empty.iso")], "empty.iso: is empty"),
+        ("directory as disc", ["-cdrom", directory], directory),
+        ("missing floppy disk", ["-fda", path("none.img")], "none.img"),
+        ("floppy disk that is too large", ["-fdb", path("large.img")], "more than a floppy disk holds"),
+        ("floppy disk for another drive", ["-drive", f"if=none,id=f,file={path('720.img')}", "-device",
+                                           "floppy,drive=f,drive-type=120"], "does not fit a 1.2M drive"),
+        ("two floppy disks in one place", ["-fda", path("720.img"), "-drive", f"if=floppy,index=0,file={disk}"], "fda"),
+        ("three floppy drives", ["-fda", path("720.img"), "-drive", "if=floppy", "-drive", "if=floppy"], "floppy"),
+        ("disk in the CD's place", ["-cdrom", disk, "-hdc", disk], "hdc"),
+        ("a disk drive without a disk", ["-drive", "if=ide"], "file="),
+        ("CD drive on a floppy cable", ["-drive", "if=floppy,media=cdrom"], "floppy"),
+        ("-boot once", ["-boot", "once=z"], "once=z"),
         ("unknown option", ["-sirial", "stdio"], "-serial"),
         ("unknown option far from any", ["-xyzzy"], "-xyzzy"),
         ("unknown key of -drive", ["-drive", f"file={disk},formt=raw"], "format"),

@@ -80,11 +80,12 @@ static void test_boot_once(void **state)
     bios_fill_cmos(&cfg, no_floppies, set, cmos);
     assert_int_equal(cmos[0x3d], 0x13);
     assert_int_equal(cmos[0x38], 0x00);
-    bios_fill_boot_order(cfg.boot_order, set, cmos);
+    bios_fill_boot_order(&cfg, cfg.boot_order, set, cmos);
     assert_int_equal(cmos[0x3d], 0x02);
-    bios_fill_boot_order(NULL, set, cmos);
+    cfg.no_fd_bootchk = true;
+    bios_fill_boot_order(&cfg, NULL, set, cmos);
     assert_int_equal(cmos[0x3d], 0x12);
-    assert_int_equal(cmos[0x38], 0x30);
+    assert_int_equal(cmos[0x38], 0x31);
 }
 
 static void test_floppies(void **state)
