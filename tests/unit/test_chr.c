@@ -563,10 +563,10 @@ static void test_stdio_broken_pipe(void **unused)
     (void)unused;
     int out[2];
     assert_return_code(pipe(out), errno);
+    close(out[0]); /* before the child writes */
     const pid_t pid = fork();
     if (pid == 0) {
         dup2(out[1], 1);
-        close(out[0]);
         close(out[1]);
         close(0);
         struct error err = {0};
@@ -582,7 +582,6 @@ static void test_stdio_broken_pipe(void **unused)
         _exit(!ok);
     }
     close(out[1]);
-    close(out[0]);
     assert_int_equal(child_status(pid), 0);
 }
 
