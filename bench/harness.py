@@ -80,6 +80,13 @@ class Vitrine(Emulator):
         return ["-accel", self.accel, "-cpu", "max", "-smp", "1"]
 
 
+class VitrineSeabios(Vitrine):
+    """The same board under the firmware the others have."""
+
+    def base(self):
+        return [*super().base(), "-bios", "bios-256k.bin", "-device", "VGA,romfile=vgabios-stdvga.bin"]
+
+
 class Qemu(Emulator):
     def base(self):
         # No network card: Vitrine's board has none, and QEMU's brings a boot ROM that costs time.
@@ -242,27 +249,28 @@ class Run:
         self.close()
 
 
-def add_options(parser):
+def add_options(parser, machines="vitrine,qemu,bochs"):
     parser.add_argument("-n", type=int, default=5, metavar="N", help="runs of each, in alternation (5)")
     parser.add_argument("--vitrine", default=os.path.join(ROOT, "build", "vitrine"), metavar="PROGRAM")
     parser.add_argument("--qemu", default="qemu-system-x86_64", metavar="PROGRAM")
     parser.add_argument("--bochs", default="bochs-bin" if shutil.which("bochs-bin") else "bochs", metavar="PROGRAM")
-    parser.add_argument("--only", metavar="LIST", default="vitrine,qemu,bochs",
-                        help="which of vitrine,qemu,bochs to run")
+    parser.add_argument("--only", metavar="LIST", default=machines,
+                        help=f"which of {machines} to run")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the guests' serial output")
 
 
 def emulators(options):
     """Those asked for and installed; the ones that are missing are named, not silently left out."""
-    known = {"vitrine": Vitrine("vitrine", options.vitrine), "qemu": Qemu("qemu", options.qemu),
+    known = {"vitrine": Vitrine("vitrine", options.vitrine),
+             "seabios": VitrineSeabios("seabios", options.vitrine), "qemu": Qemu("qemu", options.qemu),
              "bochs": Bochs("bochs", options.bochs)}
     chosen = []
     for name in options.only.split(","):
         if name not in known:
-            raise BenchError(f"unknown emulator '{name}' in --only (vitrine, qemu, bochs)")
+            raise BenchError(f"unknown emulator '{name}' in --only ({', '.join(known)})")
         if known[name].available():
             chosen.append(known[name])
-        elif name == "vitrine":
+        elif name in ("vitrine", "seabios"):
             raise BenchError(f"{options.vitrine} not found: build it first (scripts/run, or cmake --build --preset release)")
         else:
             package = {"qemu": "qemu-system-x86", "bochs": "bochs bochsbios vgabios"}[name]

@@ -4,6 +4,9 @@
 #include "post.h"
 #include "vectors.h"
 
+/* Tables in CODE_SEG: diskette parameters, in floppy.c; tables.S */
+extern const uint8_t disk_table[], video_parameters[];
+
 static void set_vector(unsigned n, entry *to)
 {
     VECTOR(n) = (uint32_t)CODE_SEG << 16 | (uint16_t)(uintptr_t)to;
@@ -12,8 +15,8 @@ static void set_vector(unsigned n, entry *to)
 /* Vectors that point to tables, or that are for the user: nothing there until somebody sets it. */
 static bool stays_null(unsigned n)
 {
-    return n == 0x1d || n == 0x1e || n == 0x1f || n == 0x41 || n == 0x43 || n == 0x46 ||
-           (n >= 0x60 && n <= 0x67) || n >= 0x78;
+    return n == 0x1f || n == 0x41 || n == 0x43 || n == 0x46 || (n >= 0x60 && n <= 0x67) ||
+           n >= 0x78;
 }
 
 void vectors_init(void)
@@ -39,6 +42,8 @@ void vectors_init(void)
         set_vector(n, entry_irq_high);
     for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
         set_vector(ours[i].n, ours[i].to);
+    VECTOR(0x1d) = (uint32_t)CODE_SEG << 16 | (uint16_t)(uintptr_t)video_parameters;
+    VECTOR(0x1e) = (uint32_t)CODE_SEG << 16 | (uint16_t)(uintptr_t)disk_table;
 }
 
 void bda_init(void)

@@ -18,6 +18,13 @@ FIXED = [
     (0xFEA5, "INT 08h", 0xE9), (0xFF53, "IRET", 0xCF), (0xFF54, "INT 05h", 0xE9), (0xFFF0, "reset", 0xEA),
 ]
 
+# Tables, and how they begin. The font at FA6E comes from the video BIOS, at run time.
+TABLES = [
+    (0xE6F5, "configuration", b"\x08\x00\xfc"), (0xEFC7, "diskette parameters", b"\xaf\x02\x25\x02\x12"),
+    (0xF0A4, "video parameters", b"\x38\x28\x2d\x0a"), (0xFA6E, "8x8 font", bytes(1024)),
+    (0xFFF5, "date", b"01/01/26"),
+]
+
 
 def symbols(elf):
     out = subprocess.run(["nm", elf], check=True, capture_output=True, text=True).stdout
@@ -42,6 +49,9 @@ def main():
             errors.append(f"F000:{offset:04X} {name}: {seg_f[offset]:02x} instead of {opcode:02x}")
     if seg_f[0xFFF0:0xFFF5] != bytes([0xEA, 0x5B, 0xE0, 0x00, 0xF0]):
         errors.append("F000:FFF0 does not jump to F000:E05B")
+    for offset, name, first in TABLES:
+        if seg_f[offset:offset + len(first)] != first:
+            errors.append(f"F000:{offset:04X} {name}: {seg_f[offset:offset + len(first)].hex()}")
     if seg_f[0xFFFE] != 0xFC:
         errors.append(f"F000:FFFE model byte: {seg_f[0xFFFE]:02x} instead of fc")
     if table["seg_f_code_end"] > CODE_LIMIT:

@@ -61,7 +61,8 @@ enum {
 #define CMOS_FLOPPIES    0x10
 
 /* Diskette parameters, INT 1Eh: the AT's for 1.44 MB. */
-__attribute__((section(".fixed.efc7"), used)) static const uint8_t disk_table[11] = {
+extern const uint8_t disk_table[];
+__attribute__((section(".fixed.efc7"))) const uint8_t disk_table[11] = {
     0xAF, /* SPECIFY: step rate 6 ms, head unload 240 ms */
     0x02, /* head load 4 ms, DMA */
     0x25, /* motor off after 37 ticks */
@@ -470,7 +471,7 @@ static uint8_t set_media_type(struct bregs *r, struct drive *d)
         if (f[i].cylinders == r->ch + 1 && f[i].sectors == r->cl) {
             note_medium(d, &f[i]);
             r->es = CODE_SEG;
-            r->di = 0xEFC7;
+            r->di = (uint16_t)(uintptr_t)disk_table;
             return DISK_OK;
         }
     return 0x0C; /* not supported */

@@ -41,6 +41,10 @@
 
 #define MAX_PNP_HEADERS 8
 
+#define FONT_BYTES      1024
+
+extern const uint8_t font_8x8[]; /* tables.S */
+
 static uint32_t next_rom = OPTION_ROM_BASE;
 
 uint32_t option_rom_end(void)
@@ -220,6 +224,17 @@ void video_rom_init(void)
         }
     if (next_rom == OPTION_ROM_BASE)
         install_files("vgaroms/");
+}
+
+/* The video BIOS' 8x8 font also where programs of the PC's first years look for it. */
+void video_font_init(void)
+{
+    enum { FONT_8X8_LOW = 0x03 };
+    struct bregs r = {.ax = 0x1130, .bx = FONT_8X8_LOW << 8};
+    call_int(0x10, &r);
+    if (next_rom != OPTION_ROM_BASE && r.es >= OPTION_ROM_BASE >> 4)
+        memcpy((void *)(CODE_BASE + (uint32_t)font_8x8), (void *)(((uint32_t)r.es << 4) + r.bp),
+               FONT_BYTES);
 }
 
 void option_roms_init(void)

@@ -68,6 +68,7 @@ void post(void)
     code(0x20);
     pnp_init();
     video_rom_init();
+    video_font_init();
     banner();
     code(0x30);
     rtc_init();

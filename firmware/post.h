@@ -46,6 +46,7 @@ void mptable_init(void);
 
 /* option_rom.c */
 void video_rom_init(void);
+void video_font_init(void);
 void option_roms_init(void);
 
 /* boot_init.c */

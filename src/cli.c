@@ -241,6 +241,8 @@ static const struct option options[] = {
      "a window, as without this option on a desktop, or none; also grab-mod=, window-close=off",
      cli_display},
     {"full-screen", OPT_FLAG, NULL, TO(window.full_screen), "the window fills the screen", NULL},
+    {"audiodev", OPT_CALL, "sdl|wav|none,id=ID[,path=F]", 0,
+     "where sound goes, with -machine pcspk-audiodev=ID; also out.frequency=", cli_audiodev},
     {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
     {"serial", OPT_CALL, "DEV", 0,
      "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
@@ -297,8 +299,7 @@ static const struct option options[] = {
     {"object", OPT_LACK, "WORDS", 0, "there are no such objects", NULL},
     {"usb", OPT_LACK, NULL, 0, "there is no USB yet", NULL},
     {"usbdevice", OPT_LACK, "NAME", 0, "there is no USB yet", NULL},
-    {"audiodev", OPT_LACK, "WORDS", 0, "there is no sound yet", NULL},
-    {"soundhw", OPT_LACK, "NAME", 0, "there is no sound yet", NULL},
+    {"soundhw", OPT_LACK, "NAME", 0, "there is no sound card yet, only the PC speaker", NULL},
     {"curses", OPT_LACK, NULL, 0, "there is no text window yet; use -nographic", NULL},
     {"g", OPT_LACK, "SIZE", 0, "the guest chooses its resolution", NULL},
     {"spice", OPT_LACK, "WORDS", 0, "there is no SPICE", NULL},
@@ -547,7 +548,7 @@ static bool stdio_taken(const struct vm_config *cfg)
 static bool choose_display(struct cli_parse *p, const struct cli_io *io)
 {
     struct vm_config *cfg = p->cfg;
-    struct error why = {.msg = "there is none"};
+    struct error why = {0};
     if (!p->display_given && strcmp(cfg->vga, "none") != 0 && io->window_possible) {
         p->display_given = io->window_possible(&why);
         cfg->display = p->display_given ? SHOW_SDL : SHOW_NOTHING;
@@ -559,7 +560,7 @@ static bool choose_display(struct cli_parse *p, const struct cli_io *io)
         }
     }
     if (cfg->window.full_screen && cfg->display == SHOW_NOTHING)
-        return error_set(p->err, "-full-screen needs a window: %s", why.msg);
+        return error_set(p->err, "-full-screen needs a window%s%s", *why.msg ? ": " : "", why.msg);
     return true;
 }
 
@@ -621,8 +622,21 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
     return take(p, o, next);
 }
 
+/* A sound nobody hears because one option is missing would be a riddle. */
+static void note_unused_audio(struct cli_parse *p)
+{
+    snprintf(p->option, sizeof p->option, "-audiodev");
+    for (unsigned i = 0; i < p->cfg->audios; i++) {
+        const struct config_audio *a = &p->cfg->audio[i];
+        if (a->driver != AUDIO_NONE && !p->cfg->pcspk_audio)
+            cli_note(p, "nothing plays on %s; -machine pcspk-audiodev=%s lets the PC speaker",
+                     a->id, a->id);
+    }
+}
+
 static bool finish(struct cli_parse *p, const struct cli_io *io)
 {
+    note_unused_audio(p);
     return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p, io) &&
            vm_config_check(p->cfg, p->err);
 }

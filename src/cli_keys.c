@@ -263,6 +263,7 @@ static const struct key_row machine_keys[] = {
     {"type", KEY_CALL, 0, NULL, machine_type},
     {"accel", KEY_CALL, 0, NULL, machine_accel},
     {"acpi", KEY_CALL, 0, NULL, machine_acpi},
+    {"pcspk-audiodev", KEY_STR, offsetof(struct vm_config, pcspk_audio), NULL, NULL},
     {"usb", KEY_ONLY, 0, "off", NULL},
     {"hpet", KEY_CALL, 0, NULL, machine_hpet},
     {"vmport", KEY_ONLY, 0, "off|auto", NULL},
@@ -285,6 +286,59 @@ static const struct key_row machine_keys[] = {
 bool cli_machine(struct cli_parse *p, const char *arg)
 {
     return apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
+}
+
+/* --- -audiodev --- */
+
+static bool audio_driver(struct cli_parse *p, void *target, const char *value)
+{
+    static const char *const words[] = {
+        [AUDIO_NONE] = "none", [AUDIO_SDL] = "sdl", [AUDIO_WAV] = "wav"};
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        if (strcmp(words[i], value) == 0) {
+            ((struct config_audio *)target)->driver = (enum config_audio_driver)i;
+            return true;
+        }
+    }
+    return cli_fail(p, "%s: there are sdl, wav and none", value);
+}
+
+static bool audio_rate(struct cli_parse *p, void *target, const char *value)
+{
+    uint64_t hz;
+    if (!word_u64(value, &hz) || hz < 8000 || hz > 192000)
+        return cli_fail(p, "out.frequency=%s is not a number from 8000 to 192000", value);
+    ((struct config_audio *)target)->rate_hz = (uint32_t)hz;
+    return true;
+}
+
+static const struct key_row audio_keys[] = {
+    {"driver", KEY_CALL, 0, NULL, audio_driver},
+    {"id", KEY_STR, offsetof(struct config_audio, id), NULL, NULL},
+    {"path", KEY_STR, offsetof(struct config_audio, path), NULL, NULL},
+    {"out.frequency", KEY_CALL, 0, NULL, audio_rate},
+    {"out.channels", KEY_ONLY, 0, "1", NULL},
+    {"out.format", KEY_ONLY, 0, "s16", NULL},
+};
+
+bool cli_audiodev(struct cli_parse *p, const char *arg)
+{
+    struct vm_config *cfg = p->cfg;
+    if (cfg->audios == CONFIG_MAX_AUDIO)
+        return cli_fail(p, "more than %d", CONFIG_MAX_AUDIO);
+    struct config_audio *a = &cfg->audio[cfg->audios++];
+    a->rate_hz = CONFIG_AUDIO_HZ;
+    if (!apply(p, audio_keys, ARRAY_SIZE(audio_keys), arg, "driver", a))
+        return false;
+    if (!a->id)
+        return cli_fail(p, "id= is missing");
+    for (unsigned i = 0; i + 1 < cfg->audios; i++) {
+        if (strcmp(cfg->audio[i].id, a->id) == 0)
+            return cli_fail(p, "id=%s is used twice", a->id);
+    }
+    if (a->driver != AUDIO_WAV && a->path)
+        return cli_fail(p, "path= is for wav");
+    return a->driver != AUDIO_WAV || a->path || word_set(&a->path, "vitrine.wav", p->err);
 }
 
 /* --- -display --- */

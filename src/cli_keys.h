@@ -33,6 +33,7 @@ bool cli_fail(struct cli_parse *p, const char *fmt, ...) __attribute__((format(p
 
 bool cli_accel(struct cli_parse *p, const char *arg);
 bool cli_action(struct cli_parse *p, const char *arg);
+bool cli_audiodev(struct cli_parse *p, const char *arg);
 bool cli_boot(struct cli_parse *p, const char *arg);
 bool cli_chardev(struct cli_parse *p, const char *arg);
 bool cli_device(struct cli_parse *p, const char *arg);

@@ -35,7 +35,7 @@ void vm_config_free(struct vm_config *cfg)
         cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,   cfg->bios,
         cfg->vga,      cfg->kernel,       cfg->initrd,   cfg->append,    cfg->boot_order,
         cfg->monitor,  cfg->mux_monitor,  cfg->parallel, cfg->debugcon,  cfg->gdb,
-        cfg->log_file, cfg->pidfile,      cfg->vga_rom,  cfg->boot_once,
+        cfg->log_file, cfg->pidfile,      cfg->vga_rom,  cfg->boot_once, cfg->pcspk_audio,
     };
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
@@ -49,6 +49,10 @@ void vm_config_free(struct vm_config *cfg)
         free(cfg->device[i].name);
         free_strings(cfg->device[i].key, cfg->device[i].count);
         free_strings(cfg->device[i].value, cfg->device[i].count);
+    }
+    for (unsigned i = 0; i < cfg->audios; i++) {
+        free(cfg->audio[i].id);
+        free(cfg->audio[i].path);
     }
     for (unsigned i = 0; i < cfg->fw_cfgs; i++) {
         free(cfg->fw_cfg[i].name);
@@ -337,12 +341,31 @@ static bool check_stdio(const struct vm_config *cfg, struct error *err)
     return true;
 }
 
+const struct config_audio *config_audio_find(const struct vm_config *cfg, const char *id)
+{
+    for (unsigned i = 0; i < cfg->audios; i++) {
+        if (strcmp(cfg->audio[i].id, id) == 0)
+            return &cfg->audio[i];
+    }
+    return NULL;
+}
+
+static bool check_audio(const struct vm_config *cfg, struct error *err)
+{
+    return !cfg->pcspk_audio || config_audio_find(cfg, cfg->pcspk_audio) ||
+           error_set(err, "-machine: pcspk-audiodev=%s, but there is no -audiodev with id=%s",
+                     cfg->pcspk_audio, cfg->pcspk_audio);
+}
+
 bool vm_config_check(struct vm_config *cfg, struct error *err)
 {
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return error_set(err, "%s does nothing without -kernel",
                          cfg->initrd ? "-initrd" : "-append");
-    return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err);
+    if (cfg->vga_rom && cfg->vga && !strcmp(cfg->vga, "none"))
+        return error_set(err, "VGA.romfile does nothing with -vga none");
+    return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err) &&
+           check_audio(cfg, err);
 }
 
 const struct config_log_item config_log_items[] = {

@@ -40,6 +40,17 @@ enum config_display { SHOW_NOTHING, SHOW_SDL };
 /* What -display sdl,grab-mod= names: the keys beside G, F and so on. */
 enum config_grab { GRAB_CTRL_ALT, GRAB_SHIFT_CTRL_ALT, GRAB_RIGHT_CTRL };
 
+enum config_audio_driver { AUDIO_NONE, AUDIO_SDL, AUDIO_WAV };
+
+struct config_audio {
+    char *id;
+    enum config_audio_driver driver;
+    char *path;       /* wav */
+    uint32_t rate_hz; /* samples a second */
+};
+#define CONFIG_MAX_AUDIO 4
+#define CONFIG_AUDIO_HZ  48000
+
 enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP };
 
@@ -93,6 +104,10 @@ struct vm_config {
         bool full_screen, no_close; /* -full-screen; window-close=off */
         enum config_grab grab_mod;
     } window;
+    struct config_audio audio[CONFIG_MAX_AUDIO];
+    unsigned audios;
+    char *pcspk_audio; /* -machine pcspk-audiodev=: the id of one of them; NULL: none asked for */
+
     bool no_reboot, no_shutdown;
     bool start_paused; /* -S */
     bool snapshot;     /* -snapshot: every drive */
@@ -120,6 +135,9 @@ void vm_config_free(struct vm_config *cfg);
  * every drive and adds the empty ones.
  */
 bool vm_config_check(struct vm_config *cfg, struct error *err);
+
+/* The -audiodev of that id, or NULL. */
+const struct config_audio *config_audio_find(const struct vm_config *cfg, const char *id);
 
 /* What the monitor calls a drive: its id, or QEMU's "ide1-cd0", "floppy0". */
 #define CONFIG_DRIVE_NAME 64

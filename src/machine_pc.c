@@ -5,9 +5,8 @@
  *    |
  *   82441FX (00.0) --- PCI: 01.0 PIIX3 ISA bridge   01.1 IDE (irq 14, 15)   01.3 PIIX4 PM (irq 9)
  *    |                      02.0 VGA
- *   RAM, HPET          ISA: 8254 (irq 0), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1 (7),
- *                           RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h, E9h, 402h,
- *                           fw_cfg 510h, isa-debug-exit
+ *   RAM, HPET          ISA: 8254 (irq 0, speaker), 8042 (irq 1, 12), COM1 (irq 4), COM2 (3), LPT1
+ * (7), RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h, E9h, 402h, fw_cfg 510h, isa-debug-exit
  */
 #include "machine_pc.h"
 
@@ -34,6 +33,7 @@
 #include "devices/post80.h"
 #include "devices/ps2_kbd.h"
 #include "devices/ps2_mouse.h"
+#include "devices/speaker.h"
 #include "devices/uart16550.h"
 #include "devices/vga.h"
 
@@ -272,6 +272,35 @@ static bool open_disks(struct pc *pc, struct error *err)
     return true;
 }
 
+/* A window has sound unless told otherwise, opened when there is something to hear. */
+static bool open_audio(struct pc *pc, struct error *err)
+{
+    static const struct config_audio preset = {.driver = AUDIO_SDL, .rate_hz = CONFIG_AUDIO_HZ};
+    const struct vm_config *vm = pc->cfg.vm;
+    if (!vm->pcspk_audio) {
+        struct error why = {0}; /* is said of the window too, if there can be none of both */
+        if (vm->display == SHOW_SDL && !vm->audios)
+            pc->audio = audio_sdl_open(&preset, false, pc->cfg.log, &why);
+        return true;
+    }
+    const struct config_audio *a = config_audio_find(vm, vm->pcspk_audio);
+    if (a->driver == AUDIO_NONE)
+        return true;
+    pc->audio =
+        a->driver == AUDIO_WAV ? audio_wav_open(a, err) : audio_sdl_open(a, true, pc->cfg.log, err);
+    return pc->audio != NULL;
+}
+
+static bool create_speaker(struct pc *pc, struct pit8254 *pit)
+{
+    if (!pc->audio)
+        return true;
+    struct speaker *speaker = speaker_create(pit, pc->cfg.events, pc->audio);
+    if (speaker)
+        device_add(&pc->devices, speaker_device(speaker));
+    return speaker != NULL;
+}
+
 /* The date at power-on, as -rtc asks for it. */
 static int64_t start_date(struct pc *pc, int64_t *ns)
 {
@@ -483,7 +512,7 @@ static bool create_isa(struct pc *pc, struct isa_irq *isa)
     device_add(&pc->devices, ps2_mouse_device(pc->mouse));
     device_add(&pc->devices, i8042_device(i8042));
     device_add(&pc->devices, port92_device(port92));
-    return create_floppies(pc, isa, dma);
+    return create_speaker(pc, pit) && create_floppies(pc, isa, dma);
 }
 
 static bool create_pci(struct pc *pc, struct isa_irq *isa)
@@ -600,7 +629,8 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
     struct isa_irq *isa = NULL;
     *pc = (struct pc){.cfg = *cfg};
     device_list_init(&pc->devices);
-    if (!create_memory(pc, err) || !create_cpu(pc, err) || !open_disks(pc, err))
+    if (!create_memory(pc, err) || !create_cpu(pc, err) || !open_disks(pc, err) ||
+        !open_audio(pc, err))
         return false;
     memmap_begin(&pc->mem);
     const bool wired = create_interrupts(pc, &isa) && create_isa(pc, isa) && create_pci(pc, isa);
@@ -635,6 +665,8 @@ bool pc_destroy(struct pc *pc, struct error *err)
         ok &= blk_close(pc->disk[i], err);
     for (unsigned i = 0; i < PC_FLOPPIES; i++)
         ok &= blk_close(pc->floppy[i], err);
+    if (pc->audio)
+        ok &= pc->audio->ops->close(pc->audio, err);
     cpu_destroy(pc->cpu);
     if (pc->io.port)
         iomap_destroy(&pc->io);

@@ -11,6 +11,7 @@
 #include "devices/fdc.h"
 #include "devices/ide.h"
 #include "devices/pci.h"
+#include "host/audio.h"
 #include "host/blk.h"
 #include "host/chr.h"
 #include "host/display.h"
@@ -55,6 +56,7 @@ struct pc {
     const struct config_drive *disk_cfg[PC_DISKS], *floppy_cfg[PC_FLOPPIES]; /* NULL: none */
     struct blk *disk[PC_DISKS], *floppy[PC_FLOPPIES]; /* NULL: none, or nothing in it */
     enum floppy_type floppy_type[PC_FLOPPIES];
+    struct audio *audio; /* what the speaker plays on, or NULL */
 
     struct irq_line irq13; /* from the CPU's FERR# */
 

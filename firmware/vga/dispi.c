@@ -62,7 +62,8 @@ void adapter_init(uint16_t bdf)
     if (adapter_bdf == 0xffff || !registers || protected_mode() ||
         !(config(adapter_bdf, COMMAND) & COMMAND_MEMORY))
         return;
-    __asm__ volatile("pushfl\n\tcli" : : : "memory");
+    uint32_t flags;
+    __asm__ volatile("pushfl\n\tpopl %0\n\tcli" : "=r"(flags) : : "memory");
     read_edid(registers, (uint16_t)(uint32_t)edid);
-    __asm__ volatile("popfl" : : : "memory", "cc");
+    __asm__ volatile("pushl %0\n\tpopfl" : : "r"(flags) : "memory", "cc");
 }

@@ -17,9 +17,19 @@ enum {
     GLYPH_BYTES = 32,
 };
 
-/* Plane 2 alone at A0000h, and back to text at B8000h or B0000h. */
-static void open_plane_2(void)
+/* The registers between the CPU and the planes. */
+struct access {
+    uint8_t map_mask, memory_mode, read_map, mode, misc;
+};
+
+/* Plane 2 alone at A0000h; what was there before is kept. */
+static void open_plane_2(struct access *before)
 {
+    before->map_mask = in_index(PORT_SEQUENCER, SR_MAP_MASK);
+    before->memory_mode = in_index(PORT_SEQUENCER, SR_MEMORY_MODE);
+    before->read_map = in_index(PORT_GRAPHICS, GR_READ_MAP);
+    before->mode = in_index(PORT_GRAPHICS, GR_MODE);
+    before->misc = in_index(PORT_GRAPHICS, GR_MISC);
     out_index(PORT_SEQUENCER, SR_MAP_MASK, 4);
     out_index(PORT_SEQUENCER, SR_MEMORY_MODE, 7);
     out_index(PORT_GRAPHICS, GR_READ_MAP, 2);
@@ -27,13 +37,13 @@ static void open_plane_2(void)
     out_index(PORT_GRAPHICS, GR_MISC, 4);
 }
 
-static void close_plane_2(void)
+static void close_plane_2(const struct access *before)
 {
-    out_index(PORT_SEQUENCER, SR_MAP_MASK, 3);
-    out_index(PORT_SEQUENCER, SR_MEMORY_MODE, 3);
-    out_index(PORT_GRAPHICS, GR_READ_MAP, 0);
-    out_index(PORT_GRAPHICS, GR_MODE, 0x10);
-    out_index(PORT_GRAPHICS, GR_MISC, bda.crtc == 0x3b4 ? 0x0a : 0x0e);
+    out_index(PORT_SEQUENCER, SR_MAP_MASK, before->map_mask);
+    out_index(PORT_SEQUENCER, SR_MEMORY_MODE, before->memory_mode);
+    out_index(PORT_GRAPHICS, GR_READ_MAP, before->read_map);
+    out_index(PORT_GRAPHICS, GR_MODE, before->mode);
+    out_index(PORT_GRAPHICS, GR_MISC, before->misc);
 }
 
 /* Blocks 0 to 3 are 16 KiB apart, 4 to 7 lie between them. */
@@ -50,10 +60,15 @@ static void load_glyphs(uint8_t block, uint16_t seg, uint16_t off, uint8_t heigh
         height = GLYPH_BYTES;
     if (count > 256)
         count = 256;
-    open_plane_2();
-    for (; count; count--, to += GLYPH_BYTES, off += height)
-        far_copy_bytes(0xa000, to, seg, off, height);
-    close_plane_2();
+    struct access before;
+    open_plane_2(&before);
+    for (; count; count--, to += GLYPH_BYTES, off += height) {
+        if (off > 0x10000 - GLYPH_BYTES) /* which a caller's font may cross */
+            far_copy_bytes(0xa000, to, seg, off, height);
+        else
+            far_copy(0xa000, to, seg, off, height);
+    }
+    close_plane_2(&before);
 }
 
 static uint16_t rom_font(uint8_t height)

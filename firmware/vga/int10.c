@@ -156,22 +156,24 @@ static void init_bda(void)
     bda.save_table.seg = rom_segment();
 }
 
-/* The image was written to: PCI FW 3.0 section 5.2.1.6 wants its sum to be 0 all the same. */
-static void mend_checksum(void)
+extern ROM uint8_t rom_variables[], rom_variables_end[], rom_checksum[]; /* rom.lds, rom.S */
+
+static uint8_t sum_of_variables(void)
 {
-    extern ROM uint8_t rom[], rom_checksum[];
     uint8_t sum = 0;
-    for (uint32_t i = 0; i < rom[2] * 512u; i++)
-        sum += rom[i];
-    *rom_checksum -= sum;
+    for (const ROM uint8_t *p = rom_variables; p < rom_variables_end; p++)
+        sum += *p;
+    return sum;
 }
 
+/* The sum of the image stays 0 although it is written to: PCI FW 3.0 section 5.2.1.6. */
 void init_c(struct regs *r)
 {
+    const uint8_t before = sum_of_variables();
     init_vectors();
     init_bda();
     adapter_init(r->ax);
+    *rom_checksum += before - sum_of_variables();
     outb(0x3c3, 1); /* video subsystem enable */
     set_mode(3, true);
-    mend_checksum();
 }

@@ -152,8 +152,8 @@ load_es:
         .balign 8, 0
 gdt:
         .quad   0
-        .quad   0x008f92000000ffff      # data, base 0, limit 4 GiB
-        .quad   0x000092000000ffff      # data, base 0, limit 64 KiB
+        .quad   0x008f93000000ffff      # data, base 0, limit 4 GiB; accessed, or the CPU would write that
+        .quad   0x000093000000ffff      # data, base 0, limit 64 KiB
 gdt_end:
 
 # VBE 3.0 "Function 0Ah: Return VBE Protected Mode Interface": code a 32-bit caller copies and calls

@@ -246,8 +246,8 @@ static void set_vga_behind(const ROM struct vbe_mode *m)
     write_registers(mode_parameters(mode_find(0x13)));
     load_palette(PALETTE_256);
     bda.crtc = 0x3d4;
-    bda.mode = 0xff; /* none of IBM's */
-    bda.columns = m->width / 8;
+    bda.mode = 0xff;                                       /* none of IBM's */
+    bda.columns = m->width < 255 * 8 ? m->width / 8 : 255; /* what a cursor can tell */
     bda.char_height = 16;
     bda.last_row = (uint8_t)(m->height / 16 - 1);
     bda.page_bytes = 0;

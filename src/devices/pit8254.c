@@ -69,6 +69,10 @@ struct counter {
     uint16_t latch;
     bool status_latched;
     uint8_t status;
+
+    /* For the listener, no state of the guest's: pulses with OUT high while heard was set. */
+    bool heard;
+    uint64_t high;
 };
 
 struct pit8254 {
@@ -80,6 +84,7 @@ struct pit8254 {
     struct counter counter[3];
     uint8_t port61;
     struct event out0;
+    struct pit8254_listener listener;
 };
 
 /* Pulses completed at guest time ns, and the first ns at which that many are. */
@@ -251,11 +256,30 @@ static uint32_t period_pulses(const struct counter *c)
     return is_square(c) ? full(c) / 2 + 1 : full(c) + 1;
 }
 
+/* From its start, how much of a period OUT is high. */
+static uint32_t high_pulses(const struct counter *c)
+{
+    return is_square(c) ? (c->n + 1) / 2 : period_pulses(c) - 1;
+}
+
 /* At the start of a period whose successors will all be alike. */
 static bool at_period(const struct counter *c)
 {
     return (c->mode == 2 || c->mode == 3) && moves(c) && c->out && !c->load && !c->null_count &&
            c->ce == (is_square(c) ? c->n & ~1u : c->n) % full(c);
+}
+
+/* OUT stays as it is for so many pulses. */
+static void hear(struct counter *c, uint64_t pulses)
+{
+    c->high += c->heard && c->out ? pulses : 0;
+}
+
+static void skip_periods(struct counter *c, uint64_t periods)
+{
+    c->pulse += periods * period_pulses(c);
+    c->high += c->heard ? periods * high_pulses(c) : 0;
+    c->rose = true;
 }
 
 static void advance(struct counter *c, uint64_t pulse)
@@ -266,14 +290,14 @@ static void advance(struct counter *c, uint64_t pulse)
         if (quiet && moves(c))
             count_down(c, quiet);
         c->pulse += quiet;
+        hear(c, quiet);
         if (quiet == left)
             return;
+        hear(c, 1);
         clock_once(c);
         c->pulse++;
-        if (at_period(c) && pulse - c->pulse >= period_pulses(c)) {
-            c->pulse = pulse - (pulse - c->pulse) % period_pulses(c);
-            c->rose = true;
-        }
+        if (at_period(c) && pulse - c->pulse >= period_pulses(c))
+            skip_periods(c, (pulse - c->pulse) / period_pulses(c));
     }
 }
 
@@ -317,6 +341,8 @@ static void pit8254_update_irq(struct pit8254 *pit)
 static struct counter *current(struct pit8254 *pit, unsigned i)
 {
     struct counter *c = &pit->counter[i];
+    if (i == 2 && pit->listener.catch_up)
+        pit->listener.catch_up(pit->listener.opaque);
     advance(c, pulses_at(event_now(pit->events)));
     if (i == 0)
         pit8254_update_irq(pit);
@@ -505,13 +531,35 @@ static void port61_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 {
     (void)offset, (void)size;
     struct pit8254 *pit = opaque;
+    struct counter *c = current(pit, 2);
+    const bool switched = (pit->port61 ^ value) & P61_SPEAKER;
     pit->port61 = value & P61_WRITABLE;
-    set_gate(current(pit, 2), value & P61_GATE2);
+    c->heard = value & P61_SPEAKER;
+    set_gate(c, value & P61_GATE2);
+    if (switched && pit->listener.switched)
+        pit->listener.switched(pit->listener.opaque, c->heard);
 }
 
 int pit8254_speaker(struct pit8254 *pit)
 {
     return (pit->port61 & P61_SPEAKER) && current(pit, 2)->out;
+}
+
+void pit8254_listen(struct pit8254 *pit, const struct pit8254_listener *listener)
+{
+    pit->listener = *listener;
+}
+
+uint64_t pit8254_pulses(int64_t ns)
+{
+    return pulses_at(ns);
+}
+
+uint64_t pit8254_speaker_high(struct pit8254 *pit, uint64_t pulse)
+{
+    struct counter *c = &pit->counter[2];
+    advance(c, pulse);
+    return c->high;
 }
 
 /*
@@ -531,7 +579,8 @@ static void pit8254_reset(struct device *dev, enum reset_kind kind)
                                            .out = true,
                                            .null_count = true,
                                            .n = 1,
-                                           .pulse = pulse};
+                                           .pulse = pulse,
+                                           .high = pit->counter[i].high};
     pit->port61 = 0;
 }
 
@@ -592,6 +641,7 @@ static void pit8254_loaded(struct device *dev)
 {
     struct pit8254 *pit = container_of(dev, struct pit8254, dev);
     pit->irq_level = pit->counter[0].out;
+    pit->counter[2].heard = pit->port61 & P61_SPEAKER;
 }
 
 static void pit8254_destroy(struct device *dev)

@@ -9,8 +9,8 @@
  * Pictures are as large as the monitor's raster: mode 13h is 640x400, each pixel two dots wide and
  * two lines high. All sizes and addresses are bounded here: registers may hold anything.
  *
- * Not modelled: borders, blinking in graphics modes, the serializer's 16- and 32-dot loads, lines
- * clocked by two (CR17 bit 2), blanking within the displayed area.
+ * Not modelled: borders, the serializer's 16- and 32-dot loads, lines clocked by two (CR17 bit 2),
+ * blanking within the displayed area.
  */
 #include "devices/vga_core.h"
 
@@ -73,11 +73,14 @@ static unsigned line_compare(const struct vga *v)
            (v->cr[CR_MAX_SCAN] & 0x40u) << 3;
 }
 
-/* "Color Select" and "Internal palette size": four bits of the planes to an entry of the DAC. */
-static uint8_t palette_entry(const struct vga *v, unsigned index)
+/*
+ * "Color Select" and "Internal palette size": four bits of the planes to an entry of the DAC. flip:
+ * bits inverted behind the plane enable.
+ */
+static uint8_t palette_entry(const struct vga *v, unsigned index, unsigned flip)
 {
     const unsigned select = v->ar[AR_COLOUR_SELECT];
-    unsigned entry = v->ar[index & v->ar[AR_PLANE_ENABLE] & 15] & 0x3f;
+    unsigned entry = v->ar[(index & v->ar[AR_PLANE_ENABLE] & 15) ^ flip] & 0x3f;
     if (v->ar[AR_MODE] & AR10_P54_SELECT)
         entry = (entry & 0x0f) | (select & 3) << 4;
     return (uint8_t)(entry | (select & 0x0c) << 4);
@@ -119,6 +122,12 @@ static void unpack_addressing(const struct vga *v, struct crt *c)
     c->pan = panned_dots(v, c->char_dots);
 }
 
+/* Characters and pixels blink at 1/32 of the frame rate: in the second half they are off. */
+static bool blink_off(const struct vga *v)
+{
+    return event_now(v->events) / v->frame_ns & 16;
+}
+
 static void unpack_text(const struct vga *v, struct crt *c)
 {
     const uint8_t *cr = v->cr, mode = v->ar[AR_MODE], map = v->sr[SR_CHAR_MAP];
@@ -126,7 +135,7 @@ static void unpack_text(const struct vga *v, struct crt *c)
     c->font[0] = font_at(map & 3, (map >> 4) & 1);
     c->font[1] = font_at((map >> 2) & 3, (map >> 5) & 1);
     c->blink = mode & AR10_BLINK;
-    c->blink_off = frame & 16; /* characters blink at 1/32 of the frame rate, the cursor at 1/16 */
+    c->blink_off = blink_off(v);
     c->mono = mode & AR10_MONO;
     c->line_graphics = mode & AR10_LINE_GRAPHICS;
     c->underline_row = cr[CR_UNDERLINE] & 0x1f;
@@ -134,7 +143,18 @@ static void unpack_text(const struct vga *v, struct crt *c)
     c->cursor_last = cr[CR_CURSOR_END] & 0x1f;
     const unsigned skew = (cr[CR_CURSOR_END] >> 5) & 3;
     c->cursor = (uint16_t)((cr[CR_CURSOR_HIGH] << 8 | cr[CR_CURSOR_LOW]) + skew);
+    /* The cursor blinks twice as fast as characters. */
     c->cursor_shown = !(cr[CR_CURSOR_START] & CRA_CURSOR_OFF) && !(frame & 8);
+}
+
+/*
+ * In graphics modes blinking inverts bit 3 for half of the time. No manual says so, but the palette
+ * that IBM gives mode 0Fh does: of what planes 0 and 2 can say there, only the value that is named
+ * "blinking" has another colour eight entries on.
+ */
+static unsigned graphics_flip(const struct vga *v)
+{
+    return !is_text(v) && (v->ar[AR_MODE] & AR10_BLINK) && blink_off(v) ? 8 : 0;
 }
 
 static void unpack(const struct vga *v, struct crt *c)
@@ -146,8 +166,9 @@ static void unpack(const struct vga *v, struct crt *c)
     c->columns = MIN(v->cr[CR_H_DISPLAY_END] + 1u, widest);
     c->lines = MIN(line_count(v), (unsigned)VGA_MAX_HEIGHT);
     unpack_addressing(v, c);
+    const unsigned flip = graphics_flip(v);
     for (unsigned i = 0; i < 16; i++)
-        c->palette[i] = palette_entry(v, i);
+        c->palette[i] = palette_entry(v, i, flip);
     if (is_text(v))
         unpack_text(v, c);
 }
@@ -358,7 +379,7 @@ static void vbe_planar_line(const struct vga *v, uint32_t at, const uint32_t col
     uint8_t palette[16], dots[8];
     const unsigned pan = v->vbe[VBE_X_OFFSET] & 7;
     for (unsigned i = 0; i < 16; i++)
-        palette[i] = palette_entry(v, i);
+        palette[i] = palette_entry(v, i, 0);
     for (unsigned x = 0; x < width + pan; x++) {
         if (x % 8 == 0)
             planar_dots(ld32(v->vram + ((at + x / 2) & (VGA_VRAM_BYTES - 1))), palette, dots);

@@ -1,7 +1,7 @@
 /*
  * A window on the host's desktop: what a toolkit does for ui/window.c, which decides what keys, the
- * mouse and the picture mean. There is one toolkit, SDL (host/sdl). Everything runs on the thread
- * that opened the window; events come during poll.
+ * mouse and the picture mean. There is one toolkit, SDL (host/sdl). All of this is called on the
+ * machine's thread and never waits for the desktop; events come during poll.
  */
 #ifndef VITRINE_HOST_WINDOW_H
 #define VITRINE_HOST_WINDOW_H
@@ -32,8 +32,9 @@ struct host_window;
 struct host_window_ops {
     /* Hands on what has happened since the last call. */
     void (*poll)(struct host_window *w);
-    /* Shows these lines of the picture, scaled to fit. lines NULL: all, and what is around it. */
-    void (*draw)(struct host_window *w, const struct surface *s, const struct line_set *lines);
+    /* Takes these lines of the picture to show them, scaled to fit; lines NULL: all, and what is
+     * around it. False: it is still busy with what it has, ask again. */
+    bool (*draw)(struct host_window *w, const struct surface *s, const struct line_set *lines);
     void (*size)(struct host_window *w, uint32_t *width, uint32_t *height);
     /* A wish: full-screen and maximised windows stay as they are. */
     void (*resize)(struct host_window *w, uint32_t width, uint32_t height);

@@ -1,7 +1,8 @@
 /*
  * See window.h. A timer on the machine's event loop, sixty times a second: what the window brought
- * goes to the guest through the door, what changed on the screen goes to the window. Between guest
- * instructions, on the machine's thread, so nothing is locked and nothing copied.
+ * goes to the guest through the door, what changed on the screen goes to the window. That is
+ * between guest instructions, so it is short; what may take its time has a thread of its own in the
+ * toolkit.
  *
  *      Ctrl-Alt-G   mouse and keyboard to the guest alone, or back; a click does it too
  *      Ctrl-Alt-F   full screen, or back
@@ -54,6 +55,7 @@ struct window {
     struct surface picture;
     struct line_set changed;
     bool draw_all;
+    bool waiting;           /* changed is still to be drawn */
     uint32_t width, height; /* of the picture the window was fitted to */
 
     bool held[KEYS]; /* at the host */
@@ -293,10 +295,14 @@ static void show(struct window *w)
     if (!w->host->ops->visible(w->host))
         return;
     const bool changed = source->update(source->opaque, &w->picture, &w->changed);
-    if ((!changed && !w->draw_all) || !w->picture.pixels)
+    if ((!changed && !w->waiting && !w->draw_all) || !w->picture.pixels)
         return;
     follow_size(w);
-    w->host->ops->draw(w->host, &w->picture, w->draw_all ? NULL : &w->changed);
+    if (!w->host->ops->draw(w->host, &w->picture, w->draw_all ? NULL : &w->changed)) {
+        w->waiting = true;
+        return;
+    }
+    w->waiting = false;
     w->changed = (struct line_set){0};
     w->draw_all = false;
 }

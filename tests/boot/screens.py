@@ -452,6 +452,8 @@ VBE_32 = HEAD + """
         mov %bx, %fs
         dec %ax
         mov %eax, %cr0
+        xor %bx, %bx            # a base that an interrupt handler's push and pop keep
+        mov %bx, %fs
         sti
         mov 0x8000 + 40, %edi
         xor %ecx, %ecx          # y << 16 | x
@@ -473,6 +475,85 @@ gdt:    .quad 0, 0x008f92000000ffff
 gdtr:   .word 15
         .long gdt
 """ + LINE
+
+# The protected-mode interface of 4F0Ah, called from 32-bit code: palette, windows, and a display that starts elsewhere.
+VBE_PM = HEAD + """
+        mov $0x0103, %bx        # 800x600 in 256 colours
+        video 0x4f02
+        mov $0x03c0, %cx        # lines of 960
+        xor %bx, %bx
+        video 0x4f06
+        xor %bx, %bx
+        video 0x4f0a
+        xor %eax, %eax
+        mov %es, %ax
+        shl $4, %eax
+        movzwl %di, %edi
+        add %eax, %edi
+        cli
+        lgdt gdtr
+        mov %cr0, %eax
+        inc %ax
+        mov %eax, %cr0
+        ljmpl $8, $1f
+        .code32
+1:      mov $16, %ax
+        mov %ax, %ds
+        mov %ax, %es
+        mov %ax, %ss
+        mov $0x7c00, %esp
+        mov %edi, %ebp          # the table
+        mov $0x8000, %edi       # blue, green, red, nothing: a ramp to orange
+        xor %eax, %eax
+2:      movb $0, (%edi)
+        mov %al, %ah
+        shr $3, %ah
+        mov %ah, 1(%edi)
+        mov %al, %ah
+        shr $2, %ah
+        mov %ah, 2(%edi)
+        add $4, %edi
+        inc %al
+        jnz 2b
+        mov $0x8000, %edi
+        mov $256, %ecx
+        xor %edx, %edx
+        xor %ebx, %ebx
+        movzwl 4(%ebp), %eax
+        add %ebp, %eax
+        call *%eax
+        xor %edx, %edx          # a bank in a shade of its own, brighter towards its end
+3:      xor %ebx, %ebx
+        movzwl (%ebp), %eax
+        add %ebp, %eax
+        call *%eax
+        mov $0xa0000, %edi
+        mov $0x10000, %ecx
+4:      mov %edi, %eax
+        shr $10, %eax
+        shl $3, %dl
+        xor %dl, %al
+        shr $3, %dl
+        stosb
+        loop 4b
+        inc %edx
+        cmp $10, %edx
+        jb 3b
+        mov $(960 * 16 + 160) / 4, %ecx
+        xor %edx, %edx
+        xor %ebx, %ebx
+        movzwl 2(%ebp), %eax
+        add %ebp, %eax
+        call *%eax
+        mov $0x3f8, %dx
+        mov $'k', %al
+        out %al, %dx
+        hlt
+        .balign 8
+gdt:    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdtr:   .word 23
+        .long gdt
+"""
 
 CGA_PALETTE = """
         mov $0x0011, %bx        # background blue and intense, then the other palette
@@ -521,6 +602,7 @@ PROGRAMS = {
     "mode-x-split": MODE_X,
     "mode-6a": graphics(0x6a, 800, 600, 15, 0x0a),
     "vbe-640x480x8": VBE_8,
+    "vbe-800x600x8-pm": VBE_PM,
     "vbe-800x600x16": VBE_16,
     "vbe-1024x768x32": VBE_32,
 }

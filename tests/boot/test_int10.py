@@ -225,6 +225,10 @@ class Text(Int10):
                 g.outb(port, value)
         self.assertEqual(glyphs[:16], self.same_memory(0xa000, 0x4000 + 0x41 * 32, 16))
         self.assertEqual(glyphs[16:], self.same_memory(0xa000, 0x4000 + 0x42 * 32, 16))
+        self.mode(0x12)         # in a graphics mode registers are put back as they were
+        before = self.ours.indexed(0x3ce, 9), self.ours.indexed(0x3c4, 5)
+        self.ours.int10(ax=0x1104, bx=1)
+        self.assertEqual(before, (self.ours.indexed(0x3ce, 9), self.ours.indexed(0x3c4, 5)))
         self.mode(3)
         self.same(ax=0x1103, bx=0x04)
         for g in self.both():
@@ -377,6 +381,25 @@ class Answers(Int10):
             if what & 6:
                 self.assertEqual((dac, bda), (self.dac(self.ours), self.ours.read(0x40, 0x49, 0x1e)))
 
+    def test_image(self):
+        """It was written to when it was initialised (EDID, segments), and its bytes still sum to 0."""
+        with open(os.path.join(harness.ROOT, "roms", "vitrine-vgabios.bin"), "rb") as f:
+            made = f.read()
+        size = made[2] * 512
+        image = bytearray(b"".join(self.ours.read(0xc000, at, min(0x4000, size - at)) for at in range(0, size, 0x4000)))
+        image[2] = made[2]      # SeaBIOS rounds the length
+        self.assertNotEqual(made[:size], image)
+        self.assertEqual(0, sum(image) & 0xff)
+
+    def test_vectors(self):
+        for vector in (0x10, 0x1d, 0x1f, 0x43, 0x6d):
+            _, seg = struct.unpack("<HH", self.ours.read(0, 4 * vector, 4))
+            self.assertEqual(0xc000, seg, f"INT {vector:x}h")
+        off, seg = struct.unpack("<HH", self.ours.read(0x40, 0xa8, 4))
+        off, seg = struct.unpack("<HH", self.ours.read(seg, off, 4))
+        # IBM's parameter table: mode 3 with 400 lines is entry 18h
+        self.assertEqual("50181000100003000267", self.ours.read(seg, off + 0x18 * 64, 10).hex())
+
     def test_unknown(self):
         for ax in (0x1400, 0x7777, 0xff00):
             self.assertEqual(ax, self.ours.int10(ax=ax)["ax"])
@@ -435,6 +458,21 @@ class Vbe(Int10):
         self.same(ax=0x4f02, bx=0x0003)
         self.assertEqual(3, self.same(("ax", "bx"), ax=0x4f03)["bx"])
         self.assertEqual(0, self.ours.vbe(4) & 1)
+
+    def test_wide(self):
+        """More columns than a cursor can count: text goes on in the next row."""
+        self.assertEqual(0x4f, self.ours.int10(ax=0x4f02, bx=0x018a)["ax"])        # 2560x1600x16
+        self.ours.int10(ax=0x0200, bx=0, dx=0x00fe)
+        self.ours.int10(ax=0x0e41, bx=7)
+        self.assertEqual(0x0100, self.ours.int10(ax=0x0300, bx=0)["dx"])
+        self.assertEqual((255, 100), (self.ours.int10(ax=0x0f00)["ax"] >> 8, self.ours.read(0x40, 0x84, 1)[0] + 1))
+
+    def test_wrapped_buffer(self):
+        """A caller's buffer at the end of a segment wraps around in it, as 16-bit addresses do."""
+        self.ours.int10(ax=0x4f01, cx=0x118, es=BUFFER, di=0)
+        want = self.ours.read(BUFFER, 0, 256)
+        self.assertEqual(0x4f, self.ours.int10(ax=0x4f01, cx=0x118, es=BUFFER, di=0xff81)["ax"])
+        self.assertEqual(want, self.ours.read(BUFFER, 0xff81, 127) + self.ours.read(BUFFER, 0, 129))
 
     def test_window(self):
         self.same(ax=0x4f02, bx=0x0103)

@@ -28,6 +28,7 @@ DIFFERENT = {
     "text-200-lines": "the same",
     "text-mono": "no underline in mode 7: CR14 is 1Fh",
     "mode-0d-pages": "draws in page 0 only",
+    "vbe-800x600x8-pm": "no 4F0Ah",
     "vbe-640x480x8": "no 4F09h, and INT 10h reaches the first 64 KiB only",
 }
 ACCEPT = None               # names; empty: all

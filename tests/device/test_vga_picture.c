@@ -462,6 +462,24 @@ static void test_mode_6(void **state)
             check_pixel(r, x, y, test_colour(mode_6.ar[wanted(x, y / 2) & 1]));
 }
 
+/* Monochrome graphics: black, lit, blinking (planes 2 alone), intense; only the third blinks. */
+static void test_mode_0f(void **state)
+{
+    struct rig *r = *state;
+    static const uint8_t entry[2][4] = {{0x00, 0x08, 0x18, 0x18}, {0x00, 0x08, 0x00, 0x18}};
+    set_mode(r, &mode_0fh);
+    out_index(r, 0x3c4, 2, 1);
+    memmap_write(&r->mem, 0xa0000, 0x55, 1);
+    out_index(r, 0x3c4, 2, 4);
+    memmap_write(&r->mem, 0xa0000, 0x33, 1);
+    for (unsigned off = 0; off < 4; off++) {
+        render(r, 640, 350);
+        for (unsigned x = 0; x < 8; x++)
+            check_pixel(r, x, 0, test_colour(entry[off & 1][x & 3]));
+        event_step(&r->events, &r->now_ns, 230 * NS_PER_MS); /* half a blink at 70 Hz */
+    }
+}
+
 /* --- VBE ------------------------------------------------------------------------------------ */
 
 static void set_vbe(struct rig *r, unsigned xres, unsigned yres, unsigned bpp)
@@ -567,12 +585,13 @@ int main(void)
 {
 #define RIGGED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        RIGGED(test_text),       RIGGED(test_text_40_columns), RIGGED(test_text_8_dots),
-        RIGGED(test_two_fonts),  RIGGED(test_cursor),          RIGGED(test_monochrome),
-        RIGGED(test_panning),    RIGGED(test_split),           RIGGED(test_text_as_text),
-        RIGGED(test_blank),      RIGGED(test_mode_12h),        RIGGED(test_mode_13h),
-        RIGGED(test_mode_x),     RIGGED(test_mode_4),          RIGGED(test_mode_6),
-        RIGGED(test_vbe_depths), RIGGED(test_vbe_planar),      RIGGED(test_vbe_and_back),
+        RIGGED(test_text),         RIGGED(test_text_40_columns), RIGGED(test_text_8_dots),
+        RIGGED(test_two_fonts),    RIGGED(test_cursor),          RIGGED(test_monochrome),
+        RIGGED(test_panning),      RIGGED(test_split),           RIGGED(test_text_as_text),
+        RIGGED(test_blank),        RIGGED(test_mode_12h),        RIGGED(test_mode_13h),
+        RIGGED(test_mode_x),       RIGGED(test_mode_4),          RIGGED(test_mode_6),
+        RIGGED(test_mode_0f),      RIGGED(test_vbe_depths),      RIGGED(test_vbe_planar),
+        RIGGED(test_vbe_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

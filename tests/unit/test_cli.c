@@ -42,8 +42,8 @@ static void list_cpus(void (*line)(void *, const char *), void *opaque)
     line(opaque, "max a CPU");
 }
 
-/* Is there one? */
-static bool desktop;
+/* Is there one? Is it asked at all? */
+static bool desktop, ask_desktop;
 
 static bool window_possible(struct error *err)
 {
@@ -56,7 +56,7 @@ static enum cli_outcome parse(const char *text, struct vm_config *cfg, struct sa
     char copy[1024];
     char *argv[64];
     struct cli_io io = {add_out, add_note,  said,
-                        "1.2.3", list_cpus, desktop ? window_possible : NULL};
+                        "1.2.3", list_cpus, ask_desktop ? window_possible : NULL};
     *said = (struct said){0};
     *err = (struct error){0};
     snprintf(copy, sizeof copy, "%s", text);
@@ -144,6 +144,12 @@ static void test_refused(void **state)
         {"-display sdl,full-screan=on", "did you mean \"full-screen\"?"},
         {"-full-screen -display none", "-full-screen needs a window"},
         {"-full-screen", "-full-screen needs a window"},
+        {"-audiodev pa,id=a", "-audiodev: pa: there are sdl, wav and none"},
+        {"-audiodev sdl", "-audiodev: id= is missing"},
+        {"-audiodev sdl,id=a,path=x", "path= is for wav"},
+        {"-audiodev wav,id=a,out.frequency=7", "out.frequency=7 is not a number from 8000"},
+        {"-audiodev none,id=a -audiodev none,id=a", "id=a is used twice"},
+        {"-machine pcspk-audiodev=a", "there is no -audiodev with id=a"},
         {"-vnc :0", "only none"},
         {"-usb", "no USB yet"},
         {"-d foo", "-d: unknown log item \"foo\""},
@@ -199,6 +205,9 @@ static void test_notes(void **state)
         const char *line, *words;
     } rows[] = {
         {"disk.img", NULL},
+        {"-audiodev none,id=a", NULL},
+        {"-audiodev wav,id=a,path=x -machine pcspk-audiodev=a", NULL},
+        {"-audiodev wav,id=a,path=x", "-audiodev: nothing plays on a; -machine pcspk-audiodev=a"},
         {"-no-hpet -no-user-config -nic none -net none", NULL},
         {"-machine pc,hpet=off -M hpet=on", NULL},
         {"-accel tcg,thread=multi", "-accel: thread=multi taken as a hint"},
@@ -531,7 +540,7 @@ static void test_display(void **state)
         struct vm_config cfg;
         struct said said;
         struct error err;
-        desktop = rows[i].desktop;
+        ask_desktop = desktop = rows[i].desktop;
         if (parse(rows[i].line, &cfg, &said, &err) != CLI_RUN || *said.note ||
             (cfg.display == SHOW_SDL) != rows[i].window || !cfg.serial[0] ||
             strcmp(cfg.serial[0], rows[i].serial0) != 0)
@@ -539,11 +548,20 @@ static void test_display(void **state)
                      cfg.display, cfg.serial[0]);
         vm_config_free(&cfg);
     }
-    desktop = false;
-
     struct vm_config cfg;
     struct said said;
     struct error err;
+    ask_desktop = true;
+    desktop = false;
+    assert_int_equal(parse("", &cfg, &said, &err), CLI_RUN);
+    assert_string_equal(said.note,
+                        "no window, the guest's serial port is its screen: no desktop here\n");
+    vm_config_free(&cfg);
+    assert_int_equal(parse("-full-screen", &cfg, &said, &err), CLI_ERROR);
+    assert_string_equal(err.msg, "-full-screen needs a window: no desktop here");
+    vm_config_free(&cfg);
+    ask_desktop = false;
+
     parse("-display sdl,full-screen=on,window-close=off,grab-mod=rctrl", &cfg, &said, &err);
     assert_true(cfg.window.full_screen && cfg.window.no_close);
     assert_int_equal(cfg.window.grab_mod, GRAB_RIGHT_CTRL);

@@ -29,7 +29,7 @@ static struct {
     struct window_events events;
     char title[300], said[4096];
     uint32_t width, height;
-    bool hidden, open;
+    bool hidden, open, busy;
 } desk;
 
 static __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...)
@@ -45,16 +45,19 @@ static void poll(struct host_window *w)
 {
     (void)w;
 }
-static void draw(struct host_window *w, const struct surface *s, const struct line_set *lines)
+static bool draw(struct host_window *w, const struct surface *s, const struct line_set *lines)
 {
     (void)w;
     uint32_t first = 0, count;
+    if (desk.busy)
+        return false;
     if (!lines)
         say("all(%ux%u) ", s->width, s->height);
     while (lines && (count = line_set_run(lines, &first))) {
         say("lines(%u+%u) ", first, count);
         first += count;
     }
+    return true;
 }
 static void size(struct host_window *w, uint32_t *width, uint32_t *height)
 {
@@ -347,6 +350,15 @@ static void test_picture(void **state)
     desk.events.exposed(desk.events.opaque);
     frames(2);
     expect_said("all(720x400) ");
+    desk.busy = true; /* what is not taken now comes later */
+    screen.changed = 5;
+    frames(1);
+    screen.changed = 9;
+    frames(1);
+    expect_said("");
+    desk.busy = false;
+    frames(2);
+    expect_said("lines(5+1) lines(9+1) ");
     desk.hidden = true;
     screen.changed = 3;
     frames(2);

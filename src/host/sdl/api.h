@@ -34,6 +34,8 @@
     F(LockSurface)              \
     F(UnlockSurface)            \
     F(ConvertPixels)            \
+    F(PushEvent)                \
+    F(WaitEventTimeout)         \
     F(PollEvent)                \
     F(OpenAudioDevice)          \
     F(CloseAudioDevice)         \

@@ -3,24 +3,79 @@
  * the rows that changed go on to the display server. That takes no GPU and as good as nothing for a
  * text screen, which is why there is no OpenGL here.
  *
+ * SDL wants all it does with a window on one thread, and some of that waits for the display server,
+ * which a guest must not. So the window has a thread of its own, the only one that calls SDL:
+ *
+ *      machine's thread                        window's thread
+ *      draw: lines -> picture, changed  --->   scales them into the surface, shows them
+ *      wishes: size, title, grab        --->   carries them out
+ *      poll: takes what is in input     <---   events
+ *
+ * "lock" guards all three and is held for moments. "drawing" guards the picture and is held for as
+ * long as scaling takes; draw never waits for it, it comes again with the next frame.
+ *
  * SDL counts windows by process, not by machine: a process should have one of them.
  */
 #include "host/sdl/api.h"
 #include "host/scale.h"
 #include "host/window.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #define MIN_WIDTH  160
 #define MIN_HEIGHT 100
 #define MAX_RECTS  32
+#define MAX_INPUT  512
+#define MAX_TITLE  256
+#define FIXED      (SDL_WINDOW_FULLSCREEN_DESKTOP | SDL_WINDOW_MAXIMIZED)
+#define LOST_MS    100 /* should a wake-up get lost, this is how long it takes */
+
+enum input_kind {
+    INPUT_KEY,
+    INPUT_MOTION,
+    INPUT_WHEEL,
+    INPUT_BUTTON,
+    INPUT_FOCUS,
+    INPUT_EXPOSED,
+    INPUT_CLOSE,
+};
+
+struct input {
+    enum input_kind kind;
+    int a, b;
+};
 
 struct sdl_window {
     struct host_window base;
     struct sdl sdl;
     struct window_events events;
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    enum { OPENING, OPEN, FAILED } state;
+    struct error *err; /* why it FAILED */
+    bool woken, quit;
+    struct input input[MAX_INPUT];
+    unsigned inputs;
+    uint32_t width, height; /* the window's */
+    bool hidden, fixed;     /* fixed: full-screen or maximised, it keeps its size */
+    struct wishes {
+        bool resize, title, grab, full_screen; /* which of them there are */
+        uint32_t width, height;
+        bool grabbed, full;
+        char text[MAX_TITLE];
+    } wishes;
+
+    pthread_mutex_t drawing;
+    struct surface picture;
+    struct line_set changed;
+    bool whole, pending;
+
+    /* the window's thread alone */
     SDL_Window *window;
-    bool hidden;
     uint32_t *row; /* of a window whose pixels are not 00RRGGBBh: one to be converted */
     uint32_t row_width;
 };
@@ -30,34 +85,54 @@ static struct sdl_window *from(struct host_window *w)
     return container_of(w, struct sdl_window, base);
 }
 
-/* --- events --- */
+/* --- the window's thread: events --- */
+
+static void put_input(struct sdl_window *w, enum input_kind kind, int a, int b)
+{
+    pthread_mutex_lock(&w->lock);
+    struct input *last = w->inputs ? &w->input[w->inputs - 1] : NULL;
+    if (kind == INPUT_MOTION && last && last->kind == INPUT_MOTION) {
+        last->a += a;
+        last->b += b;
+    } else if (w->inputs < MAX_INPUT) {
+        w->input[w->inputs++] = (struct input){kind, a, b};
+    }
+    pthread_mutex_unlock(&w->lock);
+}
 
 static void window_event(struct sdl_window *w, const SDL_WindowEvent *e)
 {
-    const struct window_events *to = &w->events;
+    bool hidden = false;
     switch (e->event) {
     case SDL_WINDOWEVENT_CLOSE:
-        to->close(to->opaque);
-        break;
+        put_input(w, INPUT_CLOSE, 0, 0);
+        return;
     case SDL_WINDOWEVENT_FOCUS_GAINED:
     case SDL_WINDOWEVENT_FOCUS_LOST:
-        to->focus(to->opaque, e->event == SDL_WINDOWEVENT_FOCUS_GAINED);
-        break;
+        put_input(w, INPUT_FOCUS, e->event == SDL_WINDOWEVENT_FOCUS_GAINED, 0);
+        return;
     case SDL_WINDOWEVENT_HIDDEN:
     case SDL_WINDOWEVENT_MINIMIZED:
-        w->hidden = true;
+        hidden = true;
         break;
     case SDL_WINDOWEVENT_SHOWN:
     case SDL_WINDOWEVENT_RESTORED:
     case SDL_WINDOWEVENT_MAXIMIZED:
     case SDL_WINDOWEVENT_EXPOSED:
     case SDL_WINDOWEVENT_SIZE_CHANGED:
-        w->hidden = false;
-        to->exposed(to->opaque);
         break;
     default:
-        break;
+        return;
     }
+    int width, height;
+    w->sdl.GetWindowSize(w->window, &width, &height);
+    pthread_mutex_lock(&w->lock);
+    w->hidden = hidden;
+    w->fixed = w->sdl.GetWindowFlags(w->window) & FIXED;
+    w->width = (uint32_t)width;
+    w->height = (uint32_t)height;
+    pthread_mutex_unlock(&w->lock);
+    put_input(w, INPUT_EXPOSED, 0, 0);
 }
 
 static void button_event(struct sdl_window *w, const SDL_MouseButtonEvent *e)
@@ -68,41 +143,36 @@ static void button_event(struct sdl_window *w, const SDL_MouseButtonEvent *e)
         [SDL_BUTTON_X2] = WINDOW_EXTRA,
     };
     if (e->button < ARRAY_SIZE(buttons) && buttons[e->button])
-        w->events.button(w->events.opaque, buttons[e->button], e->type == SDL_MOUSEBUTTONDOWN);
+        put_input(w, INPUT_BUTTON, (int)buttons[e->button], e->type == SDL_MOUSEBUTTONDOWN);
 }
 
-static void poll(struct host_window *hw)
+static void handle(struct sdl_window *w, const SDL_Event *e)
 {
-    struct sdl_window *w = from(hw);
-    const struct window_events *to = &w->events;
-    SDL_Event e;
-    while (w->sdl.PollEvent(&e)) {
-        switch (e.type) {
-        case SDL_WINDOWEVENT:
-            window_event(w, &e.window);
-            break;
-        case SDL_KEYDOWN:
-        case SDL_KEYUP: /* SDL's scan codes are USB's usage numbers */
-            to->key(to->opaque, e.key.keysym.scancode, e.type == SDL_KEYDOWN);
-            break;
-        case SDL_MOUSEMOTION:
-            to->motion(to->opaque, e.motion.xrel, e.motion.yrel);
-            break;
-        case SDL_MOUSEBUTTONDOWN:
-        case SDL_MOUSEBUTTONUP:
-            button_event(w, &e.button);
-            break;
-        case SDL_MOUSEWHEEL:
-            to->wheel(to->opaque,
-                      e.wheel.direction == SDL_MOUSEWHEEL_FLIPPED ? e.wheel.y : -e.wheel.y);
-            break;
-        default:
-            break;
-        }
+    switch (e->type) {
+    case SDL_WINDOWEVENT:
+        window_event(w, &e->window);
+        break;
+    case SDL_KEYDOWN:
+    case SDL_KEYUP: /* SDL's scan codes are USB's usage numbers */
+        put_input(w, INPUT_KEY, (int)e->key.keysym.scancode, e->type == SDL_KEYDOWN);
+        break;
+    case SDL_MOUSEMOTION:
+        put_input(w, INPUT_MOTION, e->motion.xrel, e->motion.yrel);
+        break;
+    case SDL_MOUSEBUTTONDOWN:
+    case SDL_MOUSEBUTTONUP:
+        button_event(w, &e->button);
+        break;
+    case SDL_MOUSEWHEEL:
+        put_input(w, INPUT_WHEEL,
+                  e->wheel.direction == SDL_MOUSEWHEEL_FLIPPED ? e->wheel.y : -e->wheel.y, 0);
+        break;
+    default:
+        break; /* a wake-up among them */
     }
 }
 
-/* --- picture --- */
+/* --- the window's thread: picture --- */
 
 /* Pixels are 00RRGGBBh in the window too, so that rows need no conversion. */
 static bool same_format(const SDL_Surface *to)
@@ -164,91 +234,68 @@ static int draw_lines(struct sdl_window *w, SDL_Surface *to, const struct scale_
     return n;
 }
 
-static void draw(struct host_window *hw, const struct surface *s, const struct line_set *lines)
+static void show(struct sdl_window *w)
 {
-    struct sdl_window *w = from(hw);
+    SDL_Rect rects[MAX_RECTS];
     SDL_Surface *to = w->sdl.GetWindowSurface(w->window);
     if (!to || (SDL_MUSTLOCK(to) && w->sdl.LockSurface(to) != 0))
         return;
+    pthread_mutex_lock(&w->drawing);
+    const struct surface *s = &w->picture;
     const struct scale_place at = scale_fit(s, (uint32_t)to->w, (uint32_t)to->h);
-    SDL_Rect rects[MAX_RECTS];
-    int n = 1;
-    if (lines) {
-        n = draw_lines(w, to, &at, s, lines, rects);
-    } else {
+    int n = w->pending;
+    if (w->pending && w->whole) {
         rects[0] = rect(0, 0, (uint32_t)to->w, (uint32_t)to->h);
         w->sdl.FillRect(to, NULL, 0);
         draw_rows(w, to, &at, s, at.y, at.y + at.height);
+    } else if (w->pending) {
+        n = draw_lines(w, to, &at, s, &w->changed, rects);
     }
+    w->whole = w->pending = false;
+    w->changed = (struct line_set){0};
+    pthread_mutex_unlock(&w->drawing);
     if (SDL_MUSTLOCK(to))
         w->sdl.UnlockSurface(to);
     if (n)
         w->sdl.UpdateWindowSurfaceRects(w->window, rects, n);
 }
 
-/* --- the window itself --- */
+/* --- the window's thread: life --- */
 
-static void size(struct host_window *hw, uint32_t *width, uint32_t *height)
+static void carry_out(struct sdl_window *w, const struct wishes *wish)
 {
-    struct sdl_window *w = from(hw);
-    int x, y;
-    w->sdl.GetWindowSize(w->window, &x, &y);
-    *width = (uint32_t)x;
-    *height = (uint32_t)y;
+    if (wish->full_screen)
+        w->sdl.SetWindowFullscreen(w->window, wish->full ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    if (wish->resize && !(w->sdl.GetWindowFlags(w->window) & FIXED))
+        w->sdl.SetWindowSize(w->window, (int)wish->width, (int)wish->height);
+    if (wish->grab) {
+        w->sdl.SetRelativeMouseMode(wish->grabbed ? SDL_TRUE : SDL_FALSE);
+        w->sdl.SetWindowKeyboardGrab(w->window, wish->grabbed ? SDL_TRUE : SDL_FALSE);
+    }
+    if (wish->title)
+        w->sdl.SetWindowTitle(w->window, wish->text);
 }
 
-static void resize(struct host_window *hw, uint32_t width, uint32_t height)
+static void serve(struct sdl_window *w)
 {
-    struct sdl_window *w = from(hw);
-    const Uint32 fixed = SDL_WINDOW_FULLSCREEN_DESKTOP | SDL_WINDOW_MAXIMIZED;
-    if (!(w->sdl.GetWindowFlags(w->window) & fixed))
-        w->sdl.SetWindowSize(w->window, (int)width, (int)height);
+    for (;;) {
+        SDL_Event e;
+        if (w->sdl.WaitEventTimeout(&e, LOST_MS))
+            handle(w, &e);
+        while (w->sdl.PollEvent(&e))
+            handle(w, &e);
+        pthread_mutex_lock(&w->lock);
+        const struct wishes wishes = w->wishes;
+        const bool quit = w->quit;
+        w->wishes = (struct wishes){0};
+        w->woken = false;
+        pthread_mutex_unlock(&w->lock);
+        if (quit)
+            return;
+        carry_out(w, &wishes);
+        show(w);
+    }
 }
-
-static void set_title(struct host_window *hw, const char *title)
-{
-    from(hw)->sdl.SetWindowTitle(from(hw)->window, title);
-}
-
-static void grab(struct host_window *hw, bool on)
-{
-    struct sdl_window *w = from(hw);
-    w->sdl.SetRelativeMouseMode(on ? SDL_TRUE : SDL_FALSE);
-    w->sdl.SetWindowKeyboardGrab(w->window, on ? SDL_TRUE : SDL_FALSE);
-}
-
-static void full_screen(struct host_window *hw, bool on)
-{
-    from(hw)->sdl.SetWindowFullscreen(from(hw)->window, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
-}
-
-static bool visible(struct host_window *hw)
-{
-    return !from(hw)->hidden;
-}
-
-static void destroy(struct host_window *hw)
-{
-    struct sdl_window *w = from(hw);
-    if (w->window)
-        w->sdl.DestroyWindow(w->window);
-    w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
-    sdl_unload(&w->sdl);
-    free(w->row);
-    free(w);
-}
-
-static const struct host_window_ops ops = {
-    .poll = poll,
-    .draw = draw,
-    .size = size,
-    .resize = resize,
-    .set_title = set_title,
-    .grab = grab,
-    .full_screen = full_screen,
-    .visible = visible,
-    .destroy = destroy,
-};
 
 /* A variable that is set to nothing counts as not set, as X's own library has it. */
 static bool is_set(const char *variable)
@@ -293,37 +340,289 @@ static void set_hints(const struct sdl *sdl)
                                  SDL_HINT_OVERRIDE);
 }
 
+static bool open_window(struct sdl_window *w, struct error *err)
+{
+    set_hints(&w->sdl);
+    if (w->sdl.InitSubSystem(SDL_INIT_VIDEO) != 0)
+        return error_set(err, "no window: %s", w->sdl.GetError());
+    w->window =
+        w->sdl.CreateWindow(w->wishes.text, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
+                            (int)w->width, (int)w->height, SDL_WINDOW_RESIZABLE);
+    if (!w->window) {
+        error_set(err, "no window: %s", w->sdl.GetError());
+        w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
+        return false;
+    }
+    w->sdl.SetWindowMinimumSize(w->window, MIN_WIDTH, MIN_HEIGHT);
+    w->sdl.StopTextInput(); /* keys are wanted, not what an input method makes of them */
+    return true;
+}
+
+static void *window_thread(void *opaque)
+{
+    struct sdl_window *w = opaque;
+    pthread_mutex_lock(&w->lock);
+    w->state = open_window(w, w->err) ? OPEN : FAILED;
+    w->err = NULL;
+    const bool open = w->state == OPEN;
+    pthread_cond_signal(&w->opened);
+    pthread_mutex_unlock(&w->lock);
+    if (!open)
+        return NULL;
+    serve(w);
+    w->sdl.DestroyWindow(w->window);
+    w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
+    return NULL;
+}
+
+/* Signals are for the threads that were there before. */
+static bool start_thread(struct sdl_window *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&w->thread, NULL, window_thread, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !failed;
+}
+
+/* --- the machine's thread --- */
+
+/* Lock is held. There is something to do for the window's thread. */
+static void wake(struct sdl_window *w)
+{
+    SDL_Event e = {.type = SDL_USEREVENT};
+    if (!w->woken)
+        w->sdl.PushEvent(&e);
+    w->woken = true;
+}
+
+static void give(const struct window_events *to, const struct input *i)
+{
+    switch (i->kind) {
+    case INPUT_KEY:
+        to->key(to->opaque, (unsigned)i->a, i->b);
+        break;
+    case INPUT_MOTION:
+        to->motion(to->opaque, i->a, i->b);
+        break;
+    case INPUT_WHEEL:
+        to->wheel(to->opaque, i->a);
+        break;
+    case INPUT_BUTTON:
+        to->button(to->opaque, (enum window_button)i->a, i->b);
+        break;
+    case INPUT_FOCUS:
+        to->focus(to->opaque, i->a);
+        break;
+    case INPUT_EXPOSED:
+        to->exposed(to->opaque);
+        break;
+    case INPUT_CLOSE:
+        to->close(to->opaque);
+        break;
+    }
+}
+
+static void poll(struct host_window *hw)
+{
+    struct sdl_window *w = from(hw);
+    struct input input[MAX_INPUT];
+    pthread_mutex_lock(&w->lock);
+    const unsigned n = w->inputs;
+    memcpy(input, w->input, n * sizeof *input);
+    w->inputs = 0;
+    pthread_mutex_unlock(&w->lock);
+    for (unsigned i = 0; i < n; i++)
+        give(&w->events, &input[i]);
+}
+
+/* The lines of s into the picture that the window's thread draws from. */
+static bool take_lines(struct sdl_window *w, const struct surface *s, const struct line_set *lines)
+{
+    struct surface *to = &w->picture;
+    if (to->width != s->width || to->height != s->height) {
+        surface_free(to);
+        to->pixels = malloc((size_t)s->width * s->height * sizeof *to->pixels);
+        if (!to->pixels)
+            return false;
+        to->width = s->width;
+        to->height = s->height;
+        lines = NULL;
+    }
+    struct line_set all = {0};
+    if (!lines) {
+        line_set_add_range(&all, 0, s->height);
+        lines = &all;
+        w->whole = true;
+    }
+    uint32_t first = 0, count;
+    while ((count = line_set_run(lines, &first)) && first < s->height) {
+        const size_t at = (size_t)first * s->width;
+        count = MIN(count, s->height - first);
+        memcpy(to->pixels + at, s->pixels + at, (size_t)count * s->width * sizeof *to->pixels);
+        line_set_add_range(&w->changed, first, count);
+        first += count;
+    }
+    w->pending = true;
+    return true;
+}
+
+static bool draw(struct host_window *hw, const struct surface *s, const struct line_set *lines)
+{
+    struct sdl_window *w = from(hw);
+    if (pthread_mutex_trylock(&w->drawing) != 0)
+        return false;
+    const bool taken = take_lines(w, s, lines);
+    pthread_mutex_unlock(&w->drawing);
+    pthread_mutex_lock(&w->lock);
+    wake(w);
+    pthread_mutex_unlock(&w->lock);
+    return taken;
+}
+
+static void size(struct host_window *hw, uint32_t *width, uint32_t *height)
+{
+    struct sdl_window *w = from(hw);
+    pthread_mutex_lock(&w->lock);
+    *width = w->width;
+    *height = w->height;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* From here to end_wish() the wishes may be added to. */
+static struct wishes *begin_wish(struct host_window *hw)
+{
+    pthread_mutex_lock(&from(hw)->lock);
+    return &from(hw)->wishes;
+}
+
+static void end_wish(struct host_window *hw)
+{
+    wake(from(hw));
+    pthread_mutex_unlock(&from(hw)->lock);
+}
+
+static void resize(struct host_window *hw, uint32_t width, uint32_t height)
+{
+    struct wishes *wish = begin_wish(hw);
+    wish->resize = true;
+    wish->width = width;
+    wish->height = height;
+    if (!from(hw)->fixed) { /* whoever asks before that is done is told what will be */
+        from(hw)->width = width;
+        from(hw)->height = height;
+    }
+    end_wish(hw);
+}
+
+static void set_title(struct host_window *hw, const char *title)
+{
+    struct wishes *wish = begin_wish(hw);
+    wish->title = true;
+    strncpy(wish->text, title, sizeof wish->text - 1);
+    end_wish(hw);
+}
+
+static void grab(struct host_window *hw, bool on)
+{
+    struct wishes *wish = begin_wish(hw);
+    wish->grab = true;
+    wish->grabbed = on;
+    end_wish(hw);
+}
+
+static void full_screen(struct host_window *hw, bool on)
+{
+    struct wishes *wish = begin_wish(hw);
+    wish->full_screen = true;
+    wish->full = on;
+    end_wish(hw);
+}
+
+static bool visible(struct host_window *hw)
+{
+    struct sdl_window *w = from(hw);
+    pthread_mutex_lock(&w->lock);
+    const bool hidden = w->hidden;
+    pthread_mutex_unlock(&w->lock);
+    return !hidden;
+}
+
+static void release(struct sdl_window *w)
+{
+    surface_free(&w->picture);
+    sdl_unload(&w->sdl);
+    pthread_cond_destroy(&w->opened);
+    pthread_mutex_destroy(&w->drawing);
+    pthread_mutex_destroy(&w->lock);
+    free(w->row);
+    free(w);
+}
+
+static void destroy(struct host_window *hw)
+{
+    struct sdl_window *w = from(hw);
+    pthread_mutex_lock(&w->lock);
+    w->quit = true;
+    wake(w);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    release(w);
+}
+
+static const struct host_window_ops ops = {
+    .poll = poll,
+    .draw = draw,
+    .size = size,
+    .resize = resize,
+    .set_title = set_title,
+    .grab = grab,
+    .full_screen = full_screen,
+    .visible = visible,
+    .destroy = destroy,
+};
+
+static struct sdl_window *create(uint32_t width, uint32_t height)
+{
+    struct sdl_window *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_mutex_init(&w->drawing, NULL);
+    pthread_cond_init(&w->opened, NULL);
+    w->base.ops = &ops;
+    w->width = width;
+    w->height = height;
+    return w;
+}
+
 struct host_window *window_sdl_open(const char *title, uint32_t width, uint32_t height,
                                     const struct window_events *events, struct error *err)
 {
-    struct sdl_window *w = calloc(1, sizeof *w);
+    struct sdl_window *w = create(width, height);
     if (!w) {
         error_set(err, "out of memory");
         return NULL;
     }
-    w->base.ops = &ops;
     w->events = *events;
+    w->err = err;
+    strncpy(w->wishes.text, title, sizeof w->wishes.text - 1);
     if (!have_desktop(err) || !sdl_load(&w->sdl, err))
         goto fail;
-    set_hints(&w->sdl);
-    if (w->sdl.InitSubSystem(SDL_INIT_VIDEO) != 0) {
-        error_set(err, "no window: %s", w->sdl.GetError());
-        goto fail_library;
+    if (!start_thread(w)) {
+        error_set(err, "no thread for the window");
+        goto fail;
     }
-    w->window = w->sdl.CreateWindow(title, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
-                                    (int)width, (int)height, SDL_WINDOW_RESIZABLE);
-    if (!w->window) {
-        error_set(err, "no window: %s", w->sdl.GetError());
-        goto fail_video;
-    }
-    w->sdl.SetWindowMinimumSize(w->window, MIN_WIDTH, MIN_HEIGHT);
-    w->sdl.StopTextInput(); /* keys are wanted, not what an input method makes of them */
-    return &w->base;
-fail_video:
-    w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
-fail_library:
-    sdl_unload(&w->sdl);
+    pthread_mutex_lock(&w->lock);
+    while (w->state == OPENING)
+        pthread_cond_wait(&w->opened, &w->lock);
+    const bool open = w->state == OPEN;
+    pthread_mutex_unlock(&w->lock);
+    if (open)
+        return &w->base;
+    pthread_join(w->thread, NULL);
 fail:
-    free(w);
+    release(w);
     return NULL;
 }
