@@ -204,6 +204,24 @@ class Invaders(Case):
             else:
                 self.fail(f"{key} does not move the ship from {was}:\n{self.screen()}")
         self.assertIsNotNone(start)
+        self.shoot()
+
+    def shoot(self):
+        """Shots fly, and there are fewer invaders then. They are drawn one by one: only the largest number counts."""
+        self.assertNotIn("|", self.screen())
+        flew, left = False, 40
+        for _ in range(60):
+            self.m.command("sendkey spc 50")
+            seen = []
+            for _ in range(12):
+                time.sleep(0.05)
+                text = self.screen()
+                seen.append(text.count("-*-"))
+                flew = flew or "|" in text
+            left = max(seen)
+            if flew and left < 38:
+                return
+        self.fail(f"shots {'flew' if flew else 'did not fly'}, {left} invaders are left:\n{self.screen()}")
 
 
 class Multiboot(Case):
