@@ -23,8 +23,8 @@ struct acpi_board {
     uint64_t below_4g, above_4g;
     bool com[ACPI_MAX_COM]; /* which of COM1 to COM4 there are */
     bool lpt, hpet;
-    bool fdc;               /* a floppy drive */
-    uint16_t pm_base;       /* PMBASE of the PIIX4, as the firmware has set it; 0: not yet */
+    bool fdc;         /* a floppy drive */
+    uint16_t pm_base; /* PMBASE of the PIIX4, as the firmware has set it; 0: not yet */
 };
 
 struct acpi_blobs {

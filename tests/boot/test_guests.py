@@ -204,20 +204,49 @@ class Invaders(Case):
             else:
                 self.fail(f"{key} does not move the ship from {was}:\n{self.screen()}")
         self.assertIsNotNone(start)
+        self.shoot()
+
+    def shoot(self):
+        """Shots fly, and there are fewer invaders then. They are drawn one by one: only the largest number counts."""
+        self.assertNotIn("|", self.screen())
+        flew, left = False, 40
+        for _ in range(60):
+            self.m.command("sendkey spc 50")
+            seen = []
+            for _ in range(12):
+                time.sleep(0.05)
+                text = self.screen()
+                seen.append(text.count("-*-"))
+                flew = flew or "|" in text
+            left = max(seen)
+            if flew and left < 38:
+                return
+        self.fail(f"shots {'flew' if flew else 'did not fly'}, {left} invaders are left:\n{self.screen()}")
 
 
 class Multiboot(Case):
     """Kernels with modules, and one that is a Linux image to its loader."""
 
-    def test_xen(self):
-        """Up to where its first guest runs: a Linux kernel as a module, with an initramfs as another."""
-        v = self.start("-m", "256", *SERIAL, "-kernel", foreign("xen"), "-append", "console=com1 com1=115200",
-                       "-initrd", f"{harness.guest('vmlinuz')} console=hvc0,{harness.guest('initrd.img')}")
+    def xen(self, kernel, arguments):
+        v = self.start("-m", "512", *SERIAL, "-kernel", foreign("xen"), "-append", "console=com1 com1=115200",
+                       "-initrd", f"{kernel} console=hvc0 {arguments},{harness.guest('initrd.img')}")
         v.expect(r"Xen version 4\.", 2 * harness.LIMIT)
         v.expect(r"Command line: console=com1 com1=115200")
         v.expect(r"Platform timer is 100\.000MHz HPET")
         v.expect(r"Dom0 kernel: 64-bit, PAE, lsb")
         v.expect(r"mapping kernel into physical memory\s+about to get started", 2 * harness.LIMIT)
+        return v
+
+    def test_xen(self):
+        """Up to where its first guest runs: a Linux kernel as a module, with an initramfs as another."""
+        self.xen(harness.guest("vmlinuz"), "")
+
+    def test_xen_with_linux(self):
+        """That guest, in ring 3 of another's making, up to its shell; its power-off is Xen's."""
+        v = self.xen(foreign("installer-linux"), 'vitrine.run="cat /sys/hypervisor/type"')
+        v.expect(r"GUEST-UP", 4 * harness.LIMIT)
+        v.expect(r"xen\r*\nGUEST-RUN-STATUS 0")
+        self.ends(v)
 
     def test_gnumach(self):
         """GNU Mach, without the servers it would start."""
@@ -232,6 +261,29 @@ class Multiboot(Case):
         self.m = self.monitor()
         self.await_screen(r"iPXE \S+ -- Open Source Network Boot Firmware", 30)
         self.await_screen(r"No more network devices", 30)
+
+
+class Uefi(Case):
+    """EDK II's firmware for QEMU's PC, as -bios."""
+
+    def test_shell(self):
+        v = self.start("-m", "256", *SERIAL, "-bios", foreign("OVMF.fd"))
+        v.expect(r"UEFI Interactive Shell v2", 2 * harness.LIMIT)
+        v.expect(r"Shell>", 2 * harness.LIMIT)
+        v.send("memmap\r")
+        v.expect(r"LoaderCode")
+        v.expect(r"Total Memory: +25\d MB")
+        v.expect(r"Shell>")
+        v.send("reset -s\r")
+        self.ends(v)
+
+    def test_kernel(self):
+        """It takes -kernel's parts through fw_cfg by itself, and starts the kernel as a UEFI program."""
+        v = self.start("-m", "512", *SERIAL, "-bios", foreign("OVMF.fd"), "-kernel", harness.guest("vmlinuz"),
+                       "-initrd", harness.guest("initrd.img"), "-append",
+                       'console=ttyS0 quiet vitrine.run="ls /sys/firmware/efi"')
+        v.expect(r"fw_vendor(.|\n)*GUEST-RUN-STATUS 0", 4 * harness.LIMIT)
+        self.ends(v)
 
 
 if __name__ == "__main__":
