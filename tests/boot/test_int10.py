@@ -467,6 +467,22 @@ class Vbe(Int10):
         self.assertEqual(0x0100, self.ours.int10(ax=0x0300, bx=0)["dx"])
         self.assertEqual((255, 100), (self.ours.int10(ax=0x0f00)["ax"] >> 8, self.ours.read(0x40, 0x84, 1)[0] + 1))
 
+    def test_scroll(self):
+        """Windows of all widths, up and down: through the linear framebuffer or, where lines are short, bank by bank."""
+        for left, right in ((0, 99), (2, 21), (5, 90)):
+            for service in (0x0601, 0x0701):
+                self.ours.int10(ax=0x4f02, bx=0x0103)               # 800x600 in 256 colours
+                self.ours.write(0xa000, 0, bytes((x * 7 + y * 13) & 0xff or 1 for y in range(48) for x in range(800)))
+                lines = [bytearray(self.ours.read(0xa000, y * 800, 800)) for y in range(48)]
+                self.ours.int10(ax=service, bx=0x0900, cx=left, dx=0x0200 | right)
+                a, b = left * 8, right * 8 + 8
+                old = [bytes(line) for line in lines]
+                for y in range(48):
+                    source = y + 16 if service == 0x0601 else y - 16
+                    lines[y][a:b] = old[source][a:b] if 0 <= source < 48 else b"\x09" * (b - a)
+                got = self.ours.read(0xa000, 0, 48 * 800)
+                self.assertTrue(b"".join(lines) == got, f"{service:x}h, columns {left} to {right}")
+
     def test_wrapped_buffer(self):
         """A caller's buffer at the end of a segment wraps around in it, as 16-bit addresses do."""
         self.ours.int10(ax=0x4f01, cx=0x118, es=BUFFER, di=0)
