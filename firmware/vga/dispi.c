@@ -14,6 +14,19 @@ static ROM_VARIABLE uint16_t adapter_bdf;
 ROM_VARIABLE uint8_t edid[128] __attribute__((aligned(128)));
 
 void read_edid(uint32_t gpa, uint16_t to); /* rom.S */
+bool flat_copy(uint32_t to, uint32_t from, uint32_t bytes);
+
+static uint32_t interrupts_off(void)
+{
+    uint32_t flags;
+    __asm__ volatile("pushfl\n\tpopl %0\n\tcli" : "=r"(flags) : : "memory");
+    return flags;
+}
+
+static void interrupts_back(uint32_t flags)
+{
+    __asm__ volatile("pushl %0\n\tpopfl" : : "r"(flags) : "memory", "cc");
+}
 
 static uint32_t config(uint16_t bdf, uint8_t offset)
 {
@@ -62,8 +75,28 @@ void adapter_init(uint16_t bdf)
     if (adapter_bdf == 0xffff || !registers || protected_mode() ||
         !(config(adapter_bdf, COMMAND) & COMMAND_MEMORY))
         return;
-    uint32_t flags;
-    __asm__ volatile("pushfl\n\tpopl %0\n\tcli" : "=r"(flags) : : "memory");
+    const uint32_t flags = interrupts_off();
     read_edid(registers, (uint16_t)(uint32_t)edid);
-    __asm__ volatile("pushl %0\n\tpopfl" : : "r"(flags) : "memory", "cc");
+    interrupts_back(flags);
+}
+
+/* In pieces, so that interrupts need not wait long. */
+bool framebuffer_copy(uint32_t to, uint32_t from, uint32_t bytes)
+{
+    enum { PIECE = 0x4000 };
+    const uint32_t base = framebuffer();
+    if (!base || protected_mode() || (to | from | bytes) & 3)
+        return false;
+    while (bytes) {
+        const uint32_t n = bytes < PIECE ? bytes : PIECE;
+        const uint32_t flags = interrupts_off();
+        const bool copied = flat_copy(base + to, base + from, n);
+        interrupts_back(flags);
+        if (!copied)
+            return false;
+        to += n;
+        from += n;
+        bytes -= n;
+    }
+    return true;
 }

@@ -161,6 +161,8 @@ void copy_line(const struct screen *s, uint8_t page, uint16_t to_y, uint16_t fro
         far_copy(s->segment, (uint16_t)to, s->segment, (uint16_t)from, (uint16_t)bytes);
         return;
     }
+    if (bytes >= 512 && framebuffer_copy(to, from, bytes))
+        return;
     /* The two may be in different banks: by way of the stack. */
     uint8_t part[128];
     while (bytes) {
@@ -171,6 +173,14 @@ void copy_line(const struct screen *s, uint8_t page, uint16_t to_y, uint16_t fro
         to += n;
         bytes -= n;
     }
+}
+
+bool copy_lines(const struct screen *s, uint16_t to_y, uint16_t from_y, uint16_t lines,
+                uint16_t columns)
+{
+    const uint32_t line = columns * cell_bytes(s);
+    return s->layout == LAYOUT_VBE && line == s->line_bytes &&
+           framebuffer_copy(to_y * line, from_y * line, lines * line);
 }
 
 void fill_line(const struct screen *s, uint8_t page, uint16_t y, uint16_t column, uint16_t columns,

@@ -120,6 +120,16 @@ static uint8_t lines_code(void)
     return m->layout == LAYOUT_TEXT && p->char_height == 16 ? 2 : 0;
 }
 
+/* Those that fit the mode's segment. */
+static uint8_t pages(void)
+{
+    const uint32_t segment = bda.crtc == 0x3b4 || bda.mode < 7 ? 0x8000 : 0x10000;
+    if (bda.mode == 0x13 || !bda.page_bytes || bda.page_bytes > segment)
+        return 1;
+    const uint32_t count = segment / bda.page_bytes;
+    return count > 8 ? 8 : (uint8_t)count;
+}
+
 /* 64 bytes at ES:DI: IBM "Return Functionality and State Information". */
 void state_information(struct regs *r)
 {
@@ -134,11 +144,7 @@ void state_information(struct regs *r)
     far_put16(es, di + 0x23, bda.char_height);
     far_put8(es, di + 0x25, bda.dcc_index);
     far_put16(es, di + 0x27, colours());
-    const uint16_t pages =
-        bda.page_bytes && bda.mode != 0x13
-            ? (bda.crtc == 0x3b4 || bda.mode < 7 ? 0x8000u : 0x10000u) / bda.page_bytes
-            : 1;
-    far_put8(es, di + 0x29, pages > 8 ? 8 : pages ? (uint8_t)pages : 1);
+    far_put8(es, di + 0x29, pages());
     far_put8(es, di + 0x2a, lines_code());
     const uint8_t map = in_index(PORT_SEQUENCER, 3);
     far_put8(es, di + 0x2b, (map & 3) | (map >> 2 & 4));      /* primary font */

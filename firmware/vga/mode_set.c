@@ -1,7 +1,7 @@
 /* INT 10h AH=00h: setting a VGA mode. */
 #include "vga.h"
 
-enum { SR_RESET = 0, CR_V_RETRACE_END = 0x11, AR_PALETTES = 16, INDEX_SCREEN_ON = 0x20 };
+enum { SR_RESET = 0, CR_V_RETRACE_END = 0x11 };
 
 /*
  * All registers, from a screen that is off to one that stays off (screen_on ends it): sequencer

@@ -90,44 +90,85 @@ window_far:
         leave_c
         lretw
 
-# Copies the display's EDID out of the registers in BAR 2, which lie where real mode does not reach.
-# In: EAX physical address, EDX offset in the image of 128 writable bytes. Interrupts off, real mode
-# (not virtual-8086 mode), GS = CS. Changes EAX, ECX, EDX and ES, whose limit is 64 KiB afterwards.
+# What follows reaches beyond real mode's 64 KiB segments. In: real mode (not virtual-8086 mode), GS = CS,
+# interrupts off.
 #
 #      real mode           ES limit FFFFh, or what a "big real mode" system BIOS had made of it
 #      protected mode      for as long as it takes to load ES with a limit of 4 GiB
 #      real mode           ES keeps that limit: "unreal"
-#      and the same way back
+#      and the same way back to 64 KiB, whatever it was
+#
+# Between the two the system BIOS' descriptor table, kept on the stack, is not in force.
+        .macro  open_flat               # changes EAX, EBX
+        subw    $16, %sp
+        movzwl  %sp, %ebx
+        sgdtl   8(%ebx)
+        xorl    %eax, %eax
+        movw    %cs, %ax
+        shll    $4, %eax
+        addl    $gdt, %eax
+        movw    $(gdt_end - gdt - 1), (%ebx)
+        movl    %eax, 2(%ebx)
+        lgdtl   (%ebx)
+        movw    $8, %ax                 # 4 GiB
+        calll   load_es
+        .endm
+
+        .macro  close_flat              # changes EAX, EBX
+        movw    $16, %ax                # 64 KiB
+        calll   load_es
+        movzwl  %sp, %ebx
+        lgdtl   8(%ebx)
+        addw    $16, %sp
+        .endm
+
+# Copies the display's EDID out of the registers in BAR 2.
+# In: EAX physical address, EDX offset in the image of 128 aligned bytes. Changes EAX, EDX and ES.
         .globl  read_edid
 read_edid:
         pushl   %ebx
         pushl   %esi
         movl    %eax, %esi
         movzwl  %dx, %edx
-        subw    $8, %sp                 # the pseudo-descriptor of our table, with its linear address
-        xorl    %eax, %eax
-        movw    %cs, %ax
-        shll    $4, %eax
-        addl    $gdt, %eax
-        movzwl  %sp, %ebx
-        movw    $(gdt_end - gdt - 1), (%ebx)
-        movl    %eax, 2(%ebx)
-        subw    $8, %sp
-        movzwl  %sp, %ecx
-        sgdtl   (%ecx)                  # the system BIOS' own stays in force
-        lgdtl   (%ebx)
-        movl    $8, %eax                # 4 GiB
-        calll   load_es
+        open_flat
 1:      movb    %es:(%esi), %al
         movb    %al, %gs:(%edx)
         incl    %esi
         incl    %edx
-        testb   $0x7f, %dl              # the buffer is aligned
+        testb   $0x7f, %dl
         jnz     1b
-        movl    $16, %eax               # 64 KiB
-        calll   load_es
-        lgdtl   (%ecx)
-        addw    $16, %sp
+        close_flat
+        popl    %esi
+        popl    %ebx
+        retl
+
+# Copies physical memory upwards. In: EAX to, EDX from, ECX bytes, a multiple of four. Out: EAX 1; or 0:
+# the gate of address line 20 seems to be closed (the first bytes of memory are seen at 1 MiB, too)
+# and nothing was copied. Changes ECX, EDX and ES.
+        .globl  flat_copy
+flat_copy:
+        pushl   %ebx
+        pushl   %esi
+        pushl   %edi
+        pushl   %ecx
+        pushl   %eax
+        open_flat
+        xorl    %esi, %esi
+        movl    $0x100000, %edi
+        movl    $16, %ecx
+        repe cmpsl %es:(%edi), %es:(%esi)
+        movl    16(%esp), %edi
+        movl    %edx, %esi
+        movl    20(%esp), %ecx
+        movl    $0, %edx
+        je      1f
+        shrl    $2, %ecx
+        rep movsl %es:(%esi), %es:(%edi)
+        incl    %edx
+1:      close_flat
+        movl    %edx, %eax
+        addw    $8, %sp
+        popl    %edi
         popl    %esi
         popl    %ebx
         retl

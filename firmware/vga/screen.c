@@ -156,7 +156,10 @@ static void graphics_scroll(const struct screen *s, const struct window *w, uint
     const uint16_t height = s->char_height, first = w->top * height, step = lines * height;
     const uint16_t all = (w->bottom - w->top + 1) * height, moved = all - step;
     const uint16_t width = w->right - w->left + 1;
-    for (uint16_t i = 0; i < all; i++) {
+    uint16_t i = 0;
+    if (!down && copy_lines(s, first, first + step, moved, width))
+        i = moved;
+    for (; i < all; i++) {
         const uint16_t y = first + (down ? all - 1 - i : i);
         if (i >= moved)
             fill_line(s, active_page(), y, w->left, width, colour);

@@ -58,6 +58,9 @@ void draw_glyph(const struct screen *s, uint8_t page, uint16_t column, uint16_t 
 uint8_t recognise_glyph(const struct screen *s, uint8_t page, uint16_t column, uint16_t row);
 void copy_line(const struct screen *s, uint8_t page, uint16_t to_y, uint16_t from_y,
                uint16_t column, uint16_t columns);
+/* Whole lines that follow each other, upwards. False: not possible, and nothing done. */
+bool copy_lines(const struct screen *s, uint16_t to_y, uint16_t from_y, uint16_t lines,
+                uint16_t columns);
 void fill_line(const struct screen *s, uint8_t page, uint16_t y, uint16_t column, uint16_t columns,
                uint8_t colour);
 void write_pixel(const struct regs *r);
@@ -126,6 +129,9 @@ static inline void dispi_write(uint16_t index, uint16_t value)
 bool dispi_present(void);
 void adapter_init(uint16_t bdf);
 uint32_t framebuffer(void);
+/* Within video memory, upwards. False: not possible (virtual-8086 mode; A20 closed), and nothing
+ * done. */
+bool framebuffer_copy(uint32_t to, uint32_t from, uint32_t bytes);
 extern ROM uint8_t edid[128];
 
 #endif

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""INT 10h, service by service: what our VGA BIOS answers, leaves in the BIOS data area, in registers and in memory, beside
-SeaBIOS' VGA BIOS on the same board. Where the two differ on purpose, the test says so in place."""
+"""INT 10h, service by service: what our VGA BIOS answers, leaves in the BIOS data area, in registers and in memory,
+beside SeaBIOS' VGA BIOS on the same board. Where the two differ on purpose, the test says so in place."""
 import os
 import struct
-import unittest
 
 import harness
 import int10
@@ -34,7 +33,7 @@ class Int10(harness.Case):
             g.int10(ax=number)
 
     def same(self, answers=("ax",), **regs):
-        """Calls both; the registers named are equal, and those no service changes are as they were. Ours are returned."""
+        """Calls both; the registers named are equal, and those no service changes are as they were. Returns ours."""
         for g in self.both():
             g.ask_int10(**regs)
         results = [g.registers() for g in self.both()]
@@ -96,7 +95,8 @@ class Modes(Int10):
             self.mode(number)
             self.same(ax=number)
             ours, theirs = self.registers(self.ours), self.registers(self.theirs)
-            differ = {(group, i) for group in ours for i, (a, b) in enumerate(zip(ours[group], theirs[group])) if a != b}
+            differ = {(group, i) for group in ours
+                      for i, (a, b) in enumerate(zip(ours[group], theirs[group])) if a != b}
             self.assertEqual(set(), differ - self.CARE - self.DIFFER.get(number, set()), f"mode {number:x}h")
             if number not in (0x0f, 0x6a):
                 self.same_memory(0x40, 0x49, 3 if number == 0x6a else 0x1c)
@@ -130,7 +130,8 @@ class Text(Int10):
         self.same(("ax", "bx", "cx", "dx"), ax=0x0300, bx=0x0300)
         for g in self.both():
             self.assertEqual(struct.pack(">H", 10 * 80 + 20), g.indexed(0x3d4, 16)[0x0e:0x10])
-        for shape, lines in ((0x0607, (0x0d, 0x0e)), (0x0007, (0x00, 0x0e)), (0x2000, (0x20, 0x00)), (0x0b0c, (0x0b, 0x0c))):
+        for shape, lines in ((0x0607, (0x0d, 0x0e)), (0x0007, (0x00, 0x0e)), (0x2000, (0x20, 0x00)),
+                             (0x0b0c, (0x0b, 0x0c))):
             self.ours.int10(ax=0x0100, cx=shape)
             self.assertEqual(bytes(lines), self.ours.indexed(0x3d4, 12)[0x0a:0x0c], f"{shape:04x}")
             self.assertEqual(shape, self.ours.int10(ax=0x0300, bx=0)["cx"])
@@ -445,7 +446,8 @@ class Vbe(Int10):
             for name, at, count in (("window", 2, 1), ("granularity", 4, 4), ("segment", 8, 2), ("pitch, size", 16, 6),
                                     ("planes, depth", 24, 4), ("fields", 31, 8 if ours[25] > 8 else 0),
                                     ("address", 40, 4), ("linear pitch", 50, 2)):
-                self.assertEqual(theirs[at:at + count].hex(" "), ours[at:at + count].hex(" "), f"mode {mode:x}h: {name}")
+                self.assertEqual(theirs[at:at + count].hex(" "), ours[at:at + count].hex(" "),
+                                 f"mode {mode:x}h: {name}")
         self.assertEqual(0x014f, self.mode_info(self.ours, 0x1ff)[0])
 
     def test_set(self):
@@ -466,6 +468,22 @@ class Vbe(Int10):
         self.ours.int10(ax=0x0e41, bx=7)
         self.assertEqual(0x0100, self.ours.int10(ax=0x0300, bx=0)["dx"])
         self.assertEqual((255, 100), (self.ours.int10(ax=0x0f00)["ax"] >> 8, self.ours.read(0x40, 0x84, 1)[0] + 1))
+
+    def test_scroll(self):
+        """Windows of all widths, up and down: through the linear framebuffer; where lines are short, bank by bank."""
+        for left, right in ((0, 99), (2, 21), (5, 90)):
+            for service in (0x0601, 0x0701):
+                self.ours.int10(ax=0x4f02, bx=0x0103)               # 800x600 in 256 colours
+                self.ours.write(0xa000, 0, bytes((x * 7 + y * 13) & 0xff or 1 for y in range(48) for x in range(800)))
+                lines = [bytearray(self.ours.read(0xa000, y * 800, 800)) for y in range(48)]
+                self.ours.int10(ax=service, bx=0x0900, cx=left, dx=0x0200 | right)
+                a, b = left * 8, right * 8 + 8
+                old = [bytes(line) for line in lines]
+                for y in range(48):
+                    source = y + 16 if service == 0x0601 else y - 16
+                    lines[y][a:b] = old[source][a:b] if 0 <= source < 48 else b"\x09" * (b - a)
+                got = self.ours.read(0xa000, 0, 48 * 800)
+                self.assertTrue(b"".join(lines) == got, f"{service:x}h, columns {left} to {right}")
 
     def test_wrapped_buffer(self):
         """A caller's buffer at the end of a segment wraps around in it, as 16-bit addresses do."""
@@ -544,8 +562,6 @@ class Vbe(Int10):
 
     def test_unknown(self):
         self.assertEqual(0x01, self.ours.int10(ax=0x4f20)["ax"] >> 8)
-
-
 
 
 if __name__ == "__main__":

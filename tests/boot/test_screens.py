@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Golden pictures: programs of screens.py draw, the monitor takes a picture, its pixels have the hash that is written in
-screens.txt. The same programs, drawn by SeaBIOS' VGA BIOS with our fonts in it, make the same pictures.
+"""Golden pictures: programs of screens.py draw, the monitor takes a picture, its pixels have the hash that is written
+in screens.txt. The same programs, drawn by SeaBIOS' VGA BIOS with our fonts in it, make the same pictures.
 
 A picture that is not as it should be is kept, and the failure says where. When it is right and the list is wrong:
 
@@ -10,7 +10,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import unittest
 
 import harness
 import screens

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Our VGA BIOS in QEMU: the programs of screens.py draw there what they draw in Vitrine. Colours are compared in the six
-bits that the DAC has, since the two widen them differently."""
+"""Our VGA BIOS in QEMU: the programs of screens.py draw there what they draw in Vitrine. Colours are compared in the
+six bits that the DAC has, since the two widen them differently."""
 import subprocess
 
 import harness
