@@ -77,15 +77,18 @@ class Says(Firmware):
         self.assertIn("Booting from disk VITRINE HARDDISK", rows)
 
     def test_nothing_there(self):
+        """The empty drives of the board say so."""
         v = self.start("-nographic")
-        v.expect(r"No bootable device\. Tried: nothing, since there is no disk, diskette or CD drive\.\r\n")
+        v.expect(r"diskette drive A: no disk in the drive\r\n")
+        v.expect(r"CD drive VITRINE DVD-ROM: no disc in the drive\r\n")
+        v.expect(r"No bootable device\. Tried: diskette drive A, CD drive VITRINE DVD-ROM\.\r\n")
 
     def test_no_signature(self):
         """Said in a line, then what was tried; a disk that has one is found behind it."""
         blank = self.write("blank.img", bytes(harness.MiB))
         v = self.start("-nographic", blank)
         v.expect(r"disk VITRINE HARDDISK: no boot signature \(55h AAh\) at the end of its first sector\r\n")
-        v.expect(r"No bootable device\. Tried: disk VITRINE HARDDISK\.\r\n")
+        v.expect(r"No bootable device\. Tried: disk VITRINE HARDDISK, diskette drive A, CD drive VITRINE DVD-ROM\.\r\n")
         blank = self.write("blank2.img", bytes(harness.MiB))
         v = self.boots(say("second"), "-hda", blank, "-hdb")
         v.expect(r"no boot signature")
