@@ -25,11 +25,12 @@ void vectors_init(void)
         uint8_t n;
         entry *to;
     } ours[] = {
-        {0x02, entry_02}, {0x05, entry_05}, {0x08, entry_08}, {0x09, entry_09}, {0x0e, entry_0e},
-        {0x11, entry_11}, {0x12, entry_12}, {0x13, entry_13}, {0x14, entry_14}, {0x15, entry_15},
-        {0x16, entry_16}, {0x17, entry_17}, {0x18, entry_18}, {0x19, entry_19}, {0x1a, entry_1a},
-        {0x40, entry_13}, {0x70, entry_70}, {0x71, entry_71}, {0x74, entry_74}, {0x75, entry_75},
-        {0x76, entry_76}, {0x77, entry_77},
+        {0x02, fixed_e2c3}, {0x05, fixed_ff54}, {0x08, fixed_fea5}, {0x09, fixed_e987},
+        {0x0e, fixed_ef57}, {0x11, fixed_f84d}, {0x12, fixed_f841}, {0x13, fixed_e3fe},
+        {0x14, fixed_e739}, {0x15, fixed_f859}, {0x16, fixed_e82e}, {0x17, fixed_efd2},
+        {0x18, entry_18},   {0x19, fixed_e6f2}, {0x1a, fixed_fe6e}, {0x40, fixed_ec59},
+        {0x70, entry_70},   {0x71, entry_71},   {0x74, entry_74},   {0x75, entry_75},
+        {0x76, entry_76},   {0x77, entry_77},
     };
     for (unsigned n = 0; n < 256; n++)
         if (stays_null(n))

@@ -36,6 +36,13 @@ def symbols(elf):
     return table
 
 
+def chance_signatures(seg_f):
+    """POST makes the tables that software looks for, so none of their names may stand where it looks by chance."""
+    names = (b"$PIR", b"$PnP", b"_32_", b"_MP_", b"_SM_", b"_SM3_", b"RSD PTR ", b"_DMI_", b"$PMM", b"$SYSID$")
+    return [f"F000:{at:04X} begins with {name.decode()} by chance" for at in range(0, len(seg_f), 16)
+            for name in names if seg_f.startswith(name, at)]
+
+
 def main():
     image_path, elf_path = sys.argv[1:]
     image = pathlib.Path(image_path).read_bytes()
@@ -58,6 +65,7 @@ def main():
         errors.append(f"16-bit code ends at {table['seg_f_code_end']:04X}, behind the first fixed address E000")
     if table["bss16_end"] > DATA_LIMIT:
         errors.append(f"16-bit data ends at {table['bss16_end']:04X}, in the stacks")
+    errors += chance_signatures(seg_f)
     for error in errors:
         print(f"check_image: {error}", file=sys.stderr)
     if errors:

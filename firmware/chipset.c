@@ -31,7 +31,7 @@
 
 /*
  * 8259A "Initialization Command Words": vectors 08h and 70h, the second on line 2 of the first. All
- * masked but the cascade and the timer; who uses a line unmasks it.
+ * masked but the cascade, the timer and the coprocessor; who uses a line unmasks it.
  */
 void pic_init(void)
 {
@@ -44,7 +44,7 @@ void pic_init(void)
     outb(PIC_SLAVE + 1, 0x02);
     outb(PIC_SLAVE + 1, 0x01);
     outb(PIC_MASTER + 1, 0xff & ~(BIT(0) | BIT(2)));
-    outb(PIC_SLAVE + 1, 0xff);
+    outb(PIC_SLAVE + 1, 0xff & ~BIT(13 - 8));
 }
 
 /* 82C54: counter 0 ticks 18.2 times a second, 1 did the refresh on the AT, 2 is the speaker's. */

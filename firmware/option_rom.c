@@ -26,6 +26,8 @@
 #define CLASS_VGA       0x0300
 
 #define PCIR_VENDOR     0x04
+#define TEXT_MODE       0x0003 /* INT 10h: 80x25 */
+
 #define PCIR_LENGTH     0x10 /* of the image, in 512 bytes */
 #define PCIR_CODE_TYPE  0x14
 #define PCIR_INDICATOR  0x15
@@ -217,6 +219,10 @@ void video_rom_init(void)
         }
     if (next_rom == OPTION_ROM_BASE)
         install_files("vgaroms/");
+    if (next_rom == OPTION_ROM_BASE)
+        return;
+    struct bregs r = {.ax = TEXT_MODE};
+    call_int(0x10, &r);
 }
 
 /* The video BIOS' 8x8 font also where programs of the PC's first years look for it. */

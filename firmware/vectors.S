@@ -18,6 +18,8 @@
 /* Three bytes at an address of their own. */
         .macro  fixed address, target
         .section .fixed.\address, "ax"
+        .globl  fixed_\address
+fixed_\address:
         jmp     \target
         .endm
 
