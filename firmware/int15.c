@@ -32,14 +32,36 @@ static void ebda_segment(struct bregs *r)
     set_flag(r, FLAG_CF, 0);
 }
 
+/* Calls that are there to be hooked. */
+static void nothing_to_do(struct bregs *r)
+{
+    r->ah = 0;
+    set_flag(r, FLAG_CF, 0);
+}
+
 void handle_15(struct bregs *r)
 {
     switch (r->ah) {
     case 0x24:
         a20_service(r);
         break;
+    case 0x4f:
+        set_flag(r, FLAG_CF, 1); /* the scan code in AL is to be used as it is */
+        break;
+    case 0x52: /* may the medium be ejected? */
+    case 0x80: /* open, close, end: for multitaskers to take over */
+    case 0x81:
+    case 0x82:
+    case 0x85: /* system request key */
+    case 0x90: /* begin and end of a wait */
+    case 0x91:
+        nothing_to_do(r);
+        break;
     case 0x53:
         apm_service(r);
+        break;
+    case 0x83:
+        event_wait(r);
         break;
     case 0x86:
         wait_service(r);

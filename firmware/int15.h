@@ -10,7 +10,9 @@ void block_move(struct bregs *r);
 void extended_memory(struct bregs *r);
 void memory_map(struct bregs *r);
 
-/* wait.c: 86h; apm.c: 53h */
+/* wait.c: 83h, 86h; pointer.c: C2h; apm.c: 53h */
+void event_wait(struct bregs *r);
+void pointer_service(struct bregs *r);
 void wait_service(struct bregs *r);
 void apm_service(struct bregs *r);
 

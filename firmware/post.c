@@ -76,6 +76,7 @@ void post(void)
     smp_init();
     code(0x38);
     pir_init();
+    bios32_init();
     mptable_init();
     smbios_init();
     acpi_init();

@@ -39,6 +39,9 @@ void pnp_init(void);
 void pir_init(void);
 uint8_t zero_sum(const void *data, uint32_t bytes); /* the byte that makes the sum 0 */
 
+/* bios32.c */
+void bios32_init(void);
+
 /* acpi.c, smbios.c, mptable.c */
 void acpi_init(void);
 void smbios_init(void);
