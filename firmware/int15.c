@@ -78,6 +78,9 @@ void handle_15(struct bregs *r)
     case 0xc1:
         ebda_segment(r);
         break;
+    case 0xc2:
+        pointer_service(r);
+        break;
     case 0xe8:
         memory_map(r);
         break;
