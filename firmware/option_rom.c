@@ -10,8 +10,6 @@
  *      18  offset of the PCI data structure "PCIR"
  *      1A  offset of the PnP header "$PnP": from it the boot list gets its entries
  */
-#include "option_rom.h"
-
 #include "boot.h"
 #include "fwcfg.h"
 #include "pci.h"
@@ -48,11 +46,6 @@
 extern const uint8_t font_8x8[]; /* tables.S */
 
 static uint32_t next_rom = OPTION_ROM_BASE;
-
-uint32_t option_rom_end(void)
-{
-    return next_rom;
-}
 
 static uint16_t read16(const uint8_t *p)
 {

@@ -4,22 +4,18 @@
  *
  *      F0000 - FFFFF   PAM0    our 16-bit code         in the end read-only
  *      E8000 - EFFFF   PAM6    its data (DATA_SEG)     read and write for ever
- *      E0000 - E7FFF   PAM5    option ROMs, if many    in the end read-only
- *      C0000 - DFFFF   PAM1-4  option ROMs             in the end read-only; no RAM behind them
+ *      C0000 - E7FFF   PAM1-5  option ROMs             in the end read-only
  */
 #include "mode.h"
-#include "option_rom.h"
 #include "pci.h"
 #include "post.h"
 #include "print.h"
 
 #define PMC           PCI_DEVFN(0, 0)
-#define PMC_ID        0x12378086
 #define PMC_PAM0      0x59
 
 #define PAM_BOTH      0x33
 #define PAM_PROTECTED 0x11
-#define PAM_PIECE     0x4000
 
 extern const uint8_t data16_load[];
 extern uint8_t data16_bytes[], bss16_end[];
@@ -31,7 +27,6 @@ void shadow_open(void)
     for (unsigned i = 1; i <= 6; i++)
         pci_write8(PMC, PMC_PAM0 + i, PAM_BOTH);
     memcpy((void *)CODE_BASE, (const void *)IMAGE_SEG_F, 0x10000);
-    memset((void *)OPTION_ROM_BASE, 0, DATA_BASE - OPTION_ROM_BASE);
     memcpy((void *)DATA_BASE, data16_load, (size_t)data16_bytes);
     memset((void *)(DATA_BASE + (size_t)data16_bytes), 0, DATA_BYTES - (size_t)data16_bytes);
 }
@@ -39,12 +34,6 @@ void shadow_open(void)
 void shadow_close(void)
 {
     pci_write8(PMC, PMC_PAM0, 0x10);
-    for (unsigned i = 1; i <= 5; i++) {
-        /* two pieces of 16 KiB each; where no ROM is, memory managers look for free addresses */
-        const uint32_t start = OPTION_ROM_BASE + (i - 1) * 0x8000;
-        uint8_t pam = PAM_PROTECTED;
-        if (start + PAM_PIECE >= option_rom_end() && start < 0xE0000)
-            pam = start >= option_rom_end() ? 0 : PAM_PROTECTED & 0x0f;
-        pci_write8(PMC, PMC_PAM0 + i, pam);
-    }
+    for (unsigned i = 1; i <= 5; i++)
+        pci_write8(PMC, PMC_PAM0 + i, PAM_PROTECTED);
 }

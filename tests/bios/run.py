@@ -93,7 +93,7 @@ def converse(fd, monitor, end):
     return text
 
 
-def run(emulator, bios, case, image, directory, patience):
+def run(emulator, bios, video, case, image, directory, patience):
     """The lines that the suite prints on one machine."""
     disks = case.get("disks", "").split()
     args = []
@@ -110,6 +110,8 @@ def run(emulator, bios, case, image, directory, patience):
                *case.get("args", "").split()]
     if bios:
         command += ["-bios", bios]
+    if video:
+        command += ["-global", f"VGA.romfile={video}"]
     if os.path.basename(emulator).startswith("qemu"):
         command += ["-accel", "tcg", "-cpu", "max", "-net", "none"]
     with tempfile.TemporaryFile() as err, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -214,6 +216,7 @@ def main():
     parser.add_argument("--emulator", default=os.environ.get("VITRINE", os.path.join(build, "vitrine")))
     parser.add_argument("--reference", default="bios-256k.bin")
     parser.add_argument("--firmware", help="the emulator's default")
+    parser.add_argument("--reference-video", help="the reference's video ROM (vgabios-stdvga.bin); by default ours")
     parser.add_argument("--differences", default=os.path.join(ROOT, "docs/bios.md"))
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--table", action="store_true")
@@ -226,9 +229,10 @@ def main():
     for name in options.cases or cases.sections():
         case, answers = cases[name], []
         image = os.path.join(options.images, case.get("image", "services") + ".bin")
-        for bios in ([] if options.show else [options.reference]) + [options.firmware]:
+        machines = [(options.reference, options.reference_video), (options.firmware, None)]
+        for bios, video in machines[1:] if options.show else machines:
             with tempfile.TemporaryDirectory(prefix="vitrine-bios-") as directory:
-                lines = run(options.emulator, bios, case, image, directory, case.getint("timeout", 120))
+                lines = run(options.emulator, bios, video, case, image, directory, case.getint("timeout", 120))
             answers.append(parse(lines))
         if options.show:
             print("\n".join(lines))

@@ -77,8 +77,11 @@ class Says(Firmware):
         self.assertIn("Booting from disk VITRINE HARDDISK", rows)
 
     def test_nothing_there(self):
-        v = self.start("-nographic", "-nodefaults", "-serial", "mon:stdio")
-        v.expect(r"No bootable device\. Tried: nothing, since there is no disk, diskette or CD drive\.\r\n")
+        """The empty drives of the board say so."""
+        v = self.start("-nographic")
+        v.expect(r"diskette drive A: no disk in the drive\r\n")
+        v.expect(r"CD drive VITRINE DVD-ROM: no disc in the drive\r\n")
+        v.expect(r"No bootable device\. Tried: diskette drive A, CD drive VITRINE DVD-ROM\.\r\n")
 
     def test_no_signature(self):
         """Said in a line, then what was tried; a disk that has one is found behind it."""
