@@ -248,21 +248,23 @@ def add_options(parser):
     parser.add_argument("--qemu", default="qemu-system-x86_64", metavar="PROGRAM")
     parser.add_argument("--bochs", default="bochs-bin" if shutil.which("bochs-bin") else "bochs", metavar="PROGRAM")
     parser.add_argument("--only", metavar="LIST", default="vitrine,qemu,bochs",
-                        help="which of vitrine,qemu,bochs to run")
+                        help="which to run of vitrine, seabios (Vitrine under SeaBIOS), qemu, bochs")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the guests' serial output")
 
 
 def emulators(options):
     """Those asked for and installed; the ones that are missing are named, not silently left out."""
-    known = {"vitrine": Vitrine("vitrine", options.vitrine), "qemu": Qemu("qemu", options.qemu),
+    known = {"vitrine": Vitrine("vitrine", options.vitrine),
+             "seabios": Vitrine("seabios", options.vitrine, extra=["-bios", "bios-256k.bin"]),
+             "qemu": Qemu("qemu", options.qemu),
              "bochs": Bochs("bochs", options.bochs)}
     chosen = []
     for name in options.only.split(","):
         if name not in known:
-            raise BenchError(f"unknown emulator '{name}' in --only (vitrine, qemu, bochs)")
+            raise BenchError(f"unknown emulator '{name}' in --only (vitrine, seabios, qemu, bochs)")
         if known[name].available():
             chosen.append(known[name])
-        elif name == "vitrine":
+        elif name in ("vitrine", "seabios"):
             raise BenchError(f"{options.vitrine} not found: build it first (scripts/run, or cmake --build --preset release)")
         else:
             package = {"qemu": "qemu-system-x86", "bochs": "bochs bochsbios vgabios"}[name]
