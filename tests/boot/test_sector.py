@@ -64,7 +64,7 @@ class Prints(Sector):
         out %ax, %dx
 text:   .asciz "printed\\n"
 """
-        v = self.run_sector(source + STAY, "-bios", "bios-256k.bin", "-parallel", "file:paper")
+        v = self.run_sector(source + STAY, "-parallel", "file:paper")
         self.ends(v)
         self.assertEqual(b"printed\n", self.read("paper"))
 
