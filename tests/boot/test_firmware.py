@@ -368,9 +368,9 @@ class Tables(Firmware):
 
 
 class Guests(harness.Case):
-    def boot(self, disk, *args, seconds=harness.LIMIT * 4):
+    def boot(self, disk, *args, until=harness.PROMPT, seconds=harness.LIMIT * 4):
         v = self.start("-nographic", "-m", "512", "-snapshot", *args, harness.guest(disk))
-        v.expect(harness.PROMPT, seconds)
+        v.expect(until, seconds)
         return v
 
     def test_default_disk(self):
@@ -386,6 +386,14 @@ class Guests(harness.Case):
         self.assertNotIn(b"Vitrine BIOS", v.seen)
         v.send("poweroff -f\n")
         self.ends(v)
+
+    def test_systemd_disk(self):
+        v = self.boot("systemd.img", until="vitrine login: ", seconds=harness.LIMIT * 6)
+        self.assertIn(b"Vitrine BIOS", v.seen)
+
+    def test_systemd_disk_under_seabios(self):
+        v = self.boot("systemd.img", *SEABIOS, until="vitrine login: ", seconds=harness.LIMIT * 6)
+        self.assertNotIn(b"Vitrine BIOS", v.seen)
 
 
 harness.main()
