@@ -428,6 +428,27 @@ static bool load(const uint8_t *buf, size_t len)
     return ok;
 }
 
+/*
+ * Changes the values of some fields (core/state.c: sections of a name, version and length; fields
+ * of a name, length and value); names and lengths would only be refused.
+ */
+static void damage(uint8_t *buf, size_t len)
+{
+    const unsigned one_of = 1 + below(400);
+    for (size_t at = 0, end; at < len;) {
+        at += 1u + buf[at] + 4;
+        end = at + 8 + ld64(buf + at);
+        for (at += 8; at < end;) {
+            at += 1u + buf[at];
+            const size_t n = ld64(buf + at);
+            at += 8;
+            if (n && one_in(one_of))
+                buf[at + below((unsigned)n)] = (uint8_t)value_for(0);
+            at += n;
+        }
+    }
+}
+
 /* Saved and loaded, the board is what it was. With damage, it is refused or goes on somehow. */
 static void save_and_load(void)
 {
@@ -444,8 +465,7 @@ static void save_and_load(void)
     if (one_in(2)) {
         uint8_t *copy = malloc(s.len);
         memcpy(copy, s.buf, s.len);
-        for (unsigned i = 0, n = 1 + below(8); i < n; i++)
-            copy[(rnd() >> 8) % s.len] = one_in(2) ? (uint8_t)rnd() : (uint8_t)(0 - below(2));
+        damage(copy, s.len);
         if (!load(copy, s.len) && !load(s.buf, s.len))
             fail_msg("a saved state is refused after a damaged one");
         free(copy);
