@@ -146,6 +146,8 @@ static bool attach_floppy(const struct config_device *d, struct config_drive *dr
     if (i == ARRAY_SIZE(types))
         return error_set(err, "-device floppy: drive-type=%s: there are auto, 120, 144 and 288",
                          word);
+    if (drive->cdrom)
+        return error_set(err, "-device floppy: drive %s has media=cdrom", drive->id);
     drive->bus = DRIVE_FLOPPY;
     drive->floppy_kb = types[i].kb;
     drive->index = device_get(d, "unit") ? (int)device_number(d, "unit", 0) : -1;
@@ -237,8 +239,8 @@ static bool place_drives(struct vm_config *cfg, const struct places *places, str
         if (d->bus != places->bus || d->index < 0)
             continue;
         if ((unsigned)d->index >= places->count)
-            return error_set(err, "-drive file=%s: index=%d, but %s", d->file ? d->file : "",
-                             d->index, places->no_index);
+            return error_set(err, "%s: index=%d, but %s", drive_words(d), d->index,
+                             places->no_index);
         if (at[d->index])
             return error_set(err, "%s and %s are both to be %s%c; give one another index=",
                              drive_words(at[d->index]), drive_words(d), places->name,

@@ -118,8 +118,11 @@ bool machine_drive(struct machine *m, unsigned n, struct machine_drive *drive);
  * that somebody wants it. False with err. Enters through the door, as all changes do.
  */
 bool machine_eject(struct machine *m, const char *name, bool force, struct error *err);
-/* Puts the image at path in, in place of what is there; on failure that stays. readonly: "retain",
- * "read-only", "read-write". */
+/*
+ * Puts the image at path in, in place of what is there. On failure that stays; when path is what is
+ * there and that cannot be opened again, the drive is empty and err says so. readonly: "retain",
+ * "read-only", "read-write".
+ */
 bool machine_change(struct machine *m, const char *name, const char *path, const char *format,
                     const char *readonly, bool force, struct error *err);
 

@@ -90,17 +90,6 @@ static bool swap(struct machine *m, const struct config_drive *d, struct blk *me
     return blk_close(old, err);
 }
 
-bool machine_eject(struct machine *m, const char *name, bool force, struct error *err)
-{
-    char words[256];
-    const struct config_drive *d = find(m, name, err);
-    if (!d || !may_open(m, d, name, force, err))
-        return false;
-    snprintf(words, sizeof words, "eject %s", name);
-    door_enter(&m->door, DOOR_CONTROL, words, strlen(words));
-    return swap(m, d, NULL, err);
-}
-
 /* A disk that is to be read again is locked as long as it is in the drive. */
 static bool same_file(const struct blk *blk, const char *path)
 {
@@ -109,10 +98,46 @@ static bool same_file(const struct blk *blk, const char *path)
            a.st_ino == b.st_ino;
 }
 
+static bool take_out(struct machine *m, const struct config_drive *d, const char *name,
+                     struct error *err)
+{
+    char words[256];
+    snprintf(words, sizeof words, "eject %s", name);
+    door_enter(&m->door, DOOR_CONTROL, words, strlen(words));
+    return swap(m, d, NULL, err);
+}
+
+static bool put_in(struct machine *m, const struct config_drive *d, const char *name,
+                   struct blk *medium, struct error *err)
+{
+    char words[256];
+    snprintf(words, sizeof words, "change %s %s", name, medium->path);
+    door_enter(&m->door, DOOR_CONTROL, words, strlen(words));
+    return swap(m, d, medium, err);
+}
+
+/* What had to be taken out first could not be opened as asked: it goes back in as it was. */
+static void restore(struct machine *m, const struct config_drive *d, const char *name,
+                    const char *path, struct error *err)
+{
+    struct config_drive as = *d;
+    as.readonly = false;
+    struct blk *medium = pc_open_image(&m->pc, &as, path, "raw", NULL);
+    if (medium)
+        put_in(m, d, name, medium, err);
+    else
+        error_prefix(err, "%s is empty now", name);
+}
+
+bool machine_eject(struct machine *m, const char *name, bool force, struct error *err)
+{
+    const struct config_drive *d = find(m, name, err);
+    return d && may_open(m, d, name, force, err) && take_out(m, d, name, err);
+}
+
 bool machine_change(struct machine *m, const char *name, const char *path, const char *format,
                     const char *readonly, bool force, struct error *err)
 {
-    char words[256];
     const struct config_drive *d = find(m, name, err);
     if (!d || !may_open(m, d, name, force, err))
         return false;
@@ -120,12 +145,13 @@ bool machine_change(struct machine *m, const char *name, const char *path, const
     if (readonly && strcmp(readonly, "retain") != 0)
         as.readonly = strcmp(readonly, "read-only") == 0;
     const struct blk *old = *slot_of(m, d);
-    if (same_file(old, path) && !old->readonly && !swap(m, d, NULL, err))
+    const bool first_out = same_file(old, path) && !old->readonly;
+    if (first_out && !take_out(m, d, name, err))
         return false;
     struct blk *medium = pc_open_image(&m->pc, &as, path, format, err);
-    if (!medium)
-        return false;
-    snprintf(words, sizeof words, "change %s %s", name, path);
-    door_enter(&m->door, DOOR_CONTROL, words, strlen(words));
-    return swap(m, d, medium, err);
+    if (medium)
+        return put_in(m, d, name, medium, err);
+    if (first_out)
+        restore(m, d, name, path, err);
+    return false;
 }

@@ -167,6 +167,8 @@ static bool add_part(struct loader *l, const char *what, uint64_t at, uint64_t l
                          "%s: %llu bytes at %llx do not fit into the guest's memory; give a "
                          "larger -m",
                          what, (unsigned long long)len, (unsigned long long)at);
+    if (l->len + len > l->im->ram_end) /* each fits, but not all beside one another */
+        return error_set(l->err, "kernel '%s': its segments overlap", l->im->path);
     if (l->parts_count == PARTS_MAX)
         return error_set(l->err, "kernel '%s': more than %d parts and modules", l->im->path,
                          PARTS_MAX);

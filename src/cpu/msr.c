@@ -93,7 +93,7 @@ static bool write_tsc_deadline(struct cpu *cpu, uint64_t v)
 /* The TSC leaps: a deadline that is armed comes the sooner or the later. */
 static void move_tsc(struct cpu *cpu, uint64_t by)
 {
-    cpu->tsc_offset += (int64_t)by;
+    cpu->tsc_offset = (int64_t)((uint64_t)cpu->tsc_offset + by);
     const uint64_t deadline =
         cpu->hooks.tsc_deadline ? cpu->hooks.tsc_deadline(cpu->hooks.opaque) : 0;
     if (deadline)

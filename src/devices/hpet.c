@@ -391,10 +391,10 @@ static void hpet_state(struct device *dev, struct state *s)
     state_end(s);
 }
 
+/* The map goes with the machine: regions in it whose devices went first are no longer there. */
 static void hpet_destroy(struct device *dev)
 {
     struct hpet *h = container_of(dev, struct hpet, dev);
-    memmap_del(h->cfg.mem, &h->region);
     for (unsigned n = 0; n < TIMERS; n++)
         event_cancel(h->cfg.queue, &h->timer[n].match);
     free(h);

@@ -168,6 +168,8 @@ static uint64_t register_read(void *opaque, uint64_t offset, unsigned size)
 static void command_write(struct ide_channel *ch, uint8_t opcode)
 {
     struct ide_drive *d = selected(ch);
+    if (ch->control & DC_SRST) /* not even DEVICE RESET: the drives are held in reset */
+        return;
     if (!ide_present(d) && opcode == 0x90) /* EXECUTE DEVICE DIAGNOSTIC is for both */
         d = &ch->drive[!ch->selected];
     if (!ide_present(d))
@@ -400,7 +402,11 @@ static void transfer_state(struct state *s, struct ide_channel *ch)
     state_u8(s, "kind", &kind);
     state_check(s, kind <= KIND_VERIFY, "kind");
     state_u8(s, "drive", &drive);
-    state_check(s, drive <= 1 && (phase == PHASE_IDLE || ide_present(&ch->drive[drive & 1])),
+    /* The drive that is on a command is selected, and says so: none other can begin one. */
+    state_check(s,
+                drive <= 1 && (phase == PHASE_IDLE ||
+                               (drive == ch->selected && ide_present(&ch->drive[drive & 1]) &&
+                                (ch->drive[drive & 1].status & ST_DRQ))),
                 "drive");
     state_bool(s, "packet", &t->packet);
     state_check(s,

@@ -140,4 +140,5 @@ void lapic_timer_state(struct lapic *l, struct state *st)
     state_u64(st, "tsc_deadline", &l->tsc_deadline);
     state_check(st, !l->tsc_deadline || deadline_mode(l->lvt[LVT_TIMER]), "tsc_deadline");
     state_event(st, "timer", l->cfg.queue, &l->timer);
+    state_check(st, !event_armed(&l->timer) || l->timer_running || l->tsc_deadline, "timer");
 }

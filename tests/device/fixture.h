@@ -107,4 +107,15 @@ static inline void fixture_check_round_trip(struct fixture *f, void (*disturb)(v
     state_free(&load);
 }
 
+/* Where a saved state has the value of a field, the n-th of that name from 0 on: to make one up. */
+static inline uint8_t *fixture_field(struct state *s, const char *name, unsigned n)
+{
+    const size_t len = strlen(name), value = 1 + len + sizeof(uint64_t);
+    for (size_t at = 0; at + value < s->len; at++)
+        if (s->buf[at] == len && !memcmp(s->buf + at + 1, name, len) && n-- == 0)
+            return s->buf + at + value;
+    fail_msg("a saved state has no %s", name);
+    return NULL;
+}
+
 #endif

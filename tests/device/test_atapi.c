@@ -303,6 +303,29 @@ static void test_device_reset_while_busy(void **state)
     expect(READY(), 0);
 }
 
+/* What is written to the command register while SRST is set is lost, whatever it is. */
+static void test_commands_in_reset(void **state)
+{
+    (void)state;
+    uint8_t cdb[12];
+    out(CONTROL, 0x04);
+    assert_int_equal(in(CONTROL), 0x80);
+    out(COMMAND, 0x08);
+    assert_int_equal(in(CONTROL), 0x80);
+    read10(cdb, 5, 3);
+    for (unsigned n = 0; n < 2; n++) { /* the first would get the unit attention */
+        out(COMMAND, 0xA0);
+        for (unsigned i = 0; i < 12; i += 2)
+            iomap_write(&t.f.io, DATA, ld16(cdb + i), 2);
+    }
+    out(CONTROL, 0x00);
+    expect_signature(0x00);
+    refused(READY(), WAS_RESET);
+    read10(cdb, 9, 1);
+    expect(cdb, 2048);
+    assert_memory_equal(t.data, block(9), 2048);
+}
+
 static void expect_text(const uint16_t *w, unsigned words, const char *text)
 {
     for (unsigned i = 0; i < 2 * words; i++) {
@@ -934,6 +957,26 @@ static void disturb(void *opaque)
     packet(CDB(0x1E, 0, 0, 0, 1));
 }
 
+/* Made-up: a drive on a command while the other one is selected, which could begin a second. */
+static void test_state_of_two_commands(void **state)
+{
+    (void)state;
+    uint8_t cdb[12];
+    struct state save, load;
+    read10(cdb, 50, 4);
+    start(cdb, 3000, false);
+    step();
+    fixture_save(&t.f, &save);
+    *fixture_field(&save, "selected", 1) = 1;
+    state_init_load(&load, save.buf, save.len);
+    device_state_all(&t.f.devices, &load);
+    assert_non_null(strstr(load.err.msg, "drive"));
+    state_free(&load);
+    state_free(&save);
+    out(CONTROL, 0x04);
+    out(CONTROL, 0x00);
+}
+
 static void test_state(void **state)
 {
     (void)state;
@@ -1043,6 +1086,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_signature),
         READY_(test_device_reset_while_busy),
+        READY_(test_commands_in_reset),
         T(test_identify),
         READY_(test_read_pio),
         READY_(test_odd),
@@ -1061,6 +1105,7 @@ int main(void)
         READY_(test_read_error),
         READY_(test_dvd),
         READY_(test_state),
+        READY_(test_state_of_two_commands),
         T(test_chaos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -814,6 +814,25 @@ static void any_access_is_survived(void **state)
     }
 }
 
+/* Made-up: a timer that is due though it does not run, and has no period to add. */
+static void state_of_timer_without_period(void **state)
+{
+    struct bench *b = *state;
+    struct state save, load;
+    wr(b, LVT_TIMER, 0x20040);
+    wr(b, INITIAL, 1000);
+    fixture_save(&b->f, &save);
+    *fixture_field(&save, "timer_running", 0) = 0;
+    st32(fixture_field(&save, "timer_initial", 0), 0);
+    state_init_load(&load, save.buf, save.len);
+    device_state_all(&b->f.devices, &load);
+    if (!load.err.msg[0])
+        step(b, 5000);
+    assert_non_null(strstr(load.err.msg, "timer"));
+    state_free(&load);
+    state_free(&save);
+}
+
 static void state_round_trip(void **state)
 {
     struct bench *b = *state;
@@ -888,6 +907,7 @@ int main(void)
         T(odd_accesses),
         T(any_access_is_survived),
         T(state_round_trip),
+        T(state_of_timer_without_period),
         T(printing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,11 @@ static void test_tsc_deadline(void **state)
     board.due_ns = 1;
     assert_true(msr_write(rig.cpu, TSC, 0)); /* nothing is armed */
     assert_int_equal(board.due_ns, 1);
+    /* the offset wraps around, as the counter does */
+    assert_true(msr_write(rig.cpu, TSC_ADJUST, INT64_MAX));
+    assert_true(msr_write(rig.cpu, TSC_ADJUST, UINT64_C(1) << 63));
+    assert_true(msr_read(rig.cpu, TSC, &v));
+    assert_true(v == (UINT64_C(1) << 63) + 1000);
 }
 
 /* SDM 3A §11.4.3: the APIC bit shows IA32_APIC_BASE's enable bit. x2APIC MSRs without an APIC. */

@@ -360,6 +360,10 @@ static void test_bad_files(void **state)
     st64(file + 88, MiB);
     st64(file + 104, UINT64_MAX);
     fails(NULL, 64 * MiB, "above 4 GiB");
+    make_elf32(0); /* or host memory would be as large as there are segments */
+    st32(file + 84 + 20, 40 * MiB);
+    put_words(file + 116, (const uint32_t[]){1, BODY, MiB, MiB, 0, 40 * MiB, 7, 0x1000}, 8);
+    fails(NULL, 64 * MiB, "overlap");
     make_elf32(0);
     fails(NULL, MiB, "larger -m");
     fails("/nonexistent x,y", 64 * MiB, "/nonexistent");
