@@ -57,41 +57,7 @@
 
         .set MULTIBOOT_MAGIC, 0x2badb002
 
-# Expansion header, PnP BIOS 1.0A section 3.2 "Option ROM Header".
-rom:
-        .byte   0x55, 0xaa
-        .byte   ROM_BLOCKS
-init:                                   # at 3: nothing to be done before the boot
-        lretw
-checksum:                               # makes the bytes of the ROM sum to 0
-        .byte   0
-        .org    0x18
-        .word   0                       # no PCI data structure
-        .word   pnp - rom
-
-# PnP BIOS 1.0A section 3.3 "PnP Option ROM Header".
-        .balign 16, 0
-pnp:
-        .ascii  "$PnP"
-        .byte   1                       # revision
-        .byte   2                       # length in 16 bytes
-        .word   0                       # no further header
-        .byte   0
-pnp_checksum:
-        .byte   0
-        .long   0                       # device identifier
-        .word   manufacturer - rom
-        .word   product - rom
-        .byte   0, 0, 0                 # device type
-        .byte   0x64                    # shadowable, cacheable, may be an initial program loader
-        .word   0                       # no boot connection vector
-        .word   0                       # no disconnect vector
-        .word   bev - rom               # bootstrap entry vector
-        .word   0
-        .word   0                       # no static resources
-
-manufacturer:
-        .asciz  "Vitrine"
+        .include "rom_header.inc"
 product:
         .asciz  "Multiboot kernel of -kernel"
 failed_text:

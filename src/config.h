@@ -77,12 +77,12 @@ struct vm_config {
     char *boot_once;  /* -boot once=: until the first reset */
     bool boot_menu, boot_strict;
     bool no_fd_bootchk; /* -no-fd-bootchk: floppy disks boot without the signature */
-    int boot_menu_ms; /* -boot splash-time=: how long the menu waits; -1 = not given */
-    int boot_fail_ms; /* -boot reboot-timeout=: when nothing boots; -1 = not given */
-    bool no_acpi;     /* -no-acpi: no ACPI tables */
-    bool no_hpet;     /* -no-hpet: no high precision event timers */
-    bool uuid_set;    /* -uuid, for SMBIOS */
-    uint8_t uuid[16]; /* in the order it is written */
+    int boot_menu_ms;   /* -boot splash-time=: how long the menu waits; -1 = not given */
+    int boot_fail_ms;   /* -boot reboot-timeout=: when nothing boots; -1 = not given */
+    bool no_acpi;       /* -no-acpi: no ACPI tables */
+    bool no_hpet;       /* -no-hpet: no high precision event timers */
+    bool uuid_set;      /* -uuid, for SMBIOS */
+    uint8_t uuid[16];   /* in the order it is written */
     struct config_drive drive[CONFIG_MAX_DRIVES];
     unsigned drives;
     bool default_cdrom, default_floppy; /* an empty drive where hdc, the first floppy would be */

@@ -1,8 +1,8 @@
 // The benchmark programs: small integer kernels, each of which knows its own right answer.
 //
-// A round is a fixed amount of work with a fixed result; a unit is the smallest natural piece of it (a call, a
-// byte, a node). A program is run for a number of rounds and checks every one. Nothing here depends on time,
-// addresses or the C library, so that two runs execute the same instructions.
+// A round is a fixed amount of work with a fixed result; a unit is the smallest natural piece of it
+// (a call, a byte, a node). A program is run for a number of rounds and checks every one. Nothing
+// here depends on time, addresses or the C library, so that two runs execute the same instructions.
 #pragma once
 #include <stdint.h>
 
@@ -13,7 +13,7 @@ struct bench {
     const char *unit;
     uint64_t units_per_round;
     uint64_t default_rounds;
-    uint64_t expected;              // what every round must return
+    uint64_t expected; // what every round must return
     uint64_t (*round)(void);
 };
 

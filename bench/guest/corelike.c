@@ -1,5 +1,5 @@
-// A mix after the manner of embedded benchmarks: list search and merge sort, a small matrix, a number-scanning
-// state machine, all folded through a 16-bit CRC.
+// A mix after the manner of embedded benchmarks: list search and merge sort, a small matrix, a
+// number-scanning state machine, all folded through a 16-bit CRC.
 #include "bench.h"
 
 enum { NODES = 128, DIM = 12, TEXT = 240 };
@@ -22,10 +22,17 @@ static uint16_t crc16(uint16_t crc, uint32_t data)
     return crc;
 }
 
-static int by_key(const struct node *a, const struct node *b) { return a->key - b->key; }
-static int by_value(const struct node *a, const struct node *b) { return a->value - b->value; }
+static int by_key(const struct node *a, const struct node *b)
+{
+    return a->key - b->key;
+}
+static int by_value(const struct node *a, const struct node *b)
+{
+    return a->value - b->value;
+}
 
-static NOINLINE struct node *merge_sort(struct node *list, int (*order)(const struct node *, const struct node *))
+static NOINLINE struct node *merge_sort(struct node *list,
+                                        int (*order)(const struct node *, const struct node *))
 {
     for (int run = 1;; run *= 2) {
         struct node *rest = list, *tail = 0;
@@ -72,7 +79,7 @@ static NOINLINE uint16_t list_part(uint16_t crc)
     struct node *list = 0;
     for (int i = 0; i < NODES; i++) {
         uint64_t r = bench_random(&seed);
-        pool[i] = (struct node){ list, (int16_t)(r & 0x7fff), (int16_t)(r >> 20 & 0x7fff) };
+        pool[i] = (struct node){list, (int16_t)(r & 0x7fff), (int16_t)(r >> 20 & 0x7fff)};
         list = &pool[i];
     }
     for (int i = 0; i < 16; i++) {
@@ -118,23 +125,33 @@ static enum scan scan_step(enum scan s, char c)
 {
     int digit = c >= '0' && c <= '9';
     switch (s) {
-    case START:    return digit ? DIGITS : c == '+' || c == '-' ? SIGN : c == '.' ? POINT : BAD;
-    case SIGN:     return digit ? DIGITS : c == '.' ? POINT : BAD;
-    case DIGITS:   return digit ? DIGITS : c == '.' ? FRACTION : c == 'e' ? EXPONENT : BAD;
-    case POINT:    return digit ? FRACTION : BAD;
-    case FRACTION: return digit ? FRACTION : c == 'e' ? EXPONENT : BAD;
-    case EXPONENT: return digit ? EXPDIGITS : c == '+' || c == '-' ? EXPSIGN : BAD;
-    case EXPSIGN:  return digit ? EXPDIGITS : BAD;
-    case EXPDIGITS: return digit ? EXPDIGITS : BAD;
-    default:       return BAD;
+    case START:
+        return digit ? DIGITS : c == '+' || c == '-' ? SIGN : c == '.' ? POINT : BAD;
+    case SIGN:
+        return digit ? DIGITS : c == '.' ? POINT : BAD;
+    case DIGITS:
+        return digit ? DIGITS : c == '.' ? FRACTION : c == 'e' ? EXPONENT : BAD;
+    case POINT:
+        return digit ? FRACTION : BAD;
+    case FRACTION:
+        return digit ? FRACTION : c == 'e' ? EXPONENT : BAD;
+    case EXPONENT:
+        return digit ? EXPDIGITS : c == '+' || c == '-' ? EXPSIGN : BAD;
+    case EXPSIGN:
+        return digit ? EXPDIGITS : BAD;
+    case EXPDIGITS:
+        return digit ? EXPDIGITS : BAD;
+    default:
+        return BAD;
     }
 }
 
 static NOINLINE uint16_t scan_part(uint16_t crc)
 {
-    static const char *const words[] = { "5012,", "-874,", ".9311,", "35.54e-7,", "+0.644e+12,", "T0.3x,", "1e,", "-.5," };
+    static const char *const words[] = {"5012,",       "-874,",  ".9311,", "35.54e-7,",
+                                        "+0.644e+12,", "T0.3x,", "1e,",    "-.5,"};
     static char text[TEXT + 16];
-    uint32_t counts[STATES] = { 0 };
+    uint32_t counts[STATES] = {0};
     int n = 0;
     for (int i = 0; n < TEXT; i++)
         for (const char *w = words[i * 5 % 8]; *w && n < TEXT; w++)

@@ -42,14 +42,21 @@ static NOINLINE int differ(char a, char b)
 static NOINLINE enum colour after(enum colour c)
 {
     switch (c) {
-    case RED:   return globals[0] > 100 ? RED : GREY;
-    case GREEN: return BLUE;
-    case BLUE:  return GREEN;
-    default:    return RED;
+    case RED:
+        return globals[0] > 100 ? RED : GREY;
+    case GREEN:
+        return BLUE;
+    case BLUE:
+        return GREEN;
+    default:
+        return RED;
     }
 }
 
-static NOINLINE void add(int a, int b, int *sum) { *sum = a + 2 + b; }
+static NOINLINE void add(int a, int b, int *sum)
+{
+    *sum = a + 2 + b;
+}
 
 static NOINLINE int strings_differ(const char *a, const char *b)
 {
@@ -95,7 +102,7 @@ uint64_t dhrylike_round(void)
             table[i][j] = 0;
     }
     globals[0] = globals[1] = 0;
-    first = (struct record){ &second, GREEN, 40, "A RECORD WITH THIRTY CHARACTER" };
+    first = (struct record){&second, GREEN, 40, "A RECORD WITH THIRTY CHARACTER"};
     for (int run = 1; run <= 2000; run++) {
         char one[31], two[31];
         int a = 2, b = 3, c = 0;

@@ -1,4 +1,5 @@
-// 32- and 64-bit division: greatest common divisors, and numbers turned into decimal digits at run time.
+// 32- and 64-bit division: greatest common divisors, and numbers turned into decimal digits at run
+// time.
 #include "bench.h"
 
 static NOINLINE uint64_t gcd64(uint64_t a, uint64_t b, uint64_t *steps)

@@ -1,7 +1,7 @@
 // Runs one program, or all: bench NAME|all|null [ROUNDS|PERCENT%], bench list.
 //
-// Prints "BENCH-START name" and then "RESULT name units N ns T ok" for each; the lines are what bench/mips waits
-// for. "null" does nothing at all: what is left is the cost of starting.
+// Prints "BENCH-START name" and then "RESULT name units N ns T ok" for each; the lines are what
+// bench/mips waits for. "null" does nothing at all: what is left is the cost of starting.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +10,16 @@
 
 static const struct bench programs[] = {
     // name, unit, units a round, rounds (about 400 million instructions), expected, round
-    { "corelike", "iteration", 20, 250, 0xf24a, corelike_round },
-    { "dhrylike", "iteration", 2000, 300, 0x35892, dhrylike_round },
-    { "qsort", "element", 20000, 60, 0x1d2fc327b0051f12, qsort_round },
-    { "vm_switch", "operation", 536630, 100, 0xd19f0226, vm_switch_round },
-    { "vm_call", "operation", 536630, 60, 0xd19f0226, vm_call_round },
-    { "fib", "call", 150049, 300, 0x24a210000b520, fib_round },
-    { "ackermann", "call", 172233, 200, 0x2a0c9000001fd, ackermann_round },
-    { "sha256c", "byte", 65536, 140, 0x4b640d85ab3ba30f, sha256c_round },
-    { "queens", "node", 8394, 480, 0x20ca00000160, queens_round },
-    { "divmod", "step", 75357, 600, 0x1265d01cd015c05, divmod_round },
+    {"corelike", "iteration", 20, 250, 0xf24a, corelike_round},
+    {"dhrylike", "iteration", 2000, 300, 0x35892, dhrylike_round},
+    {"qsort", "element", 20000, 60, 0x1d2fc327b0051f12, qsort_round},
+    {"vm_switch", "operation", 536630, 100, 0xd19f0226, vm_switch_round},
+    {"vm_call", "operation", 536630, 60, 0xd19f0226, vm_call_round},
+    {"fib", "call", 150049, 300, 0x24a210000b520, fib_round},
+    {"ackermann", "call", 172233, 200, 0x2a0c9000001fd, ackermann_round},
+    {"sha256c", "byte", 65536, 140, 0x4b640d85ab3ba30f, sha256c_round},
+    {"queens", "node", 8394, 480, 0x20ca00000160, queens_round},
+    {"divmod", "step", 75357, 600, 0x1265d01cd015c05, divmod_round},
 };
 enum { PROGRAMS = sizeof programs / sizeof programs[0] };
 
@@ -44,8 +44,8 @@ static int run(const struct bench *b, uint64_t rounds)
             return 1;
         }
     }
-    printf("RESULT %s units %llu ns %lld ok\n", b->name, (unsigned long long)(rounds * b->units_per_round),
-           (long long)(now_ns() - start_ns));
+    printf("RESULT %s units %llu ns %lld ok\n", b->name,
+           (unsigned long long)(rounds * b->units_per_round), (long long)(now_ns() - start_ns));
     fflush(stdout);
     return 0;
 }
@@ -72,7 +72,8 @@ int main(int argc, char **argv)
     if (!strcmp(name, "list")) {
         for (int i = 0; i < PROGRAMS; i++)
             printf("%s %s %llu %llu\n", programs[i].name, programs[i].unit,
-                   (unsigned long long)programs[i].units_per_round, (unsigned long long)programs[i].default_rounds);
+                   (unsigned long long)programs[i].units_per_round,
+                   (unsigned long long)programs[i].default_rounds);
         return 0;
     }
     if (!strcmp(name, "null")) {

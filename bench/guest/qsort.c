@@ -5,7 +5,10 @@ enum { ELEMENTS = 20000 };
 
 static uint32_t data[ELEMENTS];
 
-static NOINLINE int compare(const uint32_t *a, const uint32_t *b) { return (*a > *b) - (*a < *b); }
+static NOINLINE int compare(const uint32_t *a, const uint32_t *b)
+{
+    return (*a > *b) - (*a < *b);
+}
 
 static void swap(uint32_t *a, uint32_t *b)
 {

@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4) in plain C: rotates, adds, long dependency chains. The expected value is the first eight
-// bytes of the digest of 64 KiB whose byte i is i modulo 251.
+// SHA-256 (FIPS 180-4) in plain C: rotates, adds, long dependency chains. The expected value is the
+// first eight bytes of the digest of 64 KiB whose byte i is i modulo 251.
 #include <string.h>
 #include "bench.h"
 
@@ -16,7 +16,10 @@ static const uint32_t k[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
+static uint32_t rotate(uint32_t x, int n)
+{
+    return x >> n | x << (32 - n);
+}
 
 static NOINLINE void compress(uint32_t h[8], const uint8_t *block)
 {
@@ -53,7 +56,8 @@ static NOINLINE void compress(uint32_t h[8], const uint8_t *block)
 uint64_t sha256c_round(void)
 {
     static uint8_t data[BYTES + 64];
-    uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     if (!data[1]) {
         for (int i = 0; i < BYTES; i++)
             data[i] = (uint8_t)(i % 251);

@@ -12,7 +12,8 @@ struct error {
     char msg[512]; /* one line, no newline, no "error:" in front; empty = no error */
 };
 
-/* Sets the message, first error kept. Always returns false, so "return error_set(...)" reads well. */
+/* Sets the message, first error kept. Always returns false, so "return error_set(...)" reads well.
+ */
 bool error_set(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "prefix: " before an error already set. Always returns false. */

@@ -29,11 +29,12 @@ enum {
 };
 
 struct log {
-    uint32_t mask;                               /* categories that reach the sink */
+    uint32_t mask;                                /* categories that reach the sink */
     void (*sink)(void *opaque, const char *line); /* one line, no newline */
     void *opaque;
     uint32_t category; /* of the line that the sink is given now */
-    uint64_t (*where)(void *opaque); /* guest RIP, put before LOG_GUEST/LOG_UNIMP lines; may be NULL */
+    uint64_t (*where)(
+        void *opaque); /* guest RIP, put before LOG_GUEST/LOG_UNIMP lines; may be NULL */
     void *where_opaque;
     uint64_t guest_errors; /* counted whether shown or not */
     uint64_t unimp;
@@ -50,17 +51,17 @@ void log_line(struct log *log, uint32_t category, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* A guest mistake: counted always, shown under LOG_GUEST, rate-limited per call site. */
-#define log_guest(log, ...)                                                                        \
-    do {                                                                                           \
-        static uint32_t log_site_count;                                                            \
-        log_guest_at(log, &log_site_count, __VA_ARGS__);                                           \
+#define log_guest(log, ...)                              \
+    do {                                                 \
+        static uint32_t log_site_count;                  \
+        log_guest_at(log, &log_site_count, __VA_ARGS__); \
     } while (0)
 
 /* Something Vitrine does not have: shown once per call site. */
-#define log_unimp(log, ...)                                                                        \
-    do {                                                                                           \
-        static uint32_t log_site_count;                                                            \
-        log_unimp_at(log, &log_site_count, __VA_ARGS__);                                           \
+#define log_unimp(log, ...)                              \
+    do {                                                 \
+        static uint32_t log_site_count;                  \
+        log_unimp_at(log, &log_site_count, __VA_ARGS__); \
     } while (0)
 
 void log_guest_at(struct log *log, uint32_t *site, const char *fmt, ...)

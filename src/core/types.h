@@ -11,30 +11,30 @@
 typedef uint64_t gpa_t; /* guest-physical address, in bytes */
 typedef uint64_t gla_t; /* guest-linear address, in bytes */
 
-#define KiB (UINT64_C(1) << 10)
-#define MiB (UINT64_C(1) << 20)
-#define GiB (UINT64_C(1) << 30)
-#define TiB (UINT64_C(1) << 40)
+#define KiB                             (UINT64_C(1) << 10)
+#define MiB                             (UINT64_C(1) << 20)
+#define GiB                             (UINT64_C(1) << 30)
+#define TiB                             (UINT64_C(1) << 40)
 
-#define PAGE_SHIFT 12
-#define PAGE_SIZE  (UINT64_C(1) << PAGE_SHIFT)
-#define PAGE_MASK  (~(PAGE_SIZE - 1))
+#define PAGE_SHIFT                      12
+#define PAGE_SIZE                       (UINT64_C(1) << PAGE_SHIFT)
+#define PAGE_MASK                       (~(PAGE_SIZE - 1))
 
-#define NS_PER_US  INT64_C(1000)
-#define NS_PER_MS  INT64_C(1000000)
-#define NS_PER_SEC INT64_C(1000000000)
+#define NS_PER_US                       INT64_C(1000)
+#define NS_PER_MS                       INT64_C(1000000)
+#define NS_PER_SEC                      INT64_C(1000000000)
 
-#define BIT(n)        (UINT32_C(1) << (n))
-#define BIT64(n)      (UINT64_C(1) << (n))
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define BIT(n)                          (UINT32_C(1) << (n))
+#define BIT64(n)                        (UINT64_C(1) << (n))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x)                       __builtin_expect(!!(x), 1)
+#define unlikely(x)                     __builtin_expect(!!(x), 0)
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 
 /* Bits hi..lo of v, moved down to bit 0. */
 static inline uint64_t bits(uint64_t v, unsigned hi, unsigned lo)

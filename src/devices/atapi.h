@@ -69,6 +69,15 @@ static inline void put32(uint8_t *p, uint32_t v)
     put16(p, v >> 16);
     put16(p + 2, v);
 }
+/* An address on the disc: a number, or 0, minute, second, frame. */
+static inline void put_address(uint8_t *p, uint32_t lba, bool msf)
+{
+    put32(p, lba);
+    if (!msf)
+        return;
+    p[0] = 0;
+    cdsector_msf(lba, p + 1);
+}
 
 /* atapi.c: how a command ends, or goes on */
 void atapi_succeed(struct ide_drive *d);

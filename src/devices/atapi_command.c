@@ -183,7 +183,7 @@ static void read_12(struct ide_drive *d, const uint8_t *cdb)
 /* MMC-5 "READ CD": what of each sector is wanted. False, and the command failed. */
 static bool wanted_parts(struct ide_drive *d, const uint8_t *cdb, uint8_t *parts)
 {
-    enum { C2_ERRORS = 0x06, HEADER_CODES = 0x60, SUB_CHANNELS = 0x07 };
+    enum { C2_ERRORS = 0x06, SUB_CHANNELS = 0x07 };
     const uint8_t type = cdb[1] >> 2 & 7;
     if (atapi_is_dvd(d)) {
         atapi_fail(d, SENSE_WRONG_DISC);
@@ -256,16 +256,6 @@ static void read_capacity(struct ide_drive *d, const uint8_t *cdb)
 }
 
 /* ------------------------------------------------------------------ old ones */
-
-/* An address as SFF-8020i writes it: a number, or 0, minute, second, frame. */
-static void put_address(uint8_t *p, uint32_t lba, bool msf)
-{
-    put32(p, lba);
-    if (!msf)
-        return;
-    p[0] = 0;
-    cdsector_msf(lba, p + 1);
-}
 
 static void read_header(struct ide_drive *d, const uint8_t *cdb)
 {

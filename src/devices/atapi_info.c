@@ -225,22 +225,13 @@ void atapi_get_configuration(struct ide_drive *d, const uint8_t *cdb)
 
 /* ------------------------------------------------------------------ READ TOC */
 
-static void put_position(uint8_t *p, uint32_t lba, bool msf)
-{
-    put32(p, lba);
-    if (!msf)
-        return;
-    p[0] = 0;
-    cdsector_msf(lba, p + 1);
-}
-
 /* A track descriptor of formats 0 and 1. */
 static uint32_t put_track(uint8_t *p, uint8_t track, uint32_t lba, bool msf)
 {
     memset(p, 0, 8);
     p[1] = DATA_TRACK;
     p[2] = track;
-    put_position(p + 4, lba, msf);
+    put_address(p + 4, lba, msf);
     return 8;
 }
 

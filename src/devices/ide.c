@@ -402,11 +402,7 @@ static void transfer_state(struct state *s, struct ide_channel *ch)
     state_u8(s, "kind", &kind);
     state_check(s, kind <= KIND_VERIFY, "kind");
     state_u8(s, "drive", &drive);
-    /* The drive that is on a command is selected, and says so: none other can begin one. */
-    state_check(s,
-                drive <= 1 && (phase == PHASE_IDLE ||
-                               (drive == ch->selected && ide_present(&ch->drive[drive & 1]) &&
-                                (ch->drive[drive & 1].status & ST_DRQ))),
+    state_check(s, drive <= 1 && (phase == PHASE_IDLE || ide_present(&ch->drive[drive & 1])),
                 "drive");
     state_bool(s, "packet", &t->packet);
     state_check(s,

@@ -615,6 +615,7 @@ static void counter_state(struct counter *c, struct state *s, const char *sectio
     state_u32(s, "n", &c->n);
     state_check(s, c->n >= 1 && c->n <= full(c), "n");
     state_bool(s, "counting", &c->counting);
+    state_check(s, !c->counting || !is_square(c) || !(c->ce & 1), "ce");
     state_bool(s, "load", &c->load);
     state_bool(s, "strobe", &c->strobe);
     state_bool(s, "rose", &c->rose);

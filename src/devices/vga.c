@@ -398,7 +398,8 @@ static void vga_loaded(struct device *dev)
     vga_timing_update(v);
 }
 
-/* The maps go with the machine, and regions in them whose devices went first are no longer there. */
+/* The maps go with the machine, and regions in them whose devices went first are no longer there.
+ */
 static void vga_destroy(struct device *dev)
 {
     free(from_device(dev)->shown);

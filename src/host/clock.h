@@ -4,7 +4,7 @@
 
 #include "core/types.h"
 
-int64_t host_clock_ns(void);     /* monotonic */
-int64_t host_cpu_time_ns(void);  /* CPU time of this process so far: user and system */
+int64_t host_clock_ns(void);    /* monotonic */
+int64_t host_cpu_time_ns(void); /* CPU time of this process so far: user and system */
 
 #endif

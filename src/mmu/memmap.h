@@ -9,7 +9,8 @@
  *               0   RAM below the hole, RAM above 4 GiB
  *              -1   PCI BARs: the host bridge answers for all of the above before PCI is asked
  *
- * Unclaimed reads return ones, unclaimed writes are dropped. Everything runs on the machine's thread.
+ * Unclaimed reads return ones, unclaimed writes are dropped. Everything runs on the machine's
+ * thread.
  */
 #ifndef VITRINE_MMU_MEMMAP_H
 #define VITRINE_MMU_MEMMAP_H
@@ -32,20 +33,20 @@ struct mem_region {
     uint64_t size;
     int priority;
     bool mapped;
-    bool reads, writes;          /* takes part in the read and the write view (default both) */
-    ram_t ram;                   /* MEM_RAM, MEM_ROM: where it is */
-    const struct io_ops *ops;    /* MEM_IO */
-    void *opaque;                /* MEM_IO */
-    struct mem_region *target;   /* MEM_ALIAS */
-    uint64_t target_offset;      /* MEM_ALIAS */
+    bool reads, writes;        /* takes part in the read and the write view (default both) */
+    ram_t ram;                 /* MEM_RAM, MEM_ROM: where it is */
+    const struct io_ops *ops;  /* MEM_IO */
+    void *opaque;              /* MEM_IO */
+    struct mem_region *target; /* MEM_ALIAS */
+    uint64_t target_offset;    /* MEM_ALIAS */
     struct mem_region *next;
 };
 
 /* One piece of the flattened view: never an alias. */
 struct mem_range {
-    gpa_t start, end; /* [start, end) */
+    gpa_t start, end;          /* [start, end) */
     struct mem_region *region; /* NULL: nobody */
-    uint64_t offset; /* of start within region */
+    uint64_t offset;           /* of start within region */
 };
 
 struct memmap {
@@ -55,8 +56,8 @@ struct memmap {
     struct mem_range *view[2]; /* [0] reads, [1] writes; sorted, gapless over 0..2^52 */
     size_t view_len[2];
     size_t view_hint[2]; /* where memmap_find found the last piece */
-    gpa_t a20_mask; /* ANDed with every CPU address; ~0 or ~1 MiB */
-    unsigned batch; /* >0: views are rebuilt at the last memmap_end */
+    gpa_t a20_mask;      /* ANDed with every CPU address; ~0 or ~1 MiB */
+    unsigned batch;      /* >0: views are rebuilt at the last memmap_end */
     bool stale;
     /* The map changed: every cached translation is void. Given by the CPU; may be NULL. */
     void (*changed)(void *opaque);
@@ -90,7 +91,8 @@ const struct mem_range *memmap_find(const struct memmap *map, gpa_t gpa, bool wr
 /* ram_t of gpa if it is host memory in that view (for writes: MEM_RAM only), else RAM_NONE. */
 ram_t memmap_ram(const struct memmap *map, gpa_t gpa, bool write);
 
-/* Accesses of 1, 2, 4 or 8 bytes within one page, to whatever is there, split as the region asks. */
+/* Accesses of 1, 2, 4 or 8 bytes within one page, to whatever is there, split as the region asks.
+ */
 uint64_t memmap_read(struct memmap *map, gpa_t gpa, unsigned size);
 void memmap_write(struct memmap *map, gpa_t gpa, uint64_t value, unsigned size);
 

@@ -22,9 +22,9 @@
 
 /* Privilege modes with a table of their own. */
 enum {
-    TLB_USER,       /* CPL 3 */
-    TLB_KERNEL,     /* CPL 0-2, SMAP in force; also all implicit supervisor accesses */
-    TLB_KERNEL_AC,  /* CPL 0-2 with EFLAGS.AC set or without SMAP */
+    TLB_USER,      /* CPL 3 */
+    TLB_KERNEL,    /* CPL 0-2, SMAP in force; also all implicit supervisor accesses */
+    TLB_KERNEL_AC, /* CPL 0-2 with EFLAGS.AC set or without SMAP */
     TLB_MODES,
 };
 

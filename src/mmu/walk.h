@@ -19,12 +19,12 @@ enum paging_mode {
 /* What the walk depends on, derived from CR0, CR3, CR4, EFER, CPL and EFLAGS.AC by the CPU. */
 struct walk_params {
     enum paging_mode mode;
-    gpa_t root;          /* CR3 with PCID/PCD/PWT masked off; unused for PAE */
-    uint64_t pdpte[4];   /* PAE only: the registers loaded by MOV CR3 (SDM 3A §4.4.1) */
-    uint8_t phys_bits;   /* MAXPHYADDR */
+    gpa_t root;        /* CR3 with PCID/PCD/PWT masked off; unused for PAE */
+    uint64_t pdpte[4]; /* PAE only: the registers loaded by MOV CR3 (SDM 3A §4.4.1) */
+    uint8_t phys_bits; /* MAXPHYADDR */
     bool nxe, wp, pse, smep, smap;
-    bool gib_pages;      /* 1-GiB pages supported (CPUID) */
-    bool pke, pks;       /* protection keys in force; pkru/pkrs below */
+    bool gib_pages; /* 1-GiB pages supported (CPUID) */
+    bool pke, pks;  /* protection keys in force; pkru/pkrs below */
     uint32_t pkru, pkrs;
 };
 
@@ -54,9 +54,10 @@ enum walk_reason {
 };
 
 struct walk_result {
-    gpa_t gpa;       /* of the byte asked for */
+    gpa_t gpa;           /* of the byte asked for */
     uint64_t page_bytes; /* 4 KiB, 2 MiB, 4 MiB or 1 GiB */
-    bool user, writable, executable, global, dirty; /* combined rights of the leaf; dirty: D is set */
+    bool user, writable, executable, global,
+        dirty; /* combined rights of the leaf; dirty: D is set */
     uint8_t pkey;
     enum walk_reason reason;
     uint32_t error_code; /* valid when reason != WALK_OK */

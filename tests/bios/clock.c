@@ -1,6 +1,7 @@
 /*
- * INT 1Ah 00h-0Bh and the interrupts behind it: 08h and 1Ch, 70h and 4Ah. The driver starts the clock at 2031-05-06
- * 07:08:09 (-rtc base=). Sources: RBIL; IBM PS/2 BIOS Interface Technical Reference, "INT 1AH".
+ * INT 1Ah 00h-0Bh and the interrupts behind it: 08h and 1Ch, 70h and 4Ah. The driver starts the
+ * clock at 2031-05-06 07:08:09 (-rtc base=). Sources: RBIL; IBM PS/2 BIOS Interface Technical
+ * Reference, "INT 1AH".
  */
 #include "rt.h"
 
@@ -32,7 +33,8 @@ static void system_ticks(void)
 
     bios("1a ah=01 cx=0018 dx=00ae -> ~al");
     say("midnight -> %s", wait_ticks(10, midnight_passed) ? "passed" : "not seen");
-    say("midnight -> count=%s flag=%02x", peek32(0x40, 0x6c) < 4 ? "0" : "wrong", peek8(0x40, 0x70));
+    say("midnight -> count=%s flag=%02x", peek32(0x40, 0x6c) < 4 ? "0" : "wrong",
+        peek8(0x40, 0x70));
     bios("1a ah=00 -> ~dx");
     bios("1a ah=00 -> ~dx");
     cli();
@@ -69,8 +71,10 @@ static void real_time_clock(void)
 {
     bios("1a ah=02 -> cf ~al ~cl ~dx");
     say("1a ah=02 -> minute=%s second=%s dst=%02x",
-        in_bcd(regs.ecx & 0xff) && (regs.ecx & 0xff) >= 8 && (regs.ecx & 0xff) < 0x20 ? "right" : "wrong",
-        in_bcd(regs.edx >> 8 & 0xff) && (regs.edx >> 8 & 0xff) < 0x60 ? "right" : "wrong", regs.edx & 0xff);
+        in_bcd(regs.ecx & 0xff) && (regs.ecx & 0xff) >= 8 && (regs.ecx & 0xff) < 0x20 ? "right"
+                                                                                      : "wrong",
+        in_bcd(regs.edx >> 8 & 0xff) && (regs.edx >> 8 & 0xff) < 0x60 ? "right" : "wrong",
+        regs.edx & 0xff);
     bios("1a ah=04 -> cf ~al");
     bios("1a ah=03 cx=2358 dx=3100 -> cf ~al");
     bios("1a ah=02 -> cf ~al ~dh");

@@ -1,6 +1,7 @@
 /*
- * INT 13h. Every sector of the driver's disks that is read here begins with its number (4 bytes) and the disk's (1).
- * Sources: RBIL, "INT 13"; BIOS Enhanced Disk Drive Specification 3.0 (T13 D1226, called EDD 3.0).
+ * INT 13h. Every sector of the driver's disks that is read here begins with its number (4 bytes)
+ * and the disk's (1). Sources: RBIL, "INT 13"; BIOS Enhanced Disk Drive Specification 3.0 (T13
+ * D1226, called EDD 3.0).
  */
 #include "rt.h"
 
@@ -23,7 +24,8 @@ static unsigned cylinders, heads, sectors;
 static void read_at(const char *what, unsigned c, unsigned h, unsigned s)
 {
     fill(BUFFER, 0, 0xee, 16);
-    bios("%s: 13 ax=0201 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8", what, cx(c, s), h << 8 | drive);
+    bios("%s: 13 ax=0201 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8", what, cx(c, s),
+         h << 8 | drive);
 }
 
 static void parameters(void)
@@ -65,16 +67,21 @@ static void reads(void)
     bios("129: 13 ax=0281 cx=0001 dx=%04x bx=0000 nc -> cf", drive);
     bios("255: 13 ax=02ff cx=0001 dx=%04x bx=0000 nc -> cf", drive);
     fill(BUFFER, 0, 0xee, 0x800);
-    bios("over heads: 13 ax=0203 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8 [3000:0200]+8 [3000:0400]+8", sectors,
-         drive);
-    bios("over cylinders: 13 ax=0203 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8 [3000:0200]+8 [3000:0400]+8",
+    bios("over heads: 13 ax=0203 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8 [3000:0200]+8 "
+         "[3000:0400]+8",
+         sectors, drive);
+    bios("over cylinders: 13 ax=0203 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8 [3000:0200]+8 "
+         "[3000:0400]+8",
          sectors, (heads - 1) << 8 | drive);
     bios("off the end: 13 ax=0202 cx=%04x dx=%04x bx=0000 nc -> cf", cx(cylinders - 1, sectors),
          (heads - 1) << 8 | drive);
-    /* Buffers that DMA and segments make hard: odd, over 64 KiB of memory, over the end of a segment. */
+    /* Buffers that DMA and segments make hard: odd, over 64 KiB of memory, over the end of a
+     * segment. */
     bios("odd: 13 ax=0201 cx=0002 dx=%04x bx=0001 -> cf [3000:0001]+8", drive);
     bios("over 64 KiB: 13 ax=0201 cx=0002 dx=%04x es=3ff0 bx=0000 -> cf [3ff0:0000]+8", drive);
-    bios("four over 64 KiB: 13 ax=0204 cx=0002 dx=%04x es=3fe0 bx=0100 -> cf [3fe0:0100]+8 [3fe0:0300]+8", drive);
+    bios("four over 64 KiB: 13 ax=0204 cx=0002 dx=%04x es=3fe0 bx=0100 -> cf [3fe0:0100]+8 "
+         "[3fe0:0300]+8",
+         drive);
     bios("high offset: 13 ax=0201 cx=0003 dx=%04x es=3000 bx=fe00 -> cf [3000:fe00]+8", drive);
     bios("to F000: 13 ax=0201 cx=0003 dx=%04x es=9000 bx=1000 -> cf [9000:1000]+8", drive);
 }
@@ -86,9 +93,11 @@ static void writes(void)
     poke32(BUFFER, 0x200, 0x55667788);
     bios("13 ax=0302 cx=%04x dx=%04x bx=0000 -> cf", cx(2, sectors), drive);
     fill(BUFFER, 0, 0, 1024);
-    bios("13 ax=0202 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8 [3000:0200]+8 [3000:03fc]+4", cx(2, sectors), drive);
+    bios("13 ax=0202 cx=%04x dx=%04x bx=0000 -> cf [3000:0000]+8 [3000:0200]+8 [3000:03fc]+4",
+         cx(2, sectors), drive);
     read_at("written, second half", 2, 1, 1);
-    bios("13 ax=0301 cx=%04x dx=%04x bx=0000 nc -> cf", cx(cylinders & 0x3ff, 1), (heads & 0xff) << 8 | drive);
+    bios("13 ax=0301 cx=%04x dx=%04x bx=0000 nc -> cf", cx(cylinders & 0x3ff, 1),
+         (heads & 0xff) << 8 | drive);
     status();
     bios("13 ax=0404 cx=%04x dx=%04x bx=0000 -> cf", cx(2, 1), drive);
     bios("13 ax=0401 cx=%04x dx=%04x bx=0000 nc -> cf", cx(2, 0), drive);
@@ -101,8 +110,8 @@ static void writes(void)
 
 static void others(void)
 {
-    static const uint8_t functions[] = {0x06, 0x07, 0x0e, 0x0f, 0x12, 0x13, 0x17, 0x18, 0x19, 0x1a, 0x20, 0x22, 0x50,
-                                        0xee, 0xff};
+    static const uint8_t functions[] = {0x06, 0x07, 0x0e, 0x0f, 0x12, 0x13, 0x17, 0x18,
+                                        0x19, 0x1a, 0x20, 0x22, 0x50, 0xee, 0xff};
     for (unsigned i = 0; i < sizeof functions; i++)
         bios("13 ah=%02x al=00 cx=0001 dx=%04x nc -> cf", functions[i], drive);
     status();
@@ -112,17 +121,18 @@ static void others(void)
 static void absent(unsigned number)
 {
     drive = number;
-    static const uint8_t functions[] = {0x00, 0x02, 0x03, 0x04, 0x05, 0x08, 0x09, 0x0c, 0x0d, 0x10, 0x11, 0x14, 0x15,
-                                        0x16, 0x17, 0x18, 0x41, 0x48};
+    static const uint8_t functions[] = {0x00, 0x02, 0x03, 0x04, 0x05, 0x08, 0x09, 0x0c, 0x0d,
+                                        0x10, 0x11, 0x14, 0x15, 0x16, 0x17, 0x18, 0x41, 0x48};
     for (unsigned i = 0; i < sizeof functions; i++)
-        bios("absent: 13 ah=%02x al=01 cx=0001 dx=%04x bx=0000 si=0000 ds=%04x nc -> cf", functions[i], number,
-             BUFFER);
+        bios("absent: 13 ah=%02x al=01 cx=0001 dx=%04x bx=0000 si=0000 ds=%04x nc -> cf",
+             functions[i], number, BUFFER);
     bios("absent: 13 ah=01 dx=%04x -> cf", number);
 }
 
 static void fixed_disk_table(unsigned vector)
 {
-    const uint16_t off = peek16(0, (uint16_t)(vector * 4)), seg = peek16(0, (uint16_t)(vector * 4 + 2));
+    const uint16_t off = peek16(0, (uint16_t)(vector * 4)),
+                   seg = peek16(0, (uint16_t)(vector * 4 + 2));
     part("vector %02x -> %s:", vector, kind(seg, off));
     dump(seg, off, 16);
     end_line();
@@ -158,7 +168,8 @@ void disk_group(void)
 
 static uint16_t packet_seg = BUFFER + 0x0f00; /* 3F00:0000 */
 
-static void packet(unsigned bytes, unsigned count, uint32_t buffer, uint32_t lba_low, uint32_t lba_high)
+static void packet(unsigned bytes, unsigned count, uint32_t buffer, uint32_t lba_low,
+                   uint32_t lba_high)
 {
     fill(packet_seg, 0, 0, 0x20);
     poke8(packet_seg, 0, (uint8_t)bytes);
@@ -171,7 +182,8 @@ static void packet(unsigned bytes, unsigned count, uint32_t buffer, uint32_t lba
 static void transfer(const char *what, unsigned function, unsigned count, uint32_t lba)
 {
     packet(16, count, (uint32_t)BUFFER << 16, lba, 0);
-    bios("%s: 13 ax=%04x dx=%04x si=0000 ds=3f00 -> cf [3f00:0002]+2 [3000:0000]+8", what, function, drive);
+    bios("%s: 13 ax=%04x dx=%04x si=0000 ds=3f00 -> cf [3f00:0002]+2 [3000:0000]+8", what, function,
+         drive);
 }
 
 static void drive_parameters(unsigned bytes)
@@ -232,9 +244,11 @@ static void edd_of(void)
     packet(16, 2, (uint32_t)BUFFER << 16 | 0x0101, 20, 0);
     bios("odd buffer: 13 ah=42 dx=%04x si=0000 ds=3f00 -> cf [3000:0101]+8 [3000:0301]+8", drive);
     packet(16, 3, (uint32_t)0x3fd0 << 16 | 0x0101, 30, 0);
-    bios("over 64 KiB: 13 ah=42 dx=%04x si=0000 ds=3f00 -> cf [3fd0:0101]+8 [3fd0:0301]+8 [3fd0:0501]+8", drive);
-    /* EDD 3.0: FFFF:FFFF says that a 64-bit flat address follows, in a packet of 24 bytes. Who does not know that would
-     * write there. */
+    bios("over 64 KiB: 13 ah=42 dx=%04x si=0000 ds=3f00 -> cf [3fd0:0101]+8 [3fd0:0301]+8 "
+         "[3fd0:0501]+8",
+         drive);
+    /* EDD 3.0: FFFF:FFFF says that a 64-bit flat address follows, in a packet of 24 bytes. Who does
+     * not know that would write there. */
     bios_quiet("13 ah=41 bx=55aa dx=%04x", drive);
     if (!(regs.ecx & 8))
         return say("flat addresses -> none");

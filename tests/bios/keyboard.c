@@ -1,8 +1,10 @@
 /*
- * INT 16h and INT 09h. Scan codes are put into the 8042's output buffer by its command D2h, as if the keyboard had
- * sent them (translated, set 1), so every key with every modifier is tried. The keys group is for real keys:
- * "!sendkey ..." asks the driver for one. Sources: RBIL, "INT 09", "INT 16", and its memory list 0040:0017h-1Eh,
- * 80h-82h, 96h, 97h; IBM PS/2 BIOS Interface Technical Reference, "INT 16H", table of scan codes.
+ * INT 16h and INT 09h. Scan codes are put into the 8042's output buffer by its command D2h, as if
+ * the keyboard had sent them (translated, set 1), so every key with every modifier is tried. The
+ * keys group is for real keys:
+ * "!sendkey ..." asks the driver for one. Sources: RBIL, "INT 09", "INT 16", and its memory list
+ * 0040:0017h-1Eh, 80h-82h, 96h, 97h; IBM PS/2 BIOS Interface Technical Reference, "INT 16H", table
+ * of scan codes.
  */
 #include "rt.h"
 
@@ -48,8 +50,8 @@ static void flush(void)
 
 static void state(const char *what)
 {
-    say("%s -> 17=%02x 18=%02x 96=%02x 97=%02x", what, peek8(0x40, 0x17), peek8(0x40, 0x18), peek8(0x40, 0x96),
-        peek8(0x40, 0x97));
+    say("%s -> 17=%02x 18=%02x 96=%02x 97=%02x", what, peek8(0x40, 0x17), peek8(0x40, 0x18),
+        peek8(0x40, 0x96), peek8(0x40, 0x97));
 }
 
 static void key_is(const char *how, uint16_t key)
@@ -70,14 +72,14 @@ static void key_is(const char *how, uint16_t key)
 
 static bool is_modifier(unsigned code)
 {
-    return code == 0x1d || code == 0x2a || code == 0x36 || code == 0x38 || code == 0x3a || code == 0x45 ||
-           code == 0x46 || code == 0x54;
+    return code == 0x1d || code == 0x2a || code == 0x36 || code == 0x38 || code == 0x3a ||
+           code == 0x45 || code == 0x46 || code == 0x54;
 }
 
 static void all_keys(const char *how)
 {
-    static const uint8_t grey[] = {0x1c, 0x35, 0x47, 0x48, 0x49, 0x4b, 0x4d, 0x4f, 0x50, 0x51, 0x52,
-                                   0x53, 0x5b, 0x5c, 0x5d};
+    static const uint8_t grey[] = {0x1c, 0x35, 0x47, 0x48, 0x49, 0x4b, 0x4d, 0x4f,
+                                   0x50, 0x51, 0x52, 0x53, 0x5b, 0x5c, 0x5d};
     for (unsigned code = 1; code <= 0x58; code++)
         if (!is_modifier(code))
             key_is(how, (uint16_t)code);
@@ -91,7 +93,8 @@ static void modifiers(void)
     static const struct {
         const char *name;
         uint16_t key;
-    } mod[] = {{"shift", 0x2a}, {"rshift", 0x36}, {"ctrl", 0x1d}, {"rctrl", 0xe01d}, {"alt", 0x38}, {"ralt", 0xe038}};
+    } mod[] = {{"shift", 0x2a},   {"rshift", 0x36}, {"ctrl", 0x1d},
+               {"rctrl", 0xe01d}, {"alt", 0x38},    {"ralt", 0xe038}};
     for (unsigned i = 0; i < 6; i++) {
         press(mod[i].key);
         state(mod[i].name);
@@ -193,7 +196,8 @@ static void special_keys(void)
     state("grey shift");
     release(0xe02a);
 
-    /* Pause: the BIOS waits inside INT 09h for a key, which comes from the tick, and is thrown away. */
+    /* Pause: the BIOS waits inside INT 09h for a key, which comes from the tick, and is thrown
+     * away. */
     const uint32_t int1c = get_vector(0x1c);
     inject(0xe1);
     inject(0x1d);
@@ -222,8 +226,8 @@ static void stuffed_keys(void)
     bios("16 ah=11 zr -> zf");
     bios("16 ah=00 ->");
     bios("16 ah=01 nz -> zf ~ax");
-    static const uint16_t codes[] = {0x1e61, 0x48e0, 0x4800, 0xe00d, 0xe02f, 0x8500, 0x00f0, 0x8d00, 0x0000, 0x00e0,
-                                     0x5c00, 0x97e0, 0xa400, 0xffff};
+    static const uint16_t codes[] = {0x1e61, 0x48e0, 0x4800, 0xe00d, 0xe02f, 0x8500, 0x00f0,
+                                     0x8d00, 0x0000, 0x00e0, 0x5c00, 0x97e0, 0xa400, 0xffff};
     for (unsigned i = 0; i < sizeof codes / 2; i++) {
         bios_quiet("16 ah=05 cx=%04x", codes[i]);
         bios("enhanced, %04x: 16 ah=11 zr -> zf", codes[i]);
@@ -314,10 +318,11 @@ static bool caps_off(void)
 
 void keys_group(void)
 {
-    static const char names[][12] = {"a",     "shift-a", "ctrl-a", "alt-a",  "1",      "shift-1", "ret",   "esc",
-                                     "tab",   "f1",      "f10",    "f11",    "f12",    "up",      "home",  "delete",
-                                     "pgdn",  "kp_5",    "kp_enter", "backspace", "ctrl-c", "alt-f4", "shift-tab",
-                                     "ctrl-left", "slash", "backslash", "spc"};
+    static const char names[][12] = {
+        "a",      "shift-a",   "ctrl-a",    "alt-a", "1",         "shift-1",   "ret",
+        "esc",    "tab",       "f1",        "f10",   "f11",       "f12",       "up",
+        "home",   "delete",    "pgdn",      "kp_5",  "kp_enter",  "backspace", "ctrl-c",
+        "alt-f4", "shift-tab", "ctrl-left", "slash", "backslash", "spc"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         real_key(names[i]);
         wait_ticks(20, shift_free);

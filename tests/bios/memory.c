@@ -1,4 +1,5 @@
-/* Memory: INT 15h 87h, 88h, 24xxh, 8Ah, C7h, DA88h, E801h, E881h, E820h. Sources: RBIL; ACPI 6.5 section 15. */
+/* Memory: INT 15h 87h, 88h, 24xxh, 8Ah, C7h, DA88h, E801h, E881h, E820h. Sources: RBIL; ACPI 6.5
+ * section 15. */
 #include "rt.h"
 
 static void map(void)
@@ -13,8 +14,8 @@ static void map(void)
             return;
         }
         size = regs.ecx;
-        part("E820 entry %d -> base=%08x%08x length=%08x%08x type=%d", i, peek32(BUFFER, 4), peek32(BUFFER, 0),
-             peek32(BUFFER, 12), peek32(BUFFER, 8), peek32(BUFFER, 16));
+        part("E820 entry %d -> base=%08x%08x length=%08x%08x type=%d", i, peek32(BUFFER, 4),
+             peek32(BUFFER, 0), peek32(BUFFER, 12), peek32(BUFFER, 8), peek32(BUFFER, 16));
         say(" size=%d eax=%08x behind=%02x", size, regs.eax, peek8(BUFFER, 20));
         next = regs.ebx;
         i++;
@@ -58,7 +59,8 @@ static void moves(void)
     say("15 ah=87 above 16 MiB -> %08x", phys32(0x2000000));
 }
 
-/* The two addresses that are one while A20 is forced to 0: vector FEh, whose bytes nobody uses, and 1 MiB above it. */
+/* The two addresses that are one while A20 is forced to 0: vector FEh, whose bytes nobody uses, and
+ * 1 MiB above it. */
 static const char *line_20(void)
 {
     const uint32_t old = peek32(0, 0x3f8);

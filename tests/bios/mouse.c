@@ -1,6 +1,7 @@
 /*
- * INT 15h C2xxh and INT 74h. Packets are put into the 8042 by its command D3h, as if the mouse had sent them.
- * Source: IBM PS/2 BIOS Interface Technical Reference, "INT 15H, AH=C2H Pointing Device Interface".
+ * INT 15h C2xxh and INT 74h. Packets are put into the 8042 by its command D3h, as if the mouse had
+ * sent them. Source: IBM PS/2 BIOS Interface Technical Reference, "INT 15H, AH=C2H Pointing Device
+ * Interface".
  */
 #include "rt.h"
 
@@ -23,8 +24,8 @@ static void packet(uint8_t status, uint8_t x, uint8_t y)
     }
     for (unsigned i = 0; i < 4; i++)
         hlt();
-    say("packet %02x %02x %02x -> calls=%d status=%04x x=%04x y=%04x z=%04x", status, x, y, mouse_count,
-        mouse_words[3], mouse_words[2], mouse_words[1], mouse_words[0]);
+    say("packet %02x %02x %02x -> calls=%d status=%04x x=%04x y=%04x z=%04x", status, x, y,
+        mouse_count, mouse_words[3], mouse_words[2], mouse_words[1], mouse_words[0]);
 }
 
 void mouse_group(void)

@@ -1,16 +1,16 @@
 /*
- * The PCI BIOS, INT 1Ah B1xxh and the 32-bit entry that BIOS32 finds. Sources: PCI BIOS Specification 2.1;
- * Standard BIOS 32-bit Service Directory Proposal 0.4.
+ * The PCI BIOS, INT 1Ah B1xxh and the 32-bit entry that BIOS32 finds. Sources: PCI BIOS
+ * Specification 2.1; Standard BIOS 32-bit Service Directory Proposal 0.4.
  */
 #include "rt.h"
 
 /* Every call twice: by the interrupt, and by the entry when there is one. */
 static uint32_t pci32;
-#define BOTH(fmt, ...)                                                 \
-    do {                                                               \
-        bios("1a " fmt, ##__VA_ARGS__);                                \
-        if (pci32)                                                     \
-            bios_flat(pci32, "pci32 " fmt, ##__VA_ARGS__);             \
+#define BOTH(fmt, ...)                                     \
+    do {                                                   \
+        bios("1a " fmt, ##__VA_ARGS__);                    \
+        if (pci32)                                         \
+            bios_flat(pci32, "pci32 " fmt, ##__VA_ARGS__); \
     } while (0)
 
 static void find_entry(void)
@@ -20,12 +20,13 @@ static void find_entry(void)
         if (peek32(seg, 0) != 0x5f32335f)
             continue;
         const uint32_t bios32 = peek32(seg, 4);
-        say("_32_ -> sum=%02x revision=%d length=%d entry=%s", sum(seg, 0, 16), peek8(seg, 8), peek8(seg, 9),
-            bios32 >= 0xe0000 && bios32 < 0x100000 ? "rom" : "elsewhere");
+        say("_32_ -> sum=%02x revision=%d length=%d entry=%s", sum(seg, 0, 16), peek8(seg, 8),
+            peek8(seg, 9), bios32 >= 0xe0000 && bios32 < 0x100000 ? "rom" : "elsewhere");
         bios_flat(bios32, "bios32 eax=49435024 ebx=00000000 -> ~ebx ~ecx ~edx");
         if (!(regs.eax & 0xff)) {
             pci32 = regs.ebx + regs.edx;
-            say("$PCI -> base=%s entry=%s inside=%d", regs.ebx >= 0xe0000 && regs.ebx < 0x100000 ? "rom" : "elsewhere",
+            say("$PCI -> base=%s entry=%s inside=%d",
+                regs.ebx >= 0xe0000 && regs.ebx < 0x100000 ? "rom" : "elsewhere",
                 pci32 >= 0xe0000 && pci32 < 0x100000 ? "rom" : "elsewhere", regs.edx < regs.ecx);
         }
         bios_flat(bios32, "bios32 eax=41414141 ebx=00000000 -> ~ebx ~ecx ~edx");

@@ -1,6 +1,7 @@
 /*
- * The ways to begin again: INT 19h and Ctrl-Alt-Del. This program is then booted anew; a byte of CMOS RAM tells it
- * which boot it is, another whether memory has outlived it. Source: RBIL, "INT 19", its memory list 0040:0072h.
+ * The ways to begin again: INT 19h and Ctrl-Alt-Del. This program is then booted anew; a byte of
+ * CMOS RAM tells it which boot it is, another whether memory has outlived it. Source: RBIL, "INT
+ * 19", its memory list 0040:0072h.
  */
 #include "rt.h"
 
@@ -24,9 +25,10 @@ static void set_cmos(uint8_t index, uint8_t v)
 
 static void arrived(const char *how)
 {
-    say("after %s -> dl=%02x if=%d 72=%04x", how, entry[2] & 0xff, entry[10] & IF ? 1 : 0, peek16(0x40, 0x72));
-    say("after %s -> 17=%02x 18=%02x buffer empty=%d midnight=%d", how, peek8(0x40, 0x17), peek8(0x40, 0x18),
-        peek16(0x40, 0x1a) == peek16(0x40, 0x1c), peek8(0x40, 0x70));
+    say("after %s -> dl=%02x if=%d 72=%04x", how, entry[2] & 0xff, entry[10] & IF ? 1 : 0,
+        peek16(0x40, 0x72));
+    say("after %s -> 17=%02x 18=%02x buffer empty=%d midnight=%d", how, peek8(0x40, 0x17),
+        peek8(0x40, 0x18), peek16(0x40, 0x1a) == peek16(0x40, 0x1c), peek8(0x40, 0x70));
     const uint32_t from = ticks();
     wait_ticks(2, NULL);
     say("after %s -> ticks=%d", how, ticks() - from);

@@ -120,7 +120,8 @@ uint32_t peek32(uint16_t seg, uint16_t off)
 }
 void poke8(uint16_t seg, uint16_t off, uint8_t v)
 {
-    asm volatile("movw %1, %%fs\n movb %0, %%fs:(%2)" ::"q"(v), "r"(seg), "r"((uint32_t)off) : "memory");
+    asm volatile("movw %1, %%fs\n movb %0, %%fs:(%2)" ::"q"(v), "r"(seg), "r"((uint32_t)off)
+                 : "memory");
 }
 void poke16(uint16_t seg, uint16_t off, uint16_t v)
 {
@@ -264,7 +265,7 @@ uint32_t word_value(const char *name, uint32_t otherwise)
 enum { NOTHING, GENERAL, SEGMENT };
 struct reg {
     uint8_t what;
-    uint8_t index;  /* of regs' 32-bit words; of its segments */
+    uint8_t index; /* of regs' 32-bit words; of its segments */
     uint32_t mask;
     uint8_t shift;
 };
@@ -337,9 +338,9 @@ static struct regs before;
 /* Sets regs from the text up to "->", and returns what stands behind it. */
 static const char *parse_input(const char *p)
 {
-    static const struct regs marks = {0xa5a6a7a8, 0xb5b6b7b8, 0xc5c6c7c8, 0xd5d6d7d8, 0x51525354,
-                                      0x61626364, 0xe5e6e7e8, 0x2d00,     BUFFER,     0x2e00,
-                                      0x2f00,     IF | CF | 2};
+    static const struct regs marks = {0xa5a6a7a8, 0xb5b6b7b8, 0xc5c6c7c8, 0xd5d6d7d8,
+                                      0x51525354, 0x61626364, 0xe5e6e7e8, 0x2d00,
+                                      BUFFER,     0x2e00,     0x2f00,     IF | CF | 2};
     regs = marks;
     while (*p) {
         skip_spaces(&p);
@@ -557,7 +558,8 @@ void bios_flat(uint32_t linear, const char *fmt, ...)
 /* --- protected memory --- */
 
 extern const uint8_t read32_code[];
-asm(".pushsection .text\n read32_code: .code32\n movl (%esi), %eax\n lret\n .code16gcc\n .popsection");
+asm(".pushsection .text\n read32_code: .code32\n movl (%esi), %eax\n lret\n .code16gcc\n "
+    ".popsection");
 
 uint32_t phys32(uint32_t at)
 {
@@ -622,10 +624,11 @@ static const struct {
     const char *name;
     void (*run)(void);
 } groups[] = {
-    {"boot", boot_group},     {"system", system_group},     {"memory", memory_group}, {"apm", apm_group},
-    {"tables", tables_group}, {"disk", disk_group},         {"edd", edd_group},       {"serial", serial_group},
-    {"clock", clock_group},   {"keyboard", keyboard_group}, {"keys", keys_group},     {"mouse", mouse_group},
-    {"pci", pci_group},       {"video", video_group},       {"vbe", vbe_group},
+    {"boot", boot_group},         {"system", system_group}, {"memory", memory_group},
+    {"apm", apm_group},           {"tables", tables_group}, {"disk", disk_group},
+    {"edd", edd_group},           {"serial", serial_group}, {"clock", clock_group},
+    {"keyboard", keyboard_group}, {"keys", keys_group},     {"mouse", mouse_group},
+    {"pci", pci_group},           {"video", video_group},   {"vbe", vbe_group},
     {"restart", restart_group},
 };
 

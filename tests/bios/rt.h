@@ -1,23 +1,24 @@
 /*
- * The runtime of the BIOS suite: calls of BIOS services written down as one line of text each, which is also what is
- * printed in front of the answer.
+ * The runtime of the BIOS suite: calls of BIOS services written down as one line of text each,
+ * which is also what is printed in front of the answer.
  *
  *   bios("13 ax=0201 cx=0001 dx=%04x bx=0000 es=3000 -> cf [3000:0000]+10", drive)
  *
  *   13            the interrupt; or a group's own word that run.py shows, ended by ": "
- *   ax=0201       a register before the call, in hexadecimal: 8, 16 or 32 bits of it; the rest of the general
- *                 registers holds marks, so that one that is changed by mistake is seen
- *   nc, cy        CF before the call; CF = 1 when nothing is said, so that success is seen to clear it
- *   nz, zr        ZF before the call; ZF = 0 when nothing is said
+ *   ax=0201       a register before the call, in hexadecimal: 8, 16 or 32 bits of it; the rest of
+ * the general registers holds marks, so that one that is changed by mistake is seen nc, cy CF
+ * before the call; CF = 1 when nothing is said, so that success is seen to clear it nz, zr ZF
+ * before the call; ZF = 0 when nothing is said
  *   ->            and of the answer:
  *   cf, zf        the service defines this flag: it is printed
- *   ~cx           undefined behind the call: not looked at. All other registers are printed where they changed
+ *   ~cx           undefined behind the call: not looked at. All other registers are printed where
+ * they changed
  *   @es:bx        a far pointer: what it points into is printed, not the number
  *   @es:bx+10     and so many bytes there (hexadecimal)
  *   [3000:0]+10   these bytes of memory
  *
- * What a line of output says is "key -> field=value field=value"; a register that is not named has kept its value,
- * and "if=0", "df=1", "sp=" would tell of an IRET that went wrong.
+ * What a line of output says is "key -> field=value field=value"; a register that is not named has
+ * kept its value, and "if=0", "df=1", "sp=" would tell of an IRET that went wrong.
  */
 #ifndef BIOS_RT_H
 #define BIOS_RT_H
@@ -52,18 +53,20 @@ extern struct {
 void bios(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void bios_quiet(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same by a far call; the line's first word stands for the address. */
-void bios_far(uint16_t seg, uint16_t off, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void bios_far(uint16_t seg, uint16_t off, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The same as a 32-bit service, by a far call to 08h:linear. */
 void bios_flat(uint32_t linear, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A line of our own: "key -> text" when the format holds the arrow. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void part(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* without the end of the line */
+void part(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2))); /* without the end of the line */
 void end_line(void);
-void dump(uint16_t seg, uint16_t off, unsigned bytes);                 /* hexadecimal, no end of line */
-const char *kind(uint16_t seg, uint16_t off);                          /* what lies at an address */
-bool word_given(const char *word);                                     /* is it among run.py's words? */
-uint32_t word_value(const char *name, uint32_t otherwise);             /* name=hexadecimal */
+void dump(uint16_t seg, uint16_t off, unsigned bytes);     /* hexadecimal, no end of line */
+const char *kind(uint16_t seg, uint16_t off);              /* what lies at an address */
+bool word_given(const char *word);                         /* is it among run.py's words? */
+uint32_t word_value(const char *name, uint32_t otherwise); /* name=hexadecimal */
 
 uint8_t peek8(uint16_t seg, uint16_t off);
 uint16_t peek16(uint16_t seg, uint16_t off);
@@ -82,7 +85,8 @@ void set_vector(unsigned n, void (*hook)(void));
 uint32_t get_vector(unsigned n); /* segment:offset */
 void put_vector(unsigned n, uint32_t v);
 uint32_t ticks(void);
-bool wait_ticks(unsigned n, bool (*done)(void)); /* done() came true in that time; NULL: just wait */
+bool wait_ticks(unsigned n,
+                bool (*done)(void)); /* done() came true in that time; NULL: just wait */
 
 static inline void outb(uint16_t port, uint8_t v)
 {

@@ -1,6 +1,7 @@
 /*
- * INT 14h on the ports that the driver gives (two, without anybody at the other end; they are put into loopback for
- * what is to be received), INT 17h. Sources: RBIL; IBM PS/2 BIOS Interface Technical Reference; 16550D.
+ * INT 14h on the ports that the driver gives (two, without anybody at the other end; they are put
+ * into loopback for what is to be received), INT 17h. Sources: RBIL; IBM PS/2 BIOS Interface
+ * Technical Reference; 16550D.
  */
 #include "rt.h"
 
@@ -9,8 +10,8 @@ static void line_settings(unsigned port, uint16_t base, const char *name)
     outb((uint16_t)(base + 3), (uint8_t)(inb((uint16_t)(base + 3)) | 0x80));
     const unsigned divisor = inb(base) | inb((uint16_t)(base + 1)) << 8;
     outb((uint16_t)(base + 3), (uint8_t)(inb((uint16_t)(base + 3)) & 0x7f));
-    say("COM%d %s -> divisor=%04x lcr=%02x mcr=%02x ier=%02x", port + 1, name, divisor, inb((uint16_t)(base + 3)),
-        inb((uint16_t)(base + 4)), inb((uint16_t)(base + 1)));
+    say("COM%d %s -> divisor=%04x lcr=%02x mcr=%02x ier=%02x", port + 1, name, divisor,
+        inb((uint16_t)(base + 3)), inb((uint16_t)(base + 4)), inb((uint16_t)(base + 1)));
 }
 
 static void serial_port(unsigned port)
@@ -40,7 +41,8 @@ static void serial_port(unsigned port)
     bios("no DSR: 14 ax=0156 dx=%04x ->", port);
     outb((uint16_t)(base + 4), 0x00);
 
-    bios("14 ax=0401 bx=0000 cx=0307 dx=%04x -> ", port); /* extended: no parity, 1 stop, 8 bits, 9600 */
+    bios("14 ax=0401 bx=0000 cx=0307 dx=%04x -> ",
+         port); /* extended: no parity, 1 stop, 8 bits, 9600 */
     line_settings(port, base, "set up by 04h");
     bios("14 ax=0500 bx=0000 dx=%04x ->", port);
     bios("14 ax=0501 bx=0003 dx=%04x ->", port);

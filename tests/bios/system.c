@@ -1,7 +1,7 @@
 /*
- * What the boot sector was given, INT 11h, 12h, 15h but for memory and the pointing device, 18h, 19h.
- * Sources: Ralf Brown's Interrupt List; IBM PS/2 and Personal Computer BIOS Interface Technical Reference (1987);
- * APM BIOS Interface Specification 1.2; BIOS Boot Specification 1.01.
+ * What the boot sector was given, INT 11h, 12h, 15h but for memory and the pointing device, 18h,
+ * 19h. Sources: Ralf Brown's Interrupt List; IBM PS/2 and Personal Computer BIOS Interface
+ * Technical Reference (1987); APM BIOS Interface Specification 1.2; BIOS Boot Specification 1.01.
  */
 #include "rt.h"
 
@@ -18,7 +18,8 @@ void boot_group(void)
             say("vector %02x -> %s", i, kind(peek16(0, i * 4 + 2), peek16(0, i * 4)));
     say("vectors 60-67 -> %08x %08x", get_vector(0x60), get_vector(0x67));
     say("same handler -> 43=44:%d 1f:%s 1d:%s 1e=13/40:%s", get_vector(0x43) == get_vector(0x44),
-        kind(peek16(0, 0x1f * 4 + 2), peek16(0, 0x1f * 4)), kind(peek16(0, 0x1d * 4 + 2), peek16(0, 0x1d * 4)),
+        kind(peek16(0, 0x1f * 4 + 2), peek16(0, 0x1f * 4)),
+        kind(peek16(0, 0x1d * 4 + 2), peek16(0, 0x1d * 4)),
         kind(peek16(0, 0x1e * 4 + 2), peek16(0, 0x1e * 4)));
     say("f000 -> reset=%02x model=%02x", peek8(0xffff, 0), peek8(0xf000, 0xfffe));
     say("build date -> slashes=%c%c", peek8(0xffff, 7), peek8(0xffff, 10));
@@ -26,15 +27,16 @@ void boot_group(void)
     static const struct {
         uint16_t at;
         uint8_t vector;
-    } fixed[] = {{0xe2c3, 0x02}, {0xe3fe, 0x13}, {0xe6f2, 0x19}, {0xe739, 0x14}, {0xe82e, 0x16}, {0xe987, 0x09},
-                 {0xec59, 0x40}, {0xef57, 0x0e}, {0xefd2, 0x17}, {0xf065, 0x10}, {0xf841, 0x12}, {0xf84d, 0x11},
-                 {0xf859, 0x15}, {0xfe6e, 0x1a}, {0xfea5, 0x08}, {0xff53, 0x1c}, {0xff54, 0x05}};
+    } fixed[] = {{0xe2c3, 0x02}, {0xe3fe, 0x13}, {0xe6f2, 0x19}, {0xe739, 0x14}, {0xe82e, 0x16},
+                 {0xe987, 0x09}, {0xec59, 0x40}, {0xef57, 0x0e}, {0xefd2, 0x17}, {0xf065, 0x10},
+                 {0xf841, 0x12}, {0xf84d, 0x11}, {0xf859, 0x15}, {0xfe6e, 0x1a}, {0xfea5, 0x08},
+                 {0xff53, 0x1c}, {0xff54, 0x05}};
     for (unsigned i = 0; i < sizeof fixed / sizeof *fixed; i++)
         say("fixed entry %04x (INT %02xh) -> vector=%s", fixed[i].at, fixed[i].vector,
             get_vector(fixed[i].vector) == (0xf0000000 | fixed[i].at) ? "there" : "elsewhere");
-    static const uint16_t code[] = {0xe05b, 0xe2c3, 0xe3fe, 0xe6f2, 0xe729, 0xe739, 0xe82e, 0xe987, 0xec59, 0xef57,
-                                    0xefc7, 0xefd2, 0xf045, 0xf065, 0xf841, 0xf84d, 0xf859, 0xfe6e, 0xfea5,
-                                    0xff53, 0xff54, 0xfff0};
+    static const uint16_t code[] = {0xe05b, 0xe2c3, 0xe3fe, 0xe6f2, 0xe729, 0xe739, 0xe82e, 0xe987,
+                                    0xec59, 0xef57, 0xefc7, 0xefd2, 0xf045, 0xf065, 0xf841, 0xf84d,
+                                    0xf859, 0xfe6e, 0xfea5, 0xff53, 0xff54, 0xfff0};
     for (unsigned i = 0; i < sizeof code / sizeof *code; i++) {
         const uint8_t b = peek8(0xf000, code[i]);
         say("fixed address %04x -> %s", code[i], b == 0 || b == 0xff ? "empty" : "filled");
@@ -166,7 +168,8 @@ void apm_group(void)
     bios("15 ax=5302 bx=0000 -> cf ~ax ~bx ~ecx ~dx ~si ~di");
     const bool ok = !(regs.flags & CF);
     say("15 ax=5302 -> code=%s data=%s lengths=%s", ok ? kind((uint16_t)regs.eax, 0) : "none",
-        ok ? kind((uint16_t)regs.ecx, 0) : "none", ok && (uint16_t)regs.esi && (uint16_t)regs.edi ? "given" : "none");
+        ok ? kind((uint16_t)regs.ecx, 0) : "none",
+        ok && (uint16_t)regs.esi && (uint16_t)regs.edi ? "given" : "none");
     bios("15 ax=5304 bx=0000 -> cf");
     bios("15 ax=5303 bx=0000 -> cf ~ax ~ebx ~cx ~dx ~esi ~di");
     const bool ok32 = !(regs.flags & CF);

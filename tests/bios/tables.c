@@ -1,7 +1,8 @@
 /*
- * What the firmware leaves in memory: BIOS data area, EBDA, $PIR, $PnP, _MP_, RSD PTR, _SM_. Pointers and the texts
- * that name a firmware are told by what they lead to. Sources: RBIL's memory list; PCI IRQ Routing Table Specification
- * 1.0; PnP BIOS Specification 1.0A; MP 1.4; ACPI 6.5 section 5.2; SMBIOS 5.2.1.
+ * What the firmware leaves in memory: BIOS data area, EBDA, $PIR, $PnP, _MP_, RSD PTR, _SM_.
+ * Pointers and the texts that name a firmware are told by what they lead to. Sources: RBIL's memory
+ * list; PCI IRQ Routing Table Specification 1.0; PnP BIOS Specification 1.0A; MP 1.4; ACPI 6.5
+ * section 5.2; SMBIOS 5.2.1.
  */
 #include "rt.h"
 
@@ -11,19 +12,45 @@ static void bda(void)
         uint8_t at, bytes;
         const char *what;
     } fields[] = {
-        {0x00, 8, "serial ports"},      {0x08, 6, "printer ports"},  {0x10, 2, "equipment"},
-        {0x12, 1, "test"},              {0x13, 2, "memory"},         {0x15, 2, "scratch"},
-        {0x17, 2, "keyboard flags"},    {0x19, 1, "keypad"},         {0x3e, 4, "diskettes"},
-        {0x41, 1, "diskette status"},   {0x49, 1, "mode"},           {0x4a, 2, "columns"},
-        {0x4c, 2, "page size"},         {0x4e, 2, "page start"},     {0x60, 2, "cursor"},
-        {0x62, 1, "page"},              {0x63, 2, "CRTC"},           {0x65, 2, "mode control"},
-        {0x67, 4, "reset vector"},      {0x6b, 1, "stray interrupt"},{0x70, 1, "midnight"},
-        {0x71, 1, "break"},             {0x72, 2, "soft reset"},     {0x74, 1, "disk status"},
-        {0x75, 1, "disks"},             {0x76, 2, "disk control"},   {0x78, 4, "printer time-outs"},
-        {0x7c, 4, "serial time-outs"},  {0x80, 4, "keyboard buffer"},{0x84, 1, "rows"},
-        {0x85, 2, "character height"},  {0x87, 4, "EGA"},            {0x8b, 1, "data rate"},
-        {0x8c, 3, "disk interrupts"},   {0x8f, 1, "diskette info"},  {0x90, 6, "media state"},
-        {0x96, 2, "keyboard"},          {0x98, 9, "wait"},           {0xb5, 1, "other"},
+        {0x00, 8, "serial ports"},
+        {0x08, 6, "printer ports"},
+        {0x10, 2, "equipment"},
+        {0x12, 1, "test"},
+        {0x13, 2, "memory"},
+        {0x15, 2, "scratch"},
+        {0x17, 2, "keyboard flags"},
+        {0x19, 1, "keypad"},
+        {0x3e, 4, "diskettes"},
+        {0x41, 1, "diskette status"},
+        {0x49, 1, "mode"},
+        {0x4a, 2, "columns"},
+        {0x4c, 2, "page size"},
+        {0x4e, 2, "page start"},
+        {0x60, 2, "cursor"},
+        {0x62, 1, "page"},
+        {0x63, 2, "CRTC"},
+        {0x65, 2, "mode control"},
+        {0x67, 4, "reset vector"},
+        {0x6b, 1, "stray interrupt"},
+        {0x70, 1, "midnight"},
+        {0x71, 1, "break"},
+        {0x72, 2, "soft reset"},
+        {0x74, 1, "disk status"},
+        {0x75, 1, "disks"},
+        {0x76, 2, "disk control"},
+        {0x78, 4, "printer time-outs"},
+        {0x7c, 4, "serial time-outs"},
+        {0x80, 4, "keyboard buffer"},
+        {0x84, 1, "rows"},
+        {0x85, 2, "character height"},
+        {0x87, 4, "EGA"},
+        {0x8b, 1, "data rate"},
+        {0x8c, 3, "disk interrupts"},
+        {0x8f, 1, "diskette info"},
+        {0x90, 6, "media state"},
+        {0x96, 2, "keyboard"},
+        {0x98, 9, "wait"},
+        {0xb5, 1, "other"},
     };
     for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++) {
         part("BDA %02x %s -> ", fields[i].at, fields[i].what);
@@ -86,11 +113,14 @@ static void pnp(void)
     if (!at)
         return;
     const uint16_t seg = (uint16_t)(at >> 4);
-    say("$PnP -> version=%02x length=%d control=%04x event=%08x sum=%02x oem=%08x", peek8(seg, 4), peek8(seg, 5),
-        peek16(seg, 6), peek32(seg, 9), sum(seg, 0, peek8(seg, 5)), peek32(seg, 0x17));
+    say("$PnP -> version=%02x length=%d control=%04x event=%08x sum=%02x oem=%08x", peek8(seg, 4),
+        peek8(seg, 5), peek16(seg, 6), peek32(seg, 9), sum(seg, 0, peek8(seg, 5)),
+        peek32(seg, 0x17));
     say("$PnP entries -> real=%s protected=%s data=%04x", kind(peek16(seg, 0xf), peek16(seg, 0xd)),
-        peek32(seg, 0x13) >= 0xe0000 && peek32(seg, 0x13) < 0x100000 ? "rom" : "elsewhere", peek16(seg, 0x1b));
-    /* Called with its words on the stack: RBIL, "PnP BIOS functions". Function 60h asks for the BIOS boot's version. */
+        peek32(seg, 0x13) >= 0xe0000 && peek32(seg, 0x13) < 0x100000 ? "rom" : "elsewhere",
+        peek16(seg, 0x1b));
+    /* Called with its words on the stack: RBIL, "PnP BIOS functions". Function 60h asks for the
+     * BIOS boot's version. */
     for (unsigned function = 0; function <= 0x60; function += 0x20) {
         const uint16_t off = peek16(seg, 0x0d), cs = peek16(seg, 0x0f);
         uint32_t ax;
@@ -113,16 +143,16 @@ static void mp(void)
     if (!at)
         return;
     const uint16_t seg = (uint16_t)(at >> 4);
-    say("_MP_ -> length=%d revision=%d features=%02x%02x sum=%02x", peek8(seg, 8), peek8(seg, 9), peek8(seg, 11),
-        peek8(seg, 12), sum(seg, 0, 16));
+    say("_MP_ -> length=%d revision=%d features=%02x%02x sum=%02x", peek8(seg, 8), peek8(seg, 9),
+        peek8(seg, 11), peek8(seg, 12), sum(seg, 0, 16));
     const uint32_t table = peek32(seg, 4);
     const uint16_t t = (uint16_t)(table >> 4), base = (uint16_t)(table & 15);
     if (table >= 0x100000)
         return say("PCMP -> above 1 MiB");
     const uint16_t length = peek16(t, base + 4);
-    say("PCMP -> revision=%d sum=%02x entries=%d lapic=%08x oem table=%08x extended=%d", peek8(t, base + 6),
-        sum(t, base, length), peek16(t, base + 0x22), peek32(t, base + 0x24), peek32(t, base + 0x1c),
-        peek16(t, base + 0x28));
+    say("PCMP -> revision=%d sum=%02x entries=%d lapic=%08x oem table=%08x extended=%d",
+        peek8(t, base + 6), sum(t, base, length), peek16(t, base + 0x22), peek32(t, base + 0x24),
+        peek32(t, base + 0x1c), peek16(t, base + 0x28));
     part("PCMP product -> ");
     dump(t, base + 16, 12);
     end_line();
@@ -189,9 +219,9 @@ static void smbios(void)
     if (!at)
         return;
     const uint16_t seg = (uint16_t)(at >> 4);
-    say("_SM_ -> length=%d version=%d.%d largest=%d sum=%02x dmi=%c sum=%02x count=%d bcd=%02x", peek8(seg, 5),
-        peek8(seg, 6), peek8(seg, 7), peek16(seg, 8), sum(seg, 0, peek8(seg, 5)), peek8(seg, 16),
-        sum(seg, 16, 15), peek16(seg, 0x1c), peek8(seg, 0x1e));
+    say("_SM_ -> length=%d version=%d.%d largest=%d sum=%02x dmi=%c sum=%02x count=%d bcd=%02x",
+        peek8(seg, 5), peek8(seg, 6), peek8(seg, 7), peek16(seg, 8), sum(seg, 0, peek8(seg, 5)),
+        peek8(seg, 16), sum(seg, 16, 15), peek16(seg, 0x1c), peek8(seg, 0x1e));
     uint32_t p = peek32(seg, 0x18);
     const uint32_t end = p + peek16(seg, 0x16);
     for (unsigned i = 0; i < peek16(seg, 0x1c) && p < end; i++) {

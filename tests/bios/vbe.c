@@ -1,6 +1,7 @@
 /*
- * INT 10h AH=4Fh. Which modes there are beyond VESA's own numbers is each video BIOS's affair: the list is looked
- * through for what a 16-MiB card of this kind must have. Source: VBE Core Functions Standard 3.0.
+ * INT 10h AH=4Fh. Which modes there are beyond VESA's own numbers is each video BIOS's affair: the
+ * list is looked through for what a 16-MiB card of this kind must have. Source: VBE Core Functions
+ * Standard 3.0.
  */
 #include "rt.h"
 
@@ -8,13 +9,16 @@ static void controller(void)
 {
     fill(BUFFER, 0, 0xcc, 512);
     bios("vbe 1: 10 ax=4f00 di=0000 es=3000 -> [3000:0000]+6 [3000:000a]+4 [3000:0012]+4");
-    say("vbe 1 modes -> %s oem=%s written behind 256: %s", kind(peek16(BUFFER, 0x10), peek16(BUFFER, 0x0e)),
+    say("vbe 1 modes -> %s oem=%s written behind 256: %s",
+        kind(peek16(BUFFER, 0x10), peek16(BUFFER, 0x0e)),
         kind(peek16(BUFFER, 8), peek16(BUFFER, 6)), peek8(BUFFER, 256) == 0xcc ? "no" : "yes");
     fill(BUFFER, 0, 0xcc, 512);
     poke32(BUFFER, 0, 0x32454256);
     bios("vbe 2: 10 ax=4f00 di=0000 es=3000 -> [3000:0000]+6 [3000:000a]+4 [3000:0012]+2");
-    say("vbe 2 strings -> vendor=%s product=%s revision=%s modes=%s", kind(peek16(BUFFER, 0x18), peek16(BUFFER, 0x16)),
-        kind(peek16(BUFFER, 0x1c), peek16(BUFFER, 0x1a)), kind(peek16(BUFFER, 0x20), peek16(BUFFER, 0x1e)),
+    say("vbe 2 strings -> vendor=%s product=%s revision=%s modes=%s",
+        kind(peek16(BUFFER, 0x18), peek16(BUFFER, 0x16)),
+        kind(peek16(BUFFER, 0x1c), peek16(BUFFER, 0x1a)),
+        kind(peek16(BUFFER, 0x20), peek16(BUFFER, 0x1e)),
         kind(peek16(BUFFER, 0x10), peek16(BUFFER, 0x0e)));
 }
 
@@ -30,18 +34,20 @@ static void mode_info(unsigned mode)
     bios("10 ax=4f01 cx=%04x di=0200 es=3000 ->", mode);
     if ((regs.eax & 0xffff) != 0x4f || !(peek16(BUFFER, 0x200) & 1))
         return;
-    say("mode %x attributes -> %04x windows=%02x%02x granularity=%d size=%d segments=%04x,%04x", mode,
-        peek16(BUFFER, 0x200), peek8(BUFFER, 0x202), peek8(BUFFER, 0x203), peek16(BUFFER, 0x204),
-        peek16(BUFFER, 0x206), peek16(BUFFER, 0x208), peek16(BUFFER, 0x20a));
+    say("mode %x attributes -> %04x windows=%02x%02x granularity=%d size=%d segments=%04x,%04x",
+        mode, peek16(BUFFER, 0x200), peek8(BUFFER, 0x202), peek8(BUFFER, 0x203),
+        peek16(BUFFER, 0x204), peek16(BUFFER, 0x206), peek16(BUFFER, 0x208), peek16(BUFFER, 0x20a));
     say("mode %x function -> %s", mode, kind(peek16(BUFFER, 0x20e), peek16(BUFFER, 0x20c)));
-    say("mode %x geometry -> pitch=%d %dx%d cell=%dx%d planes=%d bits=%d banks=%d model=%d banksize=%d pages=%d", mode,
-        peek16(BUFFER, 0x210), peek16(BUFFER, 0x212), peek16(BUFFER, 0x214), peek8(BUFFER, 0x216),
-        peek8(BUFFER, 0x217), peek8(BUFFER, 0x218), peek8(BUFFER, 0x219), peek8(BUFFER, 0x21a), peek8(BUFFER, 0x21b),
-        peek8(BUFFER, 0x21c), peek8(BUFFER, 0x21d));
+    say("mode %x geometry -> pitch=%d %dx%d cell=%dx%d planes=%d bits=%d banks=%d model=%d "
+        "banksize=%d pages=%d",
+        mode, peek16(BUFFER, 0x210), peek16(BUFFER, 0x212), peek16(BUFFER, 0x214),
+        peek8(BUFFER, 0x216), peek8(BUFFER, 0x217), peek8(BUFFER, 0x218), peek8(BUFFER, 0x219),
+        peek8(BUFFER, 0x21a), peek8(BUFFER, 0x21b), peek8(BUFFER, 0x21c), peek8(BUFFER, 0x21d));
     part("mode %x masks -> ", mode);
     dump(BUFFER, 0x21f, 9);
-    say(" framebuffer=%s",
-        !peek32(BUFFER, 0x228) ? "none" : peek32(BUFFER, 0x228) == framebuffer() ? "BAR 0" : "elsewhere");
+    say(" framebuffer=%s", !peek32(BUFFER, 0x228)                   ? "none"
+                           : peek32(BUFFER, 0x228) == framebuffer() ? "BAR 0"
+                                                                    : "elsewhere");
     part("mode %x vbe 3 -> ", mode);
     dump(BUFFER, 0x232, 16);
     end_line();
@@ -57,7 +63,8 @@ static void modes(void)
         const unsigned mode = peek16(seg, off);
         bios_quiet("10 ax=4f01 cx=%04x di=0200 es=3000", mode);
         if ((regs.eax & 0xffff) == 0x4f && peek8(BUFFER, 0x21b) >= 4)
-            say("in the list -> %dx%dx%d", peek16(BUFFER, 0x212), peek16(BUFFER, 0x214), peek8(BUFFER, 0x219));
+            say("in the list -> %dx%dx%d", peek16(BUFFER, 0x212), peek16(BUFFER, 0x214),
+                peek8(BUFFER, 0x219));
         n++;
         off = (uint16_t)(off + 2);
     }
@@ -136,7 +143,8 @@ void vbe_group(void)
 {
     controller();
     modes();
-    static const uint16_t set[] = {0x0101, 0x4101, 0xc101, 0x4103, 0x4111, 0x4112, 0x4118, 0x0118, 0x4105};
+    static const uint16_t set[] = {0x0101, 0x4101, 0xc101, 0x4103, 0x4111,
+                                   0x4112, 0x4118, 0x0118, 0x4105};
     for (unsigned i = 0; i < sizeof set / 2; i++)
         in_mode(set[i]);
     bios("10 ax=4f02 bx=01ff ->");
@@ -145,7 +153,8 @@ void vbe_group(void)
     save_and_restore();
     bios("10 ax=4f0a bx=0000 -> ~cx ~di ~es");
     if ((regs.eax & 0xffff) == 0x4f)
-        say("4f0a -> %s length=%s", kind(regs.es, (uint16_t)regs.edi), (uint16_t)regs.ecx ? "given" : "0");
+        say("4f0a -> %s length=%s", kind(regs.es, (uint16_t)regs.edi),
+            (uint16_t)regs.ecx ? "given" : "0");
     bios("10 ax=4f0a bx=0001 -> ~cx ~di ~es");
     bios("10 ax=4f0b bx=0000 ->");
     bios("10 ax=4f10 bx=0000 di=0000 es=0000 ->");

@@ -1,6 +1,6 @@
 /*
- * INT 10h but for VBE. Screens are compared by a hash of video memory, mode by mode. Sources: RBIL, "INT 10"; IBM
- * PS/2 BIOS Interface Technical Reference, "INT 10H"; VGA.
+ * INT 10h but for VBE. Screens are compared by a hash of video memory, mode by mode. Sources: RBIL,
+ * "INT 10"; IBM PS/2 BIOS Interface Technical Reference, "INT 10H"; VGA.
  */
 #include "rt.h"
 
@@ -63,7 +63,11 @@ static uint16_t screen_segment(unsigned mode)
 
 static void screen(const char *what, unsigned mode)
 {
-    say("%s -> screen=%08x", what, hash(screen_segment(mode), 0, mode >= 0x0d ? 0x10000 : mode == 6 ? 0x4000 : 0x4000));
+    say("%s -> screen=%08x", what,
+        hash(screen_segment(mode), 0,
+             mode >= 0x0d ? 0x10000
+             : mode == 6  ? 0x4000
+                          : 0x4000));
 }
 
 static void text(const char *what, unsigned row, unsigned cells)
@@ -109,7 +113,8 @@ static void drawing(unsigned mode, unsigned pages)
 
 static void modes(void)
 {
-    static const uint8_t list[] = {0, 1, 2, 3, 4, 5, 6, 7, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13};
+    static const uint8_t list[] = {0,    1,    2,    3,    4,    5,    6,   7,
+                                   0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13};
     for (unsigned i = 0; i < sizeof list; i++) {
         const unsigned mode = list[i];
         bios("10 ah=00 al=%02x -> ~al", mode);
@@ -138,11 +143,13 @@ static void modes(void)
 
 static void cursor(void)
 {
-    static const uint16_t shapes[] = {0x0607, 0x0007, 0x2000, 0x0d0e, 0x0200, 0x0f00, 0x0506, 0x0406};
+    static const uint16_t shapes[] = {0x0607, 0x0007, 0x2000, 0x0d0e,
+                                      0x0200, 0x0f00, 0x0506, 0x0406};
     bios("10 ah=03 bh=00 ->");
     for (unsigned i = 0; i < sizeof shapes / 2; i++) {
         bios("10 ah=01 al=03 cx=%04x ->", shapes[i]);
-        say("CRTC cursor -> %02x%02x bda=%04x", vga_reg(0x3d4, 0x0a), vga_reg(0x3d4, 0x0b), peek16(0x40, 0x60));
+        say("CRTC cursor -> %02x%02x bda=%04x", vga_reg(0x3d4, 0x0a), vga_reg(0x3d4, 0x0b),
+            peek16(0x40, 0x60));
         bios("10 ah=03 bh=00 ->");
     }
     bios("10 ah=01 al=03 cx=0607 ->");
@@ -202,13 +209,16 @@ static void scrolling(void)
         uint16_t ax;
         uint8_t bh;
         uint16_t cx, dx;
-    } windows[] = {{0x0601, 0x17, 0x0000, 0x184f}, {0x0701, 0x17, 0x0000, 0x184f}, {0x0605, 0x2f, 0x0304, 0x1020},
-                   {0x0703, 0x2f, 0x0304, 0x1020}, {0x0600, 0x70, 0x0000, 0x184f}, {0x0700, 0x70, 0x0a0a, 0x0a0a},
-                   {0x0619, 0x07, 0x0000, 0x184f}, {0x06ff, 0x07, 0x0000, 0x0a4f}, {0x0601, 0x07, 0x0000, 0xffff},
-                   {0x0602, 0x07, 0x0505, 0x0606}, {0x0601, 0x07, 0x0a0a, 0x0505}};
+    } windows[] = {{0x0601, 0x17, 0x0000, 0x184f}, {0x0701, 0x17, 0x0000, 0x184f},
+                   {0x0605, 0x2f, 0x0304, 0x1020}, {0x0703, 0x2f, 0x0304, 0x1020},
+                   {0x0600, 0x70, 0x0000, 0x184f}, {0x0700, 0x70, 0x0a0a, 0x0a0a},
+                   {0x0619, 0x07, 0x0000, 0x184f}, {0x06ff, 0x07, 0x0000, 0x0a4f},
+                   {0x0601, 0x07, 0x0000, 0xffff}, {0x0602, 0x07, 0x0505, 0x0606},
+                   {0x0601, 0x07, 0x0a0a, 0x0505}};
     for (unsigned i = 0; i < sizeof windows / sizeof *windows; i++) {
         pattern();
-        bios("10 ax=%04x bh=%02x cx=%04x dx=%04x ->", windows[i].ax, windows[i].bh, windows[i].cx, windows[i].dx);
+        bios("10 ax=%04x bh=%02x cx=%04x dx=%04x ->", windows[i].ax, windows[i].bh, windows[i].cx,
+             windows[i].dx);
         screen("window", 3);
     }
     bios("10 ax=0600 bh=07 cx=0000 dx=184f ->");
@@ -324,11 +334,13 @@ static void fonts(void)
     bios("10 ax=1120 bp=0000 es=3000 ->");
     say("vector 1f -> %08x", get_vector(0x1f));
     bios("10 ax=1121 bl=02 cx=0010 bp=0000 es=3000 ->");
-    say("vector 43 -> %08x rows=%02x height=%04x", get_vector(0x43), peek8(0x40, 0x84), peek16(0x40, 0x85));
+    say("vector 43 -> %08x rows=%02x height=%04x", get_vector(0x43), peek8(0x40, 0x84),
+        peek16(0x40, 0x85));
     for (unsigned i = 0x22; i <= 0x24; i++) {
         bios("10 ax=11%02x bx=0002 ->", i);
-        say("vector 43 -> %s rows=%02x height=%04x", kind(peek16(0, 0x43 * 4 + 2), peek16(0, 0x43 * 4)),
-            peek8(0x40, 0x84), peek16(0x40, 0x85));
+        say("vector 43 -> %s rows=%02x height=%04x",
+            kind(peek16(0, 0x43 * 4 + 2), peek16(0, 0x43 * 4)), peek8(0x40, 0x84),
+            peek16(0x40, 0x85));
     }
     bios("10 ax=11ff ->");
     bios("10 ax=0003 -> ~al");

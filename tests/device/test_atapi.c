@@ -957,26 +957,6 @@ static void disturb(void *opaque)
     packet(CDB(0x1E, 0, 0, 0, 1));
 }
 
-/* Made-up: a drive on a command while the other one is selected, which could begin a second. */
-static void test_state_of_two_commands(void **state)
-{
-    (void)state;
-    uint8_t cdb[12];
-    struct state save, load;
-    read10(cdb, 50, 4);
-    start(cdb, 3000, false);
-    step();
-    fixture_save(&t.f, &save);
-    *fixture_field(&save, "selected", 1) = 1;
-    state_init_load(&load, save.buf, save.len);
-    device_state_all(&t.f.devices, &load);
-    assert_non_null(strstr(load.err.msg, "drive"));
-    state_free(&load);
-    state_free(&save);
-    out(CONTROL, 0x04);
-    out(CONTROL, 0x00);
-}
-
 static void test_state(void **state)
 {
     (void)state;
@@ -1105,7 +1085,6 @@ int main(void)
         READY_(test_read_error),
         READY_(test_dvd),
         READY_(test_state),
-        READY_(test_state_of_two_commands),
         T(test_chaos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,7 +104,7 @@ static const uint8_t *sector(struct blk *blk, unsigned n)
 static void give(const uint8_t *bytes, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        assert_int_equal(in(MSR) & 0xC0, 0x80);
+        assert_int_equal(in(MSR)&0xC0, 0x80);
         out(FIFO, bytes[i]);
     }
 }
@@ -115,13 +115,13 @@ static void give(const uint8_t *bytes, unsigned n)
 static unsigned results(void)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < 1000 && !(in(MSR) & 0x80); i++)
+    for (unsigned i = 0; i < 1000 && !(in(MSR)&0x80); i++)
         step(MS);
-    while ((in(MSR) & 0xD0) == 0xD0)
+    while ((in(MSR)&0xD0) == 0xD0)
         t.result[n++] = in(FIFO);
     if (n == 7)
         assert_int_equal(t.irq.level, 0);
-    assert_int_equal(in(MSR) & 0xF0, 0x80);
+    assert_int_equal(in(MSR)&0xF0, 0x80);
     return n;
 }
 
@@ -547,7 +547,7 @@ static void test_without_dma(void **state)
     GIVE(0x46, 0, 0, 0, 17, 2, 18, 0x1B, 0xFF);
     assert_int_equal(in(MSR), 0x30);
     for (unsigned i = 0; i < 1024; i++) {
-        for (unsigned wait = 0; !(in(MSR) & 0x80) && wait < 50; wait++)
+        for (unsigned wait = 0; !(in(MSR)&0x80) && wait < 50; wait++)
             step(MS);
         assert_int_equal(in(MSR), 0xF0);
         assert_int_equal(t.irq.level, 1);

@@ -35,7 +35,8 @@ static void stacks(void)
         check_eq(last.r.bp, 0x9999c010, "BP is back");
         LOWW(0xc00e) = 0x1234;
         LOWW(0xc00c) = 0x5678;
-        TRY16("enterw $4, $3\n movw %%sp, %%dx\n movw %%bp, %%cx\n movw (%%bp), %%ax\n movw -2(%%bp), %%bx\n movw -4(%%bp), %%si\n movw -6(%%bp), %%di\n movw $0xc000, %%sp");
+        TRY16("enterw $4, $3\n movw %%sp, %%dx\n movw %%bp, %%cx\n movw (%%bp), %%ax\n movw "
+              "-2(%%bp), %%bx\n movw -4(%%bp), %%si\n movw -6(%%bp), %%di\n movw $0xc000, %%sp");
         expect_done("enter with three levels");
         check_eq(last.r.dx & 0xffff, 0xbffe - 6 - 4, "SP");
         check_eq(last.r.cx & 0xffff, 0xbffe, "BP");
@@ -97,7 +98,8 @@ static void jumps(void)
     static const uint8_t at_top[] = {0xe9, 0x00, 0x00}; /* to the next instruction, which is at 0 */
     memcpy((void *)0xfffd, at_top, 3);
     TRY16("movw $0xfffd, %%ax\n jmp *%%ax");
-    check(last.vector != GP || last.ip != 0xfffd, "a jump from FFFDh by 0 goes to 0, not beyond (vector %x at %lx)", last.vector, last.ip);
+    check(last.vector != GP || last.ip != 0xfffd,
+          "a jump from FFFDh by 0 goes to 0, not beyond (vector %x at %lx)", last.vector, last.ip);
     /* a 32-bit displacement is not cut */
     TRY16(".byte 0x66, 0xe9, 0, 0, 1, 0");
     expect_fault(GP, 0, "jmpl beyond 64 KiB");
@@ -187,9 +189,6 @@ static void events(void)
 }
 
 const struct test tests[] = {
-    {"stacks", stacks},
-    {"jumps", jumps},
-    {"addresses", addresses},
-    {"events", events},
-    {NULL, NULL},
+    {"stacks", stacks}, {"jumps", jumps}, {"addresses", addresses},
+    {"events", events}, {NULL, NULL},
 };

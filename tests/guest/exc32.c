@@ -91,7 +91,8 @@ static void bad_gates(void)
 {
     const unsigned n = 0x41;
     for (unsigned type = 0; type < 32; type++) {
-        const bool is_gate = type == T_INT16 || type == T_INT32 || type == T_TRAP16 || type == T_TRAP32 || type == T_TASK;
+        const bool is_gate = type == T_INT16 || type == T_INT32 || type == T_TRAP16 ||
+                             type == T_TRAP32 || type == T_TASK;
         if (is_gate)
             continue;
         for (unsigned p = 0; p <= P; p += P) {
@@ -174,14 +175,17 @@ static void handler_code(void)
                         continue;
                     TRY("int $0x41");
                     if (vector)
-                        expect_fault(vector, s, "int: CS of type %x DPL %u P %x, level %u", type, dpl, p, l);
+                        expect_fault(vector, s, "int: CS of type %x DPL %u P %x, level %u", type,
+                                     dpl, p, l);
                     else
                         expect_trap(n, "int: CS of type %x DPL %u P %x, level %u", type, dpl, p, l);
                     TRY("ud2");
                     if (vector)
-                        expect_fault(vector, s | 1, "#UD: CS of type %x DPL %u P %x, level %u", type, dpl, p, l);
+                        expect_fault(vector, s | 1, "#UD: CS of type %x DPL %u P %x, level %u",
+                                     type, dpl, p, l);
                     else
-                        expect_fault(UD, 0, "#UD: CS of type %x DPL %u P %x, level %u", type, dpl, p, l);
+                        expect_fault(UD, 0, "#UD: CS of type %x DPL %u P %x, level %u", type, dpl,
+                                     p, l);
                 }
         gdt_set(s, descriptor(0, 0xfffff, P | (T_XR & ~1), F_G | F_D));
         TRY("int $0x41");
@@ -219,7 +223,8 @@ static void handler_stack(void)
             for (unsigned dpl = 0; dpl < 4; dpl++)
                 for (unsigned p = 0; p <= P; p += P) {
                     const bool good = type == 0x12 || type == 0x13 || type == 0x16 || type == 0x17;
-                    gdt_set(s, descriptor(0, type & 4 ? 0 : 0xfffff, p | DPL(dpl) | type, F_G | F_D));
+                    gdt_set(s,
+                            descriptor(0, type & 4 ? 0 : 0xfffff, p | DPL(dpl) | type, F_G | F_D));
                     tss.stack[1].ss = (uint16_t)(s | rpl);
                     if (good && rpl == 1 && dpl == 1 && p)
                         continue; /* this one works, below */
@@ -227,7 +232,8 @@ static void handler_stack(void)
                     TRY("int $0x41");
                     expect_fault(vector, s, "SS1 RPL %u type %x DPL %u P %x", rpl, type, dpl, p);
                     TRY("ud2");
-                    expect_fault(vector, s | 1, "SS1 RPL %u type %x DPL %u P %x, EXT", rpl, type, dpl, p);
+                    expect_fault(vector, s | 1, "SS1 RPL %u type %x DPL %u P %x, EXT", rpl, type,
+                                 dpl, p);
                 }
     tss.stack[1].ss = s | 1;
     gdt_set(s, descriptor(0, 0xfff, P | DPL(1) | T_RW, F_D));
@@ -251,9 +257,11 @@ static void handler_stack(void)
     /* a handler of ring 1 reached from ring 3, and what it sees */
     gdt_set(SLOT(0), descriptor(0, 0xfffff, P | DPL(1) | T_XR, F_G | F_D));
     extern uint8_t ring1_handler[];
-    asm volatile(".pushsection .snip, \"ax\"\n ring1_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov %%esp, %%ecx\n"
-                 "mov (%%esp), %%edx\n mov 12(%%esp), %%esi\n mov 16(%%esp), %%edi\n mov 8(%%esp), %%ebp\n"
-                 "int $0x80\n .popsection" ::);
+    asm volatile(
+        ".pushsection .snip, \"ax\"\n ring1_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov "
+        "%%esp, %%ecx\n"
+        "mov (%%esp), %%edx\n mov 12(%%esp), %%esi\n mov 16(%%esp), %%edi\n mov 8(%%esp), %%ebp\n"
+        "int $0x80\n .popsection" ::);
     idt_set(n, SLOT(0), (word)ring1_handler, P | DPL(3) | T_INT32, 0);
     ctx.flags = 0x3202;
     TRY("int $0x41");
@@ -273,8 +281,9 @@ static void gate_flags(void)
 {
     const unsigned n = 0x41;
     extern uint8_t flags_handler[];
-    asm volatile(".pushsection .snip, \"ax\"\n flags_handler: pushfl\n popl %%eax\n movl 8(%%esp), %%ebx\n"
-                 "movw 4(%%esp), %%cx\n mov %%esp, %%edx\n int $0x80\n .popsection" ::);
+    asm volatile(
+        ".pushsection .snip, \"ax\"\n flags_handler: pushfl\n popl %%eax\n movl 8(%%esp), %%ebx\n"
+        "movw 4(%%esp), %%cx\n mov %%esp, %%edx\n int $0x80\n .popsection" ::);
     static const struct {
         unsigned type;
         uint32_t cleared;
@@ -290,12 +299,14 @@ static void gate_flags(void)
                 ctx.flags = 0x43e97;
             TRY("nop\n int $0x41");
             check_eq(last.vector, DONE, "gate type %x level %u", gates[i].type, l);
-            check_eq(last.r.ax, ctx.flags & ~gates[i].cleared, "flags in the handler, gate %x, level %u", gates[i].type, l);
+            check_eq(last.r.ax, ctx.flags & ~gates[i].cleared,
+                     "flags in the handler, gate %x, level %u", gates[i].type, l);
             const bool wide = gates[i].type & 8;
             if (wide)
                 check_eq(last.r.bx, ctx.flags, "pushed flags, gate %x, level %u", gates[i].type, l);
             const word top = l ? (word)entry_stack_top : (word)test_stack_top;
-            check_eq(last.r.dx, top - (wide ? 4 : 2) * (l ? 5 : 3), "ESP in the handler, gate %x, level %u", gates[i].type, l);
+            check_eq(last.r.dx, top - (wide ? 4 : 2) * (l ? 5 : 3),
+                     "ESP in the handler, gate %x, level %u", gates[i].type, l);
         }
     at(RING0);
     idt_default(n);
@@ -305,7 +316,8 @@ static void gate_flags(void)
 static void conforming_handler(void)
 {
     extern uint8_t conf_handler[];
-    asm volatile(".pushsection .snip, \"ax\"\n conf_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n mov %%esp, %%ecx\n int $0x80\n .popsection" ::);
+    asm volatile(".pushsection .snip, \"ax\"\n conf_handler: mov %%cs, %%eax\n mov %%ss, %%ebx\n "
+                 "mov %%esp, %%ecx\n int $0x80\n .popsection" ::);
     for (enum level l = RING0; l <= RING3; l++) {
         at(l);
         gdt_set(SLOT(0), descriptor(0, 0xfffff, P | T_XR_CONF, F_G | F_D));
@@ -385,14 +397,14 @@ static void bound(void)
     }
 }
 
-#define IS_UD(text)                                          \
-    do {                                                     \
-        TRY(text);                                           \
-        expect_fault(UD, 0, "%s at level %u", #text, l);     \
+#define IS_UD(text)                                      \
+    do {                                                 \
+        TRY(text);                                       \
+        expect_fault(UD, 0, "%s at level %u", #text, l); \
     } while (0)
-#define NOT_UD(text)                                                         \
-    do {                                                                     \
-        TRY(text);                                                           \
+#define NOT_UD(text)                                                            \
+    do {                                                                        \
+        TRY(text);                                                              \
         check(last.vector != UD, "%s at level %u is an instruction", #text, l); \
     } while (0)
 static void undefined(void)
@@ -402,53 +414,53 @@ static void undefined(void)
         at(l);
         in = (struct regs){.bx = (word)data, .si = (word)data, .di = (word)data};
         IS_UD("ud2");
-        IS_UD(".byte 0x0f, 0xb9, 0xc0");        /* UD1 */
-        IS_UD(".byte 0x0f, 0xff, 0xc0");        /* UD0 */
+        IS_UD(".byte 0x0f, 0xb9, 0xc0"); /* UD1 */
+        IS_UD(".byte 0x0f, 0xff, 0xc0"); /* UD0 */
         IS_UD(".byte 0x0f, 0x0a");
         IS_UD(".byte 0x0f, 0x04");
-        IS_UD(".byte 0x0f, 0x24, 0xc0");        /* MOV from a test register */
-        IS_UD(".byte 0x0f, 0xaa");              /* RSM outside SMM */
+        IS_UD(".byte 0x0f, 0x24, 0xc0"); /* MOV from a test register */
+        IS_UD(".byte 0x0f, 0xaa");       /* RSM outside SMM */
         IS_UD(".byte 0x0f, 0xa6, 0xc0");
-        IS_UD(".byte 0x8e, 0xc8");              /* MOV CS, AX */
-        IS_UD(".byte 0x8e, 0xf0");              /* MOV ?, AX */
-        IS_UD(".byte 0x8c, 0xf0");              /* MOV AX, ? */
-        IS_UD(".byte 0x8d, 0xc0");              /* LEA of a register */
-        IS_UD(".byte 0xc4, 0xc0");              /* VEX without AVX, or LES of a register */
-        IS_UD(".byte 0xff, 0xd8");              /* far CALL of a register */
-        IS_UD(".byte 0xff, 0xe8");              /* far JMP of a register */
+        IS_UD(".byte 0x8e, 0xc8"); /* MOV CS, AX */
+        IS_UD(".byte 0x8e, 0xf0"); /* MOV ?, AX */
+        IS_UD(".byte 0x8c, 0xf0"); /* MOV AX, ? */
+        IS_UD(".byte 0x8d, 0xc0"); /* LEA of a register */
+        IS_UD(".byte 0xc4, 0xc0"); /* VEX without AVX, or LES of a register */
+        IS_UD(".byte 0xff, 0xd8"); /* far CALL of a register */
+        IS_UD(".byte 0xff, 0xe8"); /* far JMP of a register */
         IS_UD(".byte 0xff, 0xf8");
         IS_UD(".byte 0xfe, 0xd0");
         IS_UD(".byte 0xc6, 0xc8, 0");
         IS_UD(".byte 0x8f, 0xc8");
         IS_UD(".byte 0x0f, 0xba, 0xc0, 0");
-        IS_UD(".byte 0x0f, 0xc7, 0xc8");        /* CMPXCHG8B of a register */
-        IS_UD(".byte 0x0f, 0x01, 0xc0");        /* VMX, off */
+        IS_UD(".byte 0x0f, 0xc7, 0xc8"); /* CMPXCHG8B of a register */
+        IS_UD(".byte 0x0f, 0x01, 0xc0"); /* VMX, off */
         IS_UD(".byte 0x0f, 0x01, 0xc1");
-        IS_UD(".byte 0x0f, 0x01, 0xf8");        /* SWAPGS outside 64-bit mode */
-        IS_UD(".byte 0x0f, 0x01, 0xd8");        /* SVM, off */
-        IS_UD(".byte 0x0f, 0x20, 0xc8");        /* MOV from CR1 */
-        IS_UD(".byte 0x0f, 0x22, 0xe8");        /* MOV to CR5 */
+        IS_UD(".byte 0x0f, 0x01, 0xf8"); /* SWAPGS outside 64-bit mode */
+        IS_UD(".byte 0x0f, 0x01, 0xd8"); /* SVM, off */
+        IS_UD(".byte 0x0f, 0x20, 0xc8"); /* MOV from CR1 */
+        IS_UD(".byte 0x0f, 0x22, 0xe8"); /* MOV to CR5 */
         IS_UD(".byte 0x0f, 0x00, 0xf0");
         IS_UD(".byte 0x0f, 0x00, 0x38");
-        IS_UD(".byte 0x0f, 0xb2, 0xc0");        /* LSS of a register */
-        IS_UD(".byte 0x62, 0xc0");              /* BOUND of a register */
+        IS_UD(".byte 0x0f, 0xb2, 0xc0"); /* LSS of a register */
+        IS_UD(".byte 0x62, 0xc0");       /* BOUND of a register */
         /* LOCK where it may not be */
         IS_UD(".byte 0xf0, 0x90");
-        IS_UD(".byte 0xf0, 0x01, 0xc3");        /* lock add %eax, %ebx */
-        IS_UD(".byte 0xf0, 0x03, 0x03");        /* lock add (%ebx), %eax */
-        IS_UD(".byte 0xf0, 0x39, 0x03");        /* lock cmp */
-        IS_UD(".byte 0xf0, 0x83, 0x3b, 0");     /* lock cmp imm */
-        IS_UD(".byte 0xf0, 0x85, 0x03");        /* lock test */
-        IS_UD(".byte 0xf0, 0x89, 0x03");        /* lock mov */
-        IS_UD(".byte 0xf0, 0x0f, 0xa3, 0x03");  /* lock bt */
+        IS_UD(".byte 0xf0, 0x01, 0xc3");       /* lock add %eax, %ebx */
+        IS_UD(".byte 0xf0, 0x03, 0x03");       /* lock add (%ebx), %eax */
+        IS_UD(".byte 0xf0, 0x39, 0x03");       /* lock cmp */
+        IS_UD(".byte 0xf0, 0x83, 0x3b, 0");    /* lock cmp imm */
+        IS_UD(".byte 0xf0, 0x85, 0x03");       /* lock test */
+        IS_UD(".byte 0xf0, 0x89, 0x03");       /* lock mov */
+        IS_UD(".byte 0xf0, 0x0f, 0xa3, 0x03"); /* lock bt */
         IS_UD(".byte 0xf0, 0x0f, 0xba, 0x23, 1");
-        IS_UD(".byte 0xf0, 0xd1, 0x23");        /* lock shl */
-        IS_UD(".byte 0xf0, 0xa4");              /* lock movsb */
-        IS_UD(".byte 0xf0, 0xff, 0x33");        /* lock push */
-        IS_UD(".byte 0xf0, 0xf7, 0x23");        /* lock mul */
-        IS_UD(".byte 0xf0, 0x87, 0xc3");        /* lock xchg of registers */
-        IS_UD(".byte 0xf0, 0x0f, 0xb1, 0xc3");  /* lock cmpxchg of registers */
-        IS_UD(".byte 0xf0, 0x0f, 0x20, 0xc0");  /* lock mov cr0 */
+        IS_UD(".byte 0xf0, 0xd1, 0x23");       /* lock shl */
+        IS_UD(".byte 0xf0, 0xa4");             /* lock movsb */
+        IS_UD(".byte 0xf0, 0xff, 0x33");       /* lock push */
+        IS_UD(".byte 0xf0, 0xf7, 0x23");       /* lock mul */
+        IS_UD(".byte 0xf0, 0x87, 0xc3");       /* lock xchg of registers */
+        IS_UD(".byte 0xf0, 0x0f, 0xb1, 0xc3"); /* lock cmpxchg of registers */
+        IS_UD(".byte 0xf0, 0x0f, 0x20, 0xc0"); /* lock mov cr0 */
         NOT_UD(".byte 0xf0, 0x01, 0x03");
         NOT_UD(".byte 0xf0, 0x0f, 0xab, 0x03");
         NOT_UD(".byte 0xf0, 0x0f, 0xb1, 0x03");
@@ -470,24 +482,26 @@ static void length(void)
         at(l);
         TRY(".byte 0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x90");
         expect_done("fifteen bytes");
-        TRY(".byte 0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x90");
+        TRY(".byte "
+            "0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x90");
         expect_fault(GP, 0, "sixteen bytes at level %u", l);
         TRY(".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0xc7,0x05,0,0xf0,0,0,1,0,0,0");
         expect_fault(GP, 0, "twenty bytes at level %u", l);
-        TRY(".byte 0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x0f,0x0b");
+        TRY(".byte "
+            "0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x66,0x0f,0x0b");
         expect_fault(GP, 0, "UD2 that is too long, at level %u", l);
     }
     (void)long_code;
 }
 
-#define NEEDS_CPL0(text)                                                        \
-    do {                                                                        \
-        for (enum level l = RING1; l <= RING3; l++) {                           \
-            at(l);                                                              \
-            ctx.flags = 0x3002;                                                 \
-            TRY(text);                                                          \
-            expect_fault(GP, 0, "%s at level %u", #text, l);                    \
-        }                                                                       \
+#define NEEDS_CPL0(text)                                     \
+    do {                                                     \
+        for (enum level l = RING1; l <= RING3; l++) {        \
+            at(l);                                           \
+            ctx.flags = 0x3002;                              \
+            TRY(text);                                       \
+            expect_fault(GP, 0, "%s at level %u", #text, l); \
+        }                                                    \
     } while (0)
 static void privileged(void)
 {
@@ -544,11 +558,11 @@ static void iopl(void)
             at(l);
             ctx.flags = 2 | iopl << 12;
             in = (struct regs){.dx = 0x80, .ax = 0x41};
-#define IOPL(text)                                              \
-    TRY(text);                                                  \
-    if (ok)                                                     \
-        expect_done("%s, level %u IOPL %u", text, l, iopl);     \
-    else                                                        \
+#define IOPL(text)                                          \
+    TRY(text);                                              \
+    if (ok)                                                 \
+        expect_done("%s, level %u IOPL %u", text, l, iopl); \
+    else                                                    \
         expect_fault(GP, 0, "%s, level %u IOPL %u", text, l, iopl)
             IOPL("cli");
             IOPL("sti\n cli");
@@ -561,9 +575,11 @@ static void iopl(void)
             const uint32_t want = (l == 0 ? 0x3000 : iopl << 12) | (ok ? 0x200 : 0);
             check_eq(last.r.ax & 0x3200, want, "popf loads IF and IOPL, level %u IOPL %u", l, iopl);
             in.bx = ctx.cs;
-            TRY("pushl $0x3203\n pushl %%ebx\n call 1f\n 1: addl $2f - 1b, (%%esp)\n iretl\n 2: pushfl\n popl %%eax\n pushl $2\n popfl");
+            TRY("pushl $0x3203\n pushl %%ebx\n call 1f\n 1: addl $2f - 1b, (%%esp)\n iretl\n 2: "
+                "pushfl\n popl %%eax\n pushl $2\n popfl");
             expect_done("iret, level %u IOPL %u", l, iopl);
-            check_eq(last.r.ax & 0x3201, want | 1, "iret loads IF and IOPL, level %u IOPL %u", l, iopl);
+            check_eq(last.r.ax & 0x3201, want | 1, "iret loads IF and IOPL, level %u IOPL %u", l,
+                     iopl);
         }
 }
 
@@ -571,7 +587,8 @@ static void iopl(void)
 static void flag_bits(void)
 {
     at(RING0);
-    TRY("pushl $0xffffbeff\n popfl\n pushfl\n popl %%eax\n pushl $2\n popfl"); /* all but NT and TF */
+    TRY("pushl $0xffffbeff\n popfl\n pushfl\n popl %%eax\n pushl $2\n popfl"); /* all but NT and TF
+                                                                                */
     expect_done("popf of ones");
     check_eq(last.r.ax, 0x243ed7 | (last.r.ax & 0x180000 & 0), "what stays of ones");
     TRY("pushl $0\n popfl\n pushfl\n popl %%eax");
@@ -698,11 +715,11 @@ static void alignment(void)
                     write_cr0((c0 & ~(1u << 18)) | am << 18);
                     ctx.flags = 2 | ac << 18;
                     in.bx = (word)aligned + off;
-#define ALIGNED(size, text)                                                                   \
-    TRY(text);                                                                                \
-    if (on && (off & (size - 1)))                                                             \
-        expect_fault(AC, 0, "%s at +%u, AM %u AC %u level %u", text, off, am, ac, l);         \
-    else                                                                                      \
+#define ALIGNED(size, text)                                                           \
+    TRY(text);                                                                        \
+    if (on && (off & (size - 1)))                                                     \
+        expect_fault(AC, 0, "%s at +%u, AM %u AC %u level %u", text, off, am, ac, l); \
+    else                                                                              \
         expect_done("%s at +%u, AM %u AC %u level %u", text, off, am, ac, l)
                     ALIGNED(1, "movb (%%ebx), %%al");
                     ALIGNED(2, "movw (%%ebx), %%ax");
@@ -738,7 +755,8 @@ static void alignment(void)
     TRY("call 1f\n 1:");
     expect_fault(AC, 0, "call");
     ctx.sp += 2;
-    /* an alignment fault beats a page fault only if the page is there: no paging here; limits come first */
+    /* an alignment fault beats a page fault only if the page is there: no paging here; limits come
+     * first */
     gdt_set(SLOT(0), descriptor(0, 0xfff, P | DPL(3) | T_RW, F_D));
     ctx.ds = SLOT(0) | 3;
     in.bx = 0x1001;

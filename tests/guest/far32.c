@@ -3,7 +3,7 @@
 
 const char image_name[] = "far32";
 
-#define IS_CODE(t) (((t) & 0x18) == 0x18)
+#define IS_CODE(t) (((t)&0x18) == 0x18)
 
 /* Where transfers land: it says so at once. */
 extern uint8_t land[], land_end[];
@@ -19,7 +19,8 @@ static struct {
 
 static void landed(unsigned cs, const char *what, unsigned a, unsigned b)
 {
-    check(last.vector == DONE && last.ip == (word)land_end, "%s %x %x lands (vector %x error %x)", what, a, b, last.vector, last.error);
+    check(last.vector == DONE && last.ip == (word)land_end, "%s %x %x lands (vector %x error %x)",
+          what, a, b, last.vector, last.error);
     check_eq(last.cs, cs, "%s %x %x: CS", what, a, b);
 }
 
@@ -42,12 +43,14 @@ static void direct(void)
                                 continue;
                             unsigned v = 0;
                             const bool conforming = type & 4;
-                            if (!IS_CODE(type) || (conforming ? dpl > cpl : rpl > cpl || dpl != cpl))
+                            if (!IS_CODE(type) ||
+                                (conforming ? dpl > cpl : rpl > cpl || dpl != cpl))
                                 v = GP;
                             else if (!p)
                                 v = NP;
                             at(cpl);
-                            gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | (type & ~1u), F_G | F_D));
+                            gdt_set(s,
+                                    descriptor(0, 0xfffff, p | DPL(dpl) | (type & ~1u), F_G | F_D));
                             if (type < 16)
                                 gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type, F_G | F_D));
                             else if (type & 1)
@@ -60,10 +63,12 @@ static void direct(void)
                             else
                                 TRY("ljmp *(%%edi)");
                             if (v) {
-                                expect_fault(v, s, "far %u: type %x DPL %u RPL %u CPL %u P %x", call, type, dpl, rpl, cpl, p);
+                                expect_fault(v, s, "far %u: type %x DPL %u RPL %u CPL %u P %x",
+                                             call, type, dpl, rpl, cpl, p);
                                 check_eq(gdt_get(s), before, "descriptor untouched");
                             } else {
-                                landed(s | cpl, call ? "call to type, RPL" : "jmp to type, RPL", type, rpl);
+                                landed(s | cpl, call ? "call to type, RPL" : "jmp to type, RPL",
+                                       type, rpl);
                                 check_eq(gdt_get(s) >> 40 & 1, 1, "accessed");
                             }
                             if (call && !v) {
@@ -144,7 +149,8 @@ static void call_gates(void)
                     for (unsigned t = 0; t < 4; t++)
                         for (unsigned k = 0; k < 16; k++) {
                             const bool conforming = k & 1;
-                            const unsigned gp = k & 2 ? P : 0, sp = k & 4 ? P : 0, gtype = k & 8 ? T_CALL32 : T_CALL16;
+                            const unsigned gp = k & 2 ? P : 0, sp = k & 4 ? P : 0,
+                                           gtype = k & 8 ? T_CALL32 : T_CALL16;
                             unsigned v = 0, e = 0;
                             if (gdpl < cpl || gdpl < rpl)
                                 v = GP, e = g;
@@ -156,8 +162,11 @@ static void call_gates(void)
                                 v = NP, e = s;
                             at(cpl);
                             const uint32_t base = gtype == T_CALL16 ? (uint32_t)land - 0x20 : 0;
-                            gdt_set(s, descriptor(base, 0xfffff, sp | DPL(t) | (conforming ? T_XR_CONF : T_XR), F_G | F_D));
-                            gdt_set(g, gate(s | 3, (uint32_t)land - base, gp | DPL(gdpl) | gtype, 0));
+                            gdt_set(s, descriptor(base, 0xfffff,
+                                                  sp | DPL(t) | (conforming ? T_XR_CONF : T_XR),
+                                                  F_G | F_D));
+                            gdt_set(g,
+                                    gate(s | 3, (uint32_t)land - base, gp | DPL(gdpl) | gtype, 0));
                             target.sel = (uint16_t)(g | rpl);
                             in.di = (word)&target;
                             if (call)
@@ -165,19 +174,26 @@ static void call_gates(void)
                             else
                                 TRY("ljmp *(%%edi)");
                             if (v) {
-                                expect_fault(v, e, "far %u: gate DPL %u RPL %u CPL %u, code DPL %u, case %x", call, gdpl, rpl, cpl, t, k);
+                                expect_fault(
+                                    v, e, "far %u: gate DPL %u RPL %u CPL %u, code DPL %u, case %x",
+                                    call, gdpl, rpl, cpl, t, k);
                                 continue;
                             }
                             const unsigned now = call && !conforming ? t : cpl;
-                            check(last.vector == DONE && last.ip == (word)land + 2 - base, "gate %u %u %u %u %x lands: vector %x error %x", cpl, gdpl, rpl, t, k, last.vector, last.error);
+                            check(last.vector == DONE && last.ip == (word)land + 2 - base,
+                                  "gate %u %u %u %u %x lands: vector %x error %x", cpl, gdpl, rpl,
+                                  t, k, last.vector, last.error);
                             check_eq(last.cs, s | now, "CS behind the gate");
                             if (!call)
                                 continue;
                             const unsigned size = gtype == T_CALL16 ? 2 : 4;
                             const word top = now < cpl ? (word)entry_stack_top : ctx.sp;
-                            if (now > 0) { /* at level 0 the INT 80h changes no stack, and sp is counted from there */
-                                check_eq(last.sp, top - size * (now < cpl ? 4 : 2), "ESP behind the gate, level %u", now);
-                                check_eq(last.ss, now < cpl ? (now == 1 ? R1DATA : R2DATA) : ctx.ss, "SS behind the gate, level %u", now);
+                            if (now > 0) { /* at level 0 the INT 80h changes no stack, and sp is
+                                              counted from there */
+                                check_eq(last.sp, top - size * (now < cpl ? 4 : 2),
+                                         "ESP behind the gate, level %u", now);
+                                check_eq(last.ss, now < cpl ? (now == 1 ? R1DATA : R2DATA) : ctx.ss,
+                                         "SS behind the gate, level %u", now);
                             }
                         }
     /* what is behind the gate */
@@ -188,7 +204,8 @@ static void call_gates(void)
         uint16_t sel;
         uint8_t vector;
         uint16_t error;
-    } bad[] = {{0, GP, 0}, {3, GP, 0}, {0x7f8, GP, 0x7f8}, {0x7fb, GP, 0x7f8}, {KDATA, GP, KDATA}, {4, GP, 4}, {TSS_MAIN, GP, TSS_MAIN}};
+    } bad[] = {{0, GP, 0},         {3, GP, 0}, {0x7f8, GP, 0x7f8},      {0x7fb, GP, 0x7f8},
+               {KDATA, GP, KDATA}, {4, GP, 4}, {TSS_MAIN, GP, TSS_MAIN}};
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         gdt_set(g, gate(bad[i].sel, (uint32_t)land, P | DPL(3) | T_CALL32, 0));
         TRY("lcall *(%%edi)");
@@ -213,15 +230,18 @@ static void gate_parameters(void)
                 params[i] = 0x11110000 * (i & 7) + 0x0101 * i;
             at(RING3);
             gdt_set(s, descriptor(base, 0xfffff, P | DPL(1) | T_XR, F_G | F_D));
-            gdt_set(g, gate(s, (uint32_t)land - base, P | DPL(3) | (wide ? T_CALL32 : T_CALL16), n));
+            gdt_set(g,
+                    gate(s, (uint32_t)land - base, P | DPL(3) | (wide ? T_CALL32 : T_CALL16), n));
             ctx.sp = (word)params;
             target.sel = g | 3;
             in.di = (word)&target;
             TRY("lcall *(%%edi)");
-            check(last.vector == DONE, "gate with %u parameters: vector %x error %x", n, last.vector, last.error);
+            check(last.vector == DONE, "gate with %u parameters: vector %x error %x", n,
+                  last.vector, last.error);
             check_eq(last.sp, (word)test_stack_top - size * (n + 4), "ESP, %u parameters", n);
             const uint8_t *sp = (uint8_t *)last.sp;
-            check_eq(memcmp(sp + 2 * size, params, n * size), 0, "%u parameters of %u bytes", n, size);
+            check_eq(memcmp(sp + 2 * size, params, n * size), 0, "%u parameters of %u bytes", n,
+                     size);
             check_eq(*(uint16_t *)(sp + size), UCODE32, "return CS");
             check_eq(*(uint16_t *)(sp + (n + 3) * size), UDATA, "caller's SS");
             if (wide) {
@@ -281,7 +301,8 @@ static void return_code(void)
                             static const uint16_t stacks[] = {KDATA, R1DATA, R2DATA, UDATA};
                             const bool conforming = type & 4;
                             unsigned v = 0;
-                            if (!IS_CODE(type) || rpl < cpl || (conforming ? dpl > rpl : dpl != rpl))
+                            if (!IS_CODE(type) || rpl < cpl ||
+                                (conforming ? dpl > rpl : dpl != rpl))
                                 v = GP;
                             else if (!p)
                                 v = NP;
@@ -300,14 +321,17 @@ static void return_code(void)
                             else
                                 TRY("lret");
                             if (v) {
-                                expect_fault(v, s, "return %u: type %x DPL %u RPL %u CPL %u P %x", iret, type, dpl, rpl, cpl, p);
+                                expect_fault(v, s, "return %u: type %x DPL %u RPL %u CPL %u P %x",
+                                             iret, type, dpl, rpl, cpl, p);
                                 continue;
                             }
-                            landed(s | rpl, iret ? "iret to type, RPL" : "lret to type, RPL", type, rpl);
+                            landed(s | rpl, iret ? "iret to type, RPL" : "lret to type, RPL", type,
+                                   rpl);
                             if (rpl > cpl) {
                                 check_eq(last.sp, (word)user_stack_top, "outer ESP");
                                 check_eq(last.ss, stacks[rpl], "outer SS");
-                                check_eq(last.ds, rpl > cpl ? 0 : ctx.ds, "DS of an inner level is dropped");
+                                check_eq(last.ds, rpl > cpl ? 0 : ctx.ds,
+                                         "DS of an inner level is dropped");
                             } else if (rpl) {
                                 check_eq(last.sp, (word)frame.word + (iret ? 12 : 8), "same ESP");
                                 check_eq(last.ds, ctx.ds, "DS stays");
@@ -345,14 +369,16 @@ static void return_stack(void)
                 for (unsigned dpl = 0; dpl < 4; dpl++)
                     for (unsigned rpl = 0; rpl < 4; rpl++)
                         for (unsigned p = 0; p <= P; p += P) {
-                            const bool writable = type == 0x12 || type == 0x13 || type == 0x16 || type == 0x17;
+                            const bool writable =
+                                type == 0x12 || type == 0x13 || type == 0x16 || type == 0x17;
                             unsigned v = 0;
                             if (rpl != 3 || !writable || dpl != 3)
                                 v = GP;
                             else if (!p)
                                 v = SS;
                             at(cpl);
-                            gdt_set(s, descriptor(0, type & 4 ? 0 : 0xfffff, p | DPL(dpl) | type, F_G | F_D));
+                            gdt_set(s, descriptor(0, type & 4 ? 0 : 0xfffff, p | DPL(dpl) | type,
+                                                  F_G | F_D));
                             uint32_t *f = frame.word;
                             *f++ = (uint32_t)land;
                             *f++ = UCODE32;
@@ -366,7 +392,9 @@ static void return_stack(void)
                             else
                                 TRY("lret");
                             if (v) {
-                                expect_fault(v, s, "return %u: SS type %x DPL %u RPL %u CPL %u P %x", iret, type, dpl, rpl, cpl, p);
+                                expect_fault(v, s,
+                                             "return %u: SS type %x DPL %u RPL %u CPL %u P %x",
+                                             iret, type, dpl, rpl, cpl, p);
                                 check_eq(last.cs & 3, cpl, "still in the old CS");
                             } else {
                                 landed(UCODE32, "return with SS type, CPL", type, cpl);
@@ -423,7 +451,8 @@ static void dropped(void)
                 if (code && !(type & 2))
                     continue;
                 at(RING0);
-                gdt_set(s, descriptor(0, type & 4 && !code ? 0 : 0xfffff, P | DPL(dpl) | type, F_G | F_D));
+                gdt_set(s, descriptor(0, type & 4 && !code ? 0 : 0xfffff, P | DPL(dpl) | type,
+                                      F_G | F_D));
                 ctx.ds = ctx.es = ctx.fs = ctx.gs = s;
                 frame.word[0] = (uint32_t)land;
                 frame.word[1] = cs[to];

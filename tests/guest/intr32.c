@@ -4,7 +4,7 @@
 const char image_name[] = "intr32";
 
 extern word raw[];
-#define IRQ0 0x20
+#define IRQ0      0x20
 #define APIC(reg) (*(volatile uint32_t *)(0xfee00000 + (reg)))
 
 static unsigned seen, seen_vector, nested, deepest;
@@ -75,14 +75,14 @@ static void start(void)
 }
 
 /* A request that waits while IF is clear, and where the processor takes it. */
-#define PENDING(text)                              \
-    do {                                           \
-        start();                                   \
-        pic_setup(0xfe);                           \
-        pit_once(200);                             \
-        check(wait_irr(), "the timer's request");  \
-        TRY(text);                                 \
-        hook = NULL;                               \
+#define PENDING(text)                             \
+    do {                                          \
+        start();                                  \
+        pic_setup(0xfe);                          \
+        pit_once(200);                            \
+        check(wait_irr(), "the timer's request"); \
+        TRY(text);                                \
+        hook = NULL;                              \
     } while (0)
 
 static void shadows(void)
@@ -100,7 +100,8 @@ static void shadows(void)
     PENDING("pushl $0x202\n popfl\n nop\n cli");
     check_eq(seen, 1, "popf");
     check_eq(seen_ip - last.start, 6, "casts no shadow");
-    PENDING("pushl $0x202\n push %%cs\n call 1f\n 1: addl $2f - 1b, (%%esp)\n iretl\n nop\n 2: nop\n cli");
+    PENDING("pushl $0x202\n push %%cs\n call 1f\n 1: addl $2f - 1b, (%%esp)\n iretl\n nop\n 2: "
+            "nop\n cli");
     check_eq(seen, 1, "iret");
     PENDING("sti\n hlt\n nop\n cli");
     check_eq(seen, 1, "sti, hlt");
@@ -172,7 +173,8 @@ static void nmi(void)
     idt_set(NMI, KCODE32, stub_address(NMI), T_INT32, 0);
     TRY("movl %%eax, (%%ebx)\n nop\n nop\n nop");
     hook = NULL;
-    check(last.vector == NP && last.error == NMI * 8 + 3, "an NMI through an absent gate: vector %x error %x", last.vector, last.error);
+    check(last.vector == NP && last.error == NMI * 8 + 3,
+          "an NMI through an absent gate: vector %x error %x", last.vector, last.error);
     idt_default(NMI);
     start();
     TRY("nop"); /* its IRET unmasked? no NMI was delivered to return from: return once by hand */
@@ -197,7 +199,9 @@ static void errors(void)
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         idt_set(IRQ0, cases[i].sel, stub_address(IRQ0), cases[i].access, 0);
         PENDING("sti\n nop\n nop\n cli");
-        check(last.vector == cases[i].vector && last.error == cases[i].error, "case %u: expected %x %x, got %x %x", i, cases[i].vector, cases[i].error, last.vector, last.error);
+        check(last.vector == cases[i].vector && last.error == cases[i].error,
+              "case %u: expected %x %x, got %x %x", i, cases[i].vector, cases[i].error, last.vector,
+              last.error);
         check_eq(last.ip - last.start, 2, "case %u: where the interrupt came", i);
         idt_default(IRQ0);
     }
@@ -238,7 +242,8 @@ static void repeated(void)
     expect_done("rep stosb under interrupts");
     check_eq(last.r.cx, 0, "ECX");
     check_eq(last.r.di, 0x2800000, "EDI");
-    check(((volatile uint8_t *)0x1000000)[0] == 0x5a && ((volatile uint8_t *)0x27fffff)[0] == 0x5a, "all of it");
+    check(((volatile uint8_t *)0x1000000)[0] == 0x5a && ((volatile uint8_t *)0x27fffff)[0] == 0x5a,
+          "all of it");
     check_eq(mid_rf, mid, "RF in every frame between iterations (%u of %u interrupts)", mid, seen);
 }
 

@@ -9,13 +9,14 @@ uint8_t frame_c[4096] __attribute__((aligned(4096)));
 
 extern uint64_t boot_pml4[512];
 static uint64_t pml5[512] __attribute__((aligned(4096))), pml4[512] __attribute__((aligned(4096))),
-    pdpt[512] __attribute__((aligned(4096))), pd[512] __attribute__((aligned(4096))), pt[512] __attribute__((aligned(4096)));
+    pdpt[512] __attribute__((aligned(4096))), pd[512] __attribute__((aligned(4096))),
+    pt[512] __attribute__((aligned(4096)));
 
-#define ALL (PTE_P | PTE_W | PTE_U)
-#define FAR UINT64_C(0x00f0000000000000) /* canonical with 57 bits, not with 48 */
-#define BAD57 UINT64_C(0x0100000000000000)
+#define ALL      (PTE_P | PTE_W | PTE_U)
+#define FAR      UINT64_C(0x00f0000000000000) /* canonical with 57 bits, not with 48 */
+#define BAD57    UINT64_C(0x0100000000000000)
 #define BAD57NEG UINT64_C(0xfeffffffffffffff)
-#define BAD48 UINT64_C(0x0000800000000000)
+#define BAD48    UINT64_C(0x0000800000000000)
 
 /* Paging off, LA57 as said, paging on with this CR3; through compatibility mode. */
 static void change(bool la57, const void *root)
@@ -106,18 +107,21 @@ static void canonical(void)
         return;
     }
     begin();
-    static const uint64_t good[] = {BAD48, FAR, BAD57 - 8, UINT64_C(0xff00000000000000), UINT64_C(0xffff7ffffffffff8)};
+    static const uint64_t good[] = {BAD48, FAR, BAD57 - 8, UINT64_C(0xff00000000000000),
+                                    UINT64_C(0xffff7ffffffffff8)};
     static const uint64_t bad[] = {BAD57, BAD57NEG - 7, UINT64_C(0x8000000000000000)};
     for (enum level l = RING0; l <= RING3; l += 3) {
         for (unsigned i = 0; i < 5; i++) {
             at(l);
             in.bx = in.bp = good[i];
             TRY("mov (%%rbx), %%rax");
-            check(good[i] == FAR ? last.vector == DONE : last.vector == PF, "%llx is canonical: vector %x", good[i], last.vector);
+            check(good[i] == FAR ? last.vector == DONE : last.vector == PF,
+                  "%llx is canonical: vector %x", good[i], last.vector);
             if (good[i] != FAR)
                 check_eq(last.cr2, good[i], "CR2");
             TRY("jmp *%%rbx");
-            check(good[i] == FAR ? last.vector == DONE : last.vector == PF && last.ip == good[i], "jmp to %llx: vector %x", good[i], last.vector);
+            check(good[i] == FAR ? last.vector == DONE : last.vector == PF && last.ip == good[i],
+                  "jmp to %llx: vector %x", good[i], last.vector);
         }
         for (unsigned i = 0; i < 3; i++) {
             in.bx = in.bp = bad[i];
@@ -130,7 +134,8 @@ static void canonical(void)
         }
     }
     at(RING0);
-    static const uint32_t msrs[] = {0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102, 0x175, 0x176};
+    static const uint32_t msrs[] = {0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101,
+                                    0xc0000102, 0x175,      0x176};
     for (unsigned i = 0; i < sizeof msrs / 4; i++) {
         const uint64_t keep = rdmsr(msrs[i]);
         in = (struct regs){.cx = msrs[i], .ax = 0, .dx = FAR >> 32};

@@ -1,12 +1,12 @@
-/* IA-32e mode: interrupts and stacks, far transfers between 64-bit and compatibility mode, fast system
- * calls, canonical addresses. */
+/* IA-32e mode: interrupts and stacks, far transfers between 64-bit and compatibility mode, fast
+ * system calls, canonical addresses. */
 #include "rt.h"
 
 const char image_name[] = "long64";
 
-#define BAD UINT64_C(0x0000800000000000)  /* the first address that is not canonical */
-#define BADNEG UINT64_C(0xffff7fffffffffff) /* and the last */
-#define IS_CODE(t) (((t) & 0x18) == 0x18)
+#define BAD        UINT64_C(0x0000800000000000) /* the first address that is not canonical */
+#define BADNEG     UINT64_C(0xffff7fffffffffff) /* and the last */
+#define IS_CODE(t) (((t)&0x18) == 0x18)
 
 extern uint8_t land[], land_end[], land32[];
 asm(".pushsection .snip, \"ax\"\n land: int $0x80\n land_end: .popsection");
@@ -79,7 +79,8 @@ static void handler_code(void)
                         at(l);
                         idt_set(n, s, stub_address(n), P | DPL(3) | T_INT32, 1);
                         idt_set(UD, s, stub_address(UD), P | T_INT32, 1);
-                        gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type, F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
+                        gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type,
+                                              F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
                         if (!code || dpl > l || ld != 1)
                             v = GP;
                         else if (!p)
@@ -90,14 +91,18 @@ static void handler_code(void)
                             continue; /* L and P both wrong: no order is written */
                         TRY("int $0x41");
                         if (v)
-                            expect_fault(v, s, "int: CS type %x DPL %u LD %u P %x level %u", type, dpl, ld, p, l);
+                            expect_fault(v, s, "int: CS type %x DPL %u LD %u P %x level %u", type,
+                                         dpl, ld, p, l);
                         else
-                            expect_trap(n, "int: CS type %x DPL %u LD %u P %x level %u", type, dpl, ld, p, l);
+                            expect_trap(n, "int: CS type %x DPL %u LD %u P %x level %u", type, dpl,
+                                        ld, p, l);
                         TRY("ud2");
                         if (v)
-                            expect_fault(v, s | 1, "#UD: CS type %x DPL %u LD %u P %x level %u", type, dpl, ld, p, l);
+                            expect_fault(v, s | 1, "#UD: CS type %x DPL %u LD %u P %x level %u",
+                                         type, dpl, ld, p, l);
                         else
-                            expect_fault(UD, 0, "#UD: CS type %x DPL %u LD %u P %x level %u", type, dpl, ld, p, l);
+                            expect_fault(UD, 0, "#UD: CS type %x DPL %u LD %u P %x level %u", type,
+                                         dpl, ld, p, l);
                     }
     at(RING3);
     idt_set(n, KCODE64, BAD, P | DPL(3) | T_INT32, 1);
@@ -118,7 +123,9 @@ static void stacks(void)
 {
     const unsigned n = 0x41;
     extern uint8_t stack_handler[];
-    asm volatile(".pushsection .snip, \"ax\"\n stack_handler: mov %%rsp, %%rax\n mov %%ss, %%ebx\n mov 24(%%rsp), %%rcx\n mov 32(%%rsp), %%rdx\n mov 16(%%rsp), %%rsi\n pushfq\n pop %%rdi\n int $0x80\n .popsection" ::);
+    asm volatile(".pushsection .snip, \"ax\"\n stack_handler: mov %%rsp, %%rax\n mov %%ss, %%ebx\n "
+                 "mov 24(%%rsp), %%rcx\n mov 32(%%rsp), %%rdx\n mov 16(%%rsp), %%rsi\n pushfq\n "
+                 "pop %%rdi\n int $0x80\n .popsection" ::);
     for (enum level l = RING0; l <= RING3; l += 3)
         for (unsigned ist = 0; ist < 8; ist++)
             for (unsigned off = 0; off < 16; off += 3) {
@@ -129,16 +136,19 @@ static void stacks(void)
                 ctx.flags = 0x240a97; /* ID, AC, OF, IF... */
                 tss.ist[ist ? ist - 1 : 6] = (uint64_t)frame.word - 16 + off;
                 tss.rsp[0] = (word)entry_stack_top - 64 + off;
-                idt_set(n, KCODE64, (word)stack_handler, P | DPL(3) | (ist & 1 ? T_TRAP32 : T_INT32), ist);
+                idt_set(n, KCODE64, (word)stack_handler,
+                        P | DPL(3) | (ist & 1 ? T_TRAP32 : T_INT32), ist);
                 TRY("int $0x41");
                 const word top = ist ? (word)frame.word - 16 + off : l ? tss.rsp[0] : ctx.sp;
                 check_eq(last.vector, DONE, "level %u IST %u", l, ist);
-                check_eq(last.r.ax, (top & ~(word)15) - 40, "RSP is aligned, level %u IST %u", l, ist);
+                check_eq(last.r.ax, (top & ~(word)15) - 40, "RSP is aligned, level %u IST %u", l,
+                         ist);
                 check_eq(last.r.bx, l ? 0 : KDATA, "SS, level %u IST %u", l, ist);
                 check_eq(last.r.cx, ctx.sp, "pushed RSP");
                 check_eq(last.r.dx, ctx.ss, "pushed SS");
                 check_eq(last.r.si, ctx.flags, "pushed RFLAGS");
-                check_eq(last.r.di, (ctx.flags & ~(word)(ist & 1 ? 0 : 0x200)), "flags in the handler");
+                check_eq(last.r.di, (ctx.flags & ~(word)(ist & 1 ? 0 : 0x200)),
+                         "flags in the handler");
             }
     tss.rsp[0] = (word)entry_stack_top;
     /* stacks that are not canonical: #SS(0), with EXT from exceptions */
@@ -207,7 +217,8 @@ static struct {
 
 static void landed(unsigned cs, const char *what, unsigned a)
 {
-    check(last.vector == DONE && last.ip == (word)land_end, "%s %x lands (vector %x error %x)", what, a, last.vector, last.error);
+    check(last.vector == DONE && last.ip == (word)land_end, "%s %x lands (vector %x error %x)",
+          what, a, last.vector, last.error);
     check_eq(last.cs, cs, "%s %x: CS", what, a);
 }
 
@@ -238,7 +249,8 @@ static void direct(void)
                                 at(l);
                             const unsigned size = ld == 0 ? 0 : 0;
                             (void)size;
-                            gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type, F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
+                            gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type,
+                                                  F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
                             gdt_set(s + 8, 0);
                             far32.sel = (uint16_t)(s | l);
                             in.di = (word)&far32;
@@ -247,7 +259,8 @@ static void direct(void)
                             else
                                 TRY("ljmp *(%%rdi)");
                             if (v)
-                                expect_fault(v, s, "jmp: type %x DPL %u LD %u P %x level %u", type, dpl, ld, p, l);
+                                expect_fault(v, s, "jmp: type %x DPL %u LD %u P %x level %u", type,
+                                             dpl, ld, p, l);
                             else
                                 landed(s | l, "jmp to type", type);
                             if (from32)
@@ -255,7 +268,8 @@ static void direct(void)
                             else
                                 TRY("lcall *(%%rdi)");
                             if (v)
-                                expect_fault(v, s, "call: type %x DPL %u LD %u P %x level %u", type, dpl, ld, p, l);
+                                expect_fault(v, s, "call: type %x DPL %u LD %u P %x level %u", type,
+                                             dpl, ld, p, l);
                             else {
                                 landed(s | l, "call to type", type);
                                 check_eq(last.sp, ctx.sp - 8, "RSP");
@@ -315,7 +329,9 @@ static void call_gates(void)
                             at_compat(l);
                         else
                             at(l);
-                        gdt_set(s, descriptor(0, 0xfffff, sp | DPL(t) | (conforming ? T_XR_CONF : T_XR), F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
+                        gdt_set(s, descriptor(0, 0xfffff,
+                                              sp | DPL(t) | (conforming ? T_XR_CONF : T_XR),
+                                              F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
                         gdt_set(g, gate(s, (uint32_t)(word)land, gp | DPL(gdpl) | T_CALL32, 5));
                         gdt_set(g + 8, 0);
                         far32.sel = (uint16_t)(g | l);
@@ -330,7 +346,8 @@ static void call_gates(void)
                         else
                             TRY("ljmp *(%%rdi)");
                         if (v) {
-                            expect_fault(v, e, "far %u: gate DPL %u level %u, code DPL %u, case %x", call, gdpl, l, t, k);
+                            expect_fault(v, e, "far %u: gate DPL %u level %u, code DPL %u, case %x",
+                                         call, gdpl, l, t, k);
                             continue;
                         }
                         const unsigned now = call && !conforming ? t : (unsigned)l;
@@ -338,7 +355,8 @@ static void call_gates(void)
                         if (!call)
                             continue;
                         const word top = now < l ? (word)entry_stack_top : ctx.sp;
-                        check_eq(last.sp, top - (now < l ? 32 : 16), "RSP behind the gate, level %u", now);
+                        check_eq(last.sp, top - (now < l ? 32 : 16),
+                                 "RSP behind the gate, level %u", now);
                         check_eq(last.ss, now < l ? now : ctx.ss, "SS behind the gate");
                         const uint64_t *f = (uint64_t *)last.sp;
                         check_eq(f[0], last.end, "return RIP");
@@ -391,14 +409,16 @@ static void returns(void)
                             const unsigned p = k & 1 ? P : 0, ld = k >> 1;
                             const bool conforming = type & 4;
                             unsigned v = 0;
-                            if (!IS_CODE(type) || ld == 3 || rpl < l || (conforming ? dpl > rpl : dpl != rpl))
+                            if (!IS_CODE(type) || ld == 3 || rpl < l ||
+                                (conforming ? dpl > rpl : dpl != rpl))
                                 v = GP;
                             else if (!p)
                                 v = NP;
                             if (v == GP && ld == 3 && !p)
                                 continue;
                             at(l);
-                            gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type, F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
+                            gdt_set(s, descriptor(0, 0xfffff, p | DPL(dpl) | type,
+                                                  F_G | (ld & 1 ? F_L : 0) | (ld & 2 ? F_D : 0)));
                             uint64_t *f = frame.word;
                             *f++ = (word)land;
                             *f++ = s | rpl;
@@ -412,7 +432,9 @@ static void returns(void)
                             else
                                 TRY("lretq");
                             if (v) {
-                                expect_fault(v, s, "return %u: type %x DPL %u RPL %u level %u LD %u P %x", iret, type, dpl, rpl, l, ld, p);
+                                expect_fault(v, s,
+                                             "return %u: type %x DPL %u RPL %u level %u LD %u P %x",
+                                             iret, type, dpl, rpl, l, ld, p);
                                 continue;
                             }
                             landed(s | rpl, iret ? "iretq to type" : "lretq to type", type);
@@ -619,7 +641,8 @@ static void segments(void)
     lgdt(gdt, sizeof gdt - 1);
     /* LAR, LSL: types of this mode */
     for (unsigned type = 0; type < 16; type++) {
-        const bool lar = type == 2 || type == 9 || type == 11 || type == 12, lsl = type == 2 || type == 9 || type == 11;
+        const bool lar = type == 2 || type == 9 || type == 11 || type == 12,
+                   lsl = type == 2 || type == 9 || type == 11;
         gdt_set(SLOT(10), descriptor(0, 0x123, P | type, 0));
         at(RING0);
         in = (struct regs){.ax = SLOT(10), .cx = (word)-1};
@@ -636,7 +659,9 @@ static void segments(void)
 
 static void canonical(void)
 {
-    static const uint64_t bad[] = {BAD, BADNEG, BAD - 7, UINT64_C(0x8000000000000000), UINT64_C(0x7fffffffffffffff), BADNEG - 3};
+    static const uint64_t bad[] = {
+        BAD,       BADNEG, BAD - 7, UINT64_C(0x8000000000000000), UINT64_C(0x7fffffffffffffff),
+        BADNEG - 3};
     for (enum level l = RING0; l <= RING3; l += 3)
         for (unsigned i = 0; i < sizeof bad / 8; i++) {
             const uint64_t a = bad[i];
@@ -650,7 +675,8 @@ static void canonical(void)
             TRY("mov (%%rbp), %%rax");
             expect_fault(SS, 0, "mov from (rbp), %llx", a);
             TRY("mov %%rax, %%ss:(%%rbx)");
-            check(last.vector == GP || last.vector == SS, "an SS override, %llx: vector %x", a, last.vector);
+            check(last.vector == GP || last.vector == SS, "an SS override, %llx: vector %x", a,
+                  last.vector);
             if (!straddles) {
                 TRY("rep stosb");
                 expect_fault(GP, 0, "stosb to %llx", a);
@@ -707,12 +733,22 @@ static void canonical(void)
 
 /* --- SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS --- */
 
-enum { MSR_EFER = 0xc0000080u, MSR_STAR = 0xc0000081u, MSR_LSTAR = 0xc0000082u, MSR_CSTAR = 0xc0000083u, MSR_FMASK = 0xc0000084u, MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE = 0xc0000101u, MSR_KGS_BASE = 0xc0000102u };
+enum {
+    MSR_EFER = 0xc0000080u,
+    MSR_STAR = 0xc0000081u,
+    MSR_LSTAR = 0xc0000082u,
+    MSR_CSTAR = 0xc0000083u,
+    MSR_FMASK = 0xc0000084u,
+    MSR_FS_BASE = 0xc0000100u,
+    MSR_GS_BASE = 0xc0000101u,
+    MSR_KGS_BASE = 0xc0000102u
+};
 
 static void fast_calls(void)
 {
     extern uint8_t sys_land[];
-    asm volatile(".pushsection .snip, \"ax\"\n sys_land: mov %%cs, %%eax\n mov %%ss, %%ebx\n pushfq\n pop %%rdx\n int $0x80\n .popsection" ::);
+    asm volatile(".pushsection .snip, \"ax\"\n sys_land: mov %%cs, %%eax\n mov %%ss, %%ebx\n "
+                 "pushfq\n pop %%rdx\n int $0x80\n .popsection" ::);
     /* SYSRET wants user SS, then CS32 before, CS64 behind: slots 20: CS32, 21: SS, 22: CS64 */
     gdt_set(SLOT(20), gdt_get(UCODE32 & ~7));
     gdt_set(SLOT(21), gdt_get(UDATA & ~7));
@@ -888,11 +924,11 @@ static void alignment(void)
         at(RING3);
         ctx.flags = 0x40002;
         in.bx = (word)aligned + off;
-#define AC_IF(align, text)                                        \
-    TRY(text);                                                    \
-    if (off & (align - 1))                                        \
-        expect_fault(AC, 0, "%s at +%u", #text, off);             \
-    else                                                          \
+#define AC_IF(align, text)                            \
+    TRY(text);                                        \
+    if (off & (align - 1))                            \
+        expect_fault(AC, 0, "%s at +%u", #text, off); \
+    else                                              \
         expect_done("%s at +%u", #text, off)
         AC_IF(8, "mov (%%rbx), %%rax");
         AC_IF(8, "mov %%rax, (%%rbx)");
@@ -921,16 +957,10 @@ static void alignment(void)
 }
 
 const struct test tests[] = {
-    {"gates", gates},
-    {"handler_code", handler_code},
-    {"stacks", stacks},
-    {"combinations", combinations},
-    {"direct", direct},
-    {"call_gates", call_gates},
-    {"returns", returns},
-    {"segments", segments},
-    {"canonical", canonical},
-    {"fast_calls", fast_calls},
-    {"alignment", alignment},
-    {NULL, NULL},
+    {"gates", gates},         {"handler_code", handler_code},
+    {"stacks", stacks},       {"combinations", combinations},
+    {"direct", direct},       {"call_gates", call_gates},
+    {"returns", returns},     {"segments", segments},
+    {"canonical", canonical}, {"fast_calls", fast_calls},
+    {"alignment", alignment}, {NULL, NULL},
 };

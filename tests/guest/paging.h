@@ -21,7 +21,16 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x8
 #define PTE_NX (UINT64_C(1) << 63)
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16, PF_PK = 32 };
 enum access { READ, WRITE, EXEC };
-enum { CR0_WP = 1 << 16, CR0_PG_BIT = 31, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PCIDE = 1 << 17 };
+enum {
+    CR0_WP = 1 << 16,
+    CR0_PG_BIT = 31,
+    CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5,
+    CR4_PGE = 1 << 7,
+    CR4_SMEP = 1 << 20,
+    CR4_SMAP = 1 << 21,
+    CR4_PCIDE = 1 << 17
+};
 
 extern uint8_t frame_a[4096], frame_b[4096], frame_c[4096];
 static const char *const access_names[] = {"read", "write", "exec"};
@@ -50,15 +59,20 @@ static inline void attempt(enum access access, word lin)
         TRY("jmp *%%" REG(bx));
 }
 
-static inline void judge(enum access access, word lin, bool ok, uint32_t error, const char *what, unsigned a, unsigned b)
+static inline void judge(enum access access, word lin, bool ok, uint32_t error, const char *what,
+                         unsigned a, unsigned b)
 {
     if (ok) {
-        check(last.vector == DONE, "%s %s %x %x: expected to work, got vector %x error %x cr2 %lx", what, access_names[access], a, b, last.vector, last.error, last.cr2);
+        check(last.vector == DONE, "%s %s %x %x: expected to work, got vector %x error %x cr2 %lx",
+              what, access_names[access], a, b, last.vector, last.error, last.cr2);
         return;
     }
-    check(last.vector == PF && last.error == error, "%s %s %x %x: expected #PF %x, got vector %x error %x", what, access_names[access], a, b, error, last.vector, last.error);
+    check(last.vector == PF && last.error == error,
+          "%s %s %x %x: expected #PF %x, got vector %x error %x", what, access_names[access], a, b,
+          error, last.vector, last.error);
     check_eq(last.cr2, lin, "%s %s %x %x: CR2", what, access_names[access], a, b);
-    check_eq(last.ip, access == EXEC ? lin : last.start, "%s %s %x %x: IP", what, access_names[access], a, b);
+    check_eq(last.ip, access == EXEC ? lin : last.start, "%s %s %x %x: IP", what,
+             access_names[access], a, b);
 }
 
 /* The rights of SDM 3A 4.6, from those of all levels together. */
@@ -66,7 +80,8 @@ struct mode {
     bool wp, smep, smap, nxe, ac;
     bool tells_fetch; /* I/D is reported */
 };
-static inline bool allowed(const struct mode *m, enum access access, unsigned cpl, bool w, bool u, bool nx, uint32_t *error)
+static inline bool allowed(const struct mode *m, enum access access, unsigned cpl, bool w, bool u,
+                           bool nx, uint32_t *error)
 {
     bool ok = true;
     if (cpl == 3 && !u)
@@ -77,12 +92,14 @@ static inline bool allowed(const struct mode *m, enum access access, unsigned cp
         ok = false;
     if (access == WRITE && !w && (cpl == 3 || m->wp))
         ok = false;
-    *error = PF_P | (access == WRITE ? PF_W : 0) | (cpl ? PF_U : 0) | (access == EXEC && m->tells_fetch ? PF_I : 0);
+    *error = PF_P | (access == WRITE ? PF_W : 0) | (cpl ? PF_U : 0) |
+             (access == EXEC && m->tells_fetch ? PF_I : 0);
     return ok;
 }
 static inline uint32_t error_of(const struct mode *m, enum access access, unsigned cpl)
 {
-    return (access == WRITE ? PF_W : 0) | (cpl ? PF_U : 0) | (access == EXEC && m->tells_fetch ? PF_I : 0);
+    return (access == WRITE ? PF_W : 0) | (cpl ? PF_U : 0) |
+           (access == EXEC && m->tells_fetch ? PF_I : 0);
 }
 
 static inline void fill_frames(void)

@@ -5,8 +5,8 @@
 
 const char image_name[] = "paging32";
 
-static uint32_t pd32[1024] __attribute__((aligned(4096))), pt32[1024] __attribute__((aligned(4096))),
-    alias32[1024] __attribute__((aligned(4096)));
+static uint32_t pd32[1024] __attribute__((aligned(4096))),
+    pt32[1024] __attribute__((aligned(4096))), alias32[1024] __attribute__((aligned(4096)));
 static uint64_t pdpt[4] __attribute__((aligned(4096))), pd[4][512] __attribute__((aligned(4096))),
     pt[512] __attribute__((aligned(4096))), alias[512] __attribute__((aligned(4096)));
 
@@ -60,7 +60,8 @@ static void set_nxe(bool on)
 static void set_mode(const struct mode *m)
 {
     write_cr0((cr0() & ~(word)CR0_WP) | (m->wp ? CR0_WP : 0));
-    write_cr4((cr4() & ~(word)(CR4_SMEP | CR4_SMAP)) | (m->smep ? CR4_SMEP : 0) | (m->smap ? CR4_SMAP : 0));
+    write_cr4((cr4() & ~(word)(CR4_SMEP | CR4_SMAP)) | (m->smep ? CR4_SMEP : 0) |
+              (m->smap ? CR4_SMAP : 0));
 }
 
 /* All rights of two levels, every access, both levels of privilege, all of WP, SMEP, SMAP, AC. */
@@ -75,7 +76,8 @@ static void rights(bool pae, bool large)
         m.tells_fetch = m.smep || (can_nx && pae);
         set_mode(&m);
         for (unsigned bits = 0; bits < 64; bits++) {
-            const bool w1 = bits & 1, u1 = bits & 2, w2 = bits & 4, u2 = bits & 8, nx1 = bits & 16, nx2 = bits & 32;
+            const bool w1 = bits & 1, u1 = bits & 2, w2 = bits & 4, u2 = bits & 8, nx1 = bits & 16,
+                       nx2 = bits & 32;
             if ((nx1 || nx2) && !can_nx)
                 continue;
             if (large && (w2 || u2 || nx2))
@@ -85,9 +87,11 @@ static void rights(bool pae, bool large)
             for (unsigned cpl = 0; cpl < 4; cpl += 3)
                 for (enum access access = READ; access <= EXEC; access++) {
                     if (large && pae)
-                        pd[1][(target >> 21) & 511] = ((uint32_t)frame_a & ~0x1fffffu) | PTE_PS | top;
+                        pd[1][(target >> 21) & 511] =
+                            ((uint32_t)frame_a & ~0x1fffffu) | PTE_PS | top;
                     else if (large)
-                        pd32[target >> 22] = (uint32_t)(((uint32_t)frame_a & ~0x3fffffu) | PTE_PS | top);
+                        pd32[target >> 22] =
+                            (uint32_t)(((uint32_t)frame_a & ~0x3fffffu) | PTE_PS | top);
                     else if (pae) {
                         pd[1][(TEST >> 21) & 511] = (uint32_t)pt | top;
                         pt[0] = (uint32_t)frame_a | leaf;
@@ -98,17 +102,26 @@ static void rights(bool pae, bool large)
                     flush_tlb();
                     at_level(cpl, m.ac);
                     uint32_t error;
-                    const bool w = large ? w1 : w1 && w2, u = large ? u1 : u1 && u2, nx = nx1 || nx2;
+                    const bool w = large ? w1 : w1 && w2, u = large ? u1 : u1 && u2,
+                               nx = nx1 || nx2;
                     const bool ok = allowed(&m, access, cpl, w, u, nx, &error);
-                    const word lin = large ? target + ((uint32_t)frame_a & (pae ? 0x1fffff : 0x3fffff)) : TEST;
+                    const word lin =
+                        large ? target + ((uint32_t)frame_a & (pae ? 0x1fffff : 0x3fffff)) : TEST;
                     in.cx = 0x80cd80cd; /* what is written keeps the INT 80h */
                     attempt(access, lin);
                     judge(access, lin, ok, error, large ? "large" : "small", bits, k * 4 + cpl);
-                    const uint64_t now = large ? (pae ? pd[1][(target >> 21) & 511] : pd32[target >> 22]) : pae ? pt[0] : pt32[0];
+                    const uint64_t now =
+                        large ? (pae ? pd[1][(target >> 21) & 511] : pd32[target >> 22])
+                        : pae ? pt[0]
+                              : pt32[0];
                     const uint64_t want = ok ? PTE_A | (access == WRITE ? PTE_D : 0) : 0;
-                    check_eq(now & (PTE_A | PTE_D), want, "A and D of the leaf: %s, bits %x mode %x", access_names[access], bits, k * 4 + cpl);
+                    check_eq(now & (PTE_A | PTE_D), want,
+                             "A and D of the leaf: %s, bits %x mode %x", access_names[access], bits,
+                             k * 4 + cpl);
                     if (ok && !large)
-                        check_eq((pae ? pd[1][(TEST >> 21) & 511] : pd32[TEST >> 22]) & (PTE_A | PTE_D), PTE_A, "A of the upper entry");
+                        check_eq((pae ? pd[1][(TEST >> 21) & 511] : pd32[TEST >> 22]) &
+                                     (PTE_A | PTE_D),
+                                 PTE_A, "A of the upper entry");
                 }
         }
     }
@@ -138,7 +151,8 @@ static void absent(bool pae)
                     pt[0] = (uint32_t)frame_a | PTE_P | PTE_W | PTE_U | UINT64_C(1) << bit;
                     flush_tlb();
                     attempt(access, TEST);
-                    judge(access, TEST, false, e | PF_P | PF_RSVD, "reserved bit in a PTE", cpl, bit);
+                    judge(access, TEST, false, e | PF_P | PF_RSVD, "reserved bit in a PTE", cpl,
+                          bit);
                 }
                 pt[0] = (uint32_t)frame_a | PTE_P | PTE_W | PTE_U;
                 pd[1][(TEST >> 21) & 511] |= UINT64_C(1) << 55;
@@ -150,7 +164,8 @@ static void absent(bool pae)
                     pd[1][(TEST >> 21) & 511] = PTE_PS | PTE_U | PTE_W | PTE_P | UINT64_C(1) << bit;
                     flush_tlb();
                     attempt(access, TEST);
-                    judge(access, TEST, false, e | PF_P | PF_RSVD, "reserved bit in a 2-MiB page", cpl, bit);
+                    judge(access, TEST, false, e | PF_P | PF_RSVD, "reserved bit in a 2-MiB page",
+                          cpl, bit);
                 }
                 pd[1][(TEST >> 21) & 511] = (uint32_t)pt | PTE_U | PTE_W | PTE_P;
                 const uint64_t keep = pdpt[3];
@@ -175,7 +190,8 @@ static void absent(bool pae)
                 pd32[TEST >> 22] = PTE_PS | PTE_U | PTE_W | PTE_P | 1u << 21;
                 flush_tlb();
                 attempt(access, TEST);
-                judge(access, TEST, false, e | PF_P | PF_RSVD, "reserved bit in a 4-MiB page", cpl, 21);
+                judge(access, TEST, false, e | PF_P | PF_RSVD, "reserved bit in a 4-MiB page", cpl,
+                      21);
                 pd32[TEST >> 22] = keep;
             }
         }
@@ -209,7 +225,8 @@ static void pae(void)
             flush_tlb();
             at_level(0, false);
             attempt(access, TEST);
-            judge(access, TEST, false, PF_P | PF_RSVD | (access == WRITE ? PF_W : 0), "NX without NXE", 0, 0);
+            judge(access, TEST, false, PF_P | PF_RSVD | (access == WRITE ? PF_W : 0),
+                  "NX without NXE", 0, 0);
         }
     }
     paging_off();

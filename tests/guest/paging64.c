@@ -11,7 +11,7 @@ static uint64_t pt[512] __attribute__((aligned(4096))), alias[512] __attribute__
     pt_hi[512] __attribute__((aligned(4096)));
 
 /* A second place for the page under test, with all four entries to itself. */
-#define HIGH UINT64_C(0xffff900000000000)
+#define HIGH    UINT64_C(0xffff900000000000)
 #define HI_PML4 boot_pml4[(HIGH >> 39) & 511]
 
 static void set_nxe(bool on)
@@ -22,7 +22,8 @@ static void set_nxe(bool on)
 static void set_mode(const struct mode *m)
 {
     write_cr0((cr0() & ~(word)CR0_WP) | (m->wp ? CR0_WP : 0));
-    write_cr4((cr4() & ~(word)(CR4_SMEP | CR4_SMAP)) | (m->smep ? CR4_SMEP : 0) | (m->smap ? CR4_SMAP : 0));
+    write_cr4((cr4() & ~(word)(CR4_SMEP | CR4_SMAP)) | (m->smep ? CR4_SMEP : 0) |
+              (m->smap ? CR4_SMAP : 0));
 }
 
 #define ALL (PTE_P | PTE_W | PTE_U)
@@ -75,7 +76,8 @@ static void rights(void)
                         const bool w = bits & 1, u = bits & 2, nx = (bits & 4) && can_nx;
                         for (unsigned i = 0; i < 4; i++)
                             *entry[i] = table[i] | ALL;
-                        *entry[level] = table[level] | PTE_P | (w ? PTE_W : 0) | (u ? PTE_U : 0) | (nx ? PTE_NX : 0);
+                        *entry[level] = table[level] | PTE_P | (w ? PTE_W : 0) | (u ? PTE_U : 0) |
+                                        (nx ? PTE_NX : 0);
                         flush_tlb();
                         at_level(cpl, m.ac);
                         uint32_t error;
@@ -83,7 +85,9 @@ static void rights(void)
                         in.cx = 0x80cd80cd;
                         attempt(access, HIGH);
                         judge(access, HIGH, ok, error, "level", level, bits << 8 | k * 4 | cpl);
-                        check_eq(pt_hi[0] & (PTE_A | PTE_D), ok ? PTE_A | (access == WRITE ? PTE_D : 0) : 0, "A and D of the leaf");
+                        check_eq(pt_hi[0] & (PTE_A | PTE_D),
+                                 ok ? PTE_A | (access == WRITE ? PTE_D : 0) : 0,
+                                 "A and D of the leaf");
                         if (ok)
                             for (unsigned i = 1; i < 4; i++)
                                 check_eq(*entry[i] & (PTE_A | PTE_D), PTE_A, "A of level %u", i);
@@ -101,7 +105,8 @@ static void rights(void)
                 flush_tlb();
                 at_level(cpl, false);
                 attempt(access, HIGH + 0x800);
-                judge(access, HIGH + 0x800, false, error_of(&m, access, cpl), "absent at level", level, 0);
+                judge(access, HIGH + 0x800, false, error_of(&m, access, cpl), "absent at level",
+                      level, 0);
             }
     /* reserved bits */
     uint32_t r[4];
@@ -109,7 +114,8 @@ static void rights(void)
     const unsigned width = r[0] & 0xff;
     for (unsigned level = 0; level < 4; level++)
         for (unsigned bit = 7; bit < 64; bit++) {
-            const bool reserved = (bit >= width && bit < 52) || (bit == 7 && level == 3) || (bit == 7 && level == 2 && !(features() & HAS_GIB));
+            const bool reserved = (bit >= width && bit < 52) || (bit == 7 && level == 3) ||
+                                  (bit == 7 && level == 2 && !(features() & HAS_GIB));
             if (!reserved)
                 continue;
             for (unsigned cpl = 0; cpl < 4; cpl += 3)
@@ -120,7 +126,8 @@ static void rights(void)
                     flush_tlb();
                     at_level(cpl, false);
                     attempt(access, HIGH);
-                    judge(access, HIGH, false, error_of(&m, access, cpl) | PF_P | PF_RSVD, "reserved bit", bit, level);
+                    judge(access, HIGH, false, error_of(&m, access, cpl) | PF_P | PF_RSVD,
+                          "reserved bit", bit, level);
                 }
         }
     for (unsigned level = 1; level < 3; level++)
@@ -156,7 +163,8 @@ static void rights(void)
                 flush_tlb();
                 at_level(0, false);
                 attempt(access, HIGH);
-                judge(access, HIGH, false, PF_P | PF_RSVD | (access == WRITE ? PF_W : 0), "NX without NXE, level", level, 0);
+                judge(access, HIGH, false, PF_P | PF_RSVD | (access == WRITE ? PF_W : 0),
+                      "NX without NXE, level", level, 0);
                 set_nxe(true);
             }
     unmap();
@@ -344,7 +352,8 @@ static void crossing_pages(void)
     /* 64-bit accesses */
     for (unsigned n = 1; n < 8; n++) {
         at(RING0);
-        in = (struct regs){.ax = 0x12345678, .bx = TEST + 4096 - n, .di = TEST + 4096 - n, .si = TEST};
+        in = (struct regs){
+            .ax = 0x12345678, .bx = TEST + 4096 - n, .di = TEST + 4096 - n, .si = TEST};
         CROSS("mov %%rax, (%%rbx)", n, PF_W, 0);
         CROSS("mov (%%rbx), %%rax", n, 0, 0);
         CROSS("lock add %%rax, (%%rbx)", n, PF_W, 0);
@@ -377,7 +386,8 @@ static void implicit(void)
     if (features() & HAS_SMAP) {
         lgdt((void *)(TEST + 4096), sizeof gdt - 1);
         write_cr4(cr4() | CR4_SMAP);
-        /* the catcher reads descriptors too; a user GDT breaks it, so ask with LAR, which reads one */
+        /* the catcher reads descriptors too; a user GDT breaks it, so ask with LAR, which reads one
+         */
         static volatile uint32_t zf;
         (void)zf;
         lgdt(gdt, sizeof gdt - 1);
@@ -399,7 +409,8 @@ static void implicit(void)
         pt[2] = (word)frame_a | PTE_W | PTE_P | PTE_U;
         flush_tlb();
         extern uint8_t smap_land[];
-        asm volatile(".pushsection .snip, \"ax\"\n smap_land: mov $entry_stack_top, %%esp\n clac\n int $0x80\n .popsection" ::);
+        asm volatile(".pushsection .snip, \"ax\"\n smap_land: mov $entry_stack_top, %%esp\n clac\n "
+                     "int $0x80\n .popsection" ::);
         uint64_t *f = (uint64_t *)frame_a;
         for (unsigned ac = 0; ac < 2; ac++) {
             at_level(0, ac);
@@ -422,12 +433,14 @@ static void implicit(void)
                 expect_at(PF, PF_P, 3, "pop under SMAP");
             TRY("mov %%rax, %%rsp\n lretq");
             if (ac)
-                check(last.vector == DONE, "lretq with AC: vector %x error %x", last.vector, last.error);
+                check(last.vector == DONE, "lretq with AC: vector %x error %x", last.vector,
+                      last.error);
             else
                 expect_at(PF, PF_P, 3, "lretq under SMAP");
             TRY("mov %%rax, %%rsp\n iretq");
             if (ac)
-                check(last.vector == DONE, "iretq with AC: vector %x error %x", last.vector, last.error);
+                check(last.vector == DONE, "iretq with AC: vector %x error %x", last.vector,
+                      last.error);
             else
                 expect_at(PF, PF_P, 3, "iretq under SMAP");
         }
@@ -454,7 +467,8 @@ static void implicit(void)
     unmap();
 }
 
-/* Fetches of one level must not serve the other: same page, first level 0, then 3, SMEP and back. */
+/* Fetches of one level must not serve the other: same page, first level 0, then 3, SMEP and back.
+ */
 static void fetches(void)
 {
     map();
@@ -502,8 +516,10 @@ static void fetches(void)
     /* a write through another address is seen */
     frame_b[1] = 0x5d;
     attempt(EXEC, TEST);
-    check(last.vector == DONE && (last.r.ax & 0xff) == 0x5d, "code written through its other address");
-    /* page tables are data: written by the program through the direct map, no flush for absent pages */
+    check(last.vector == DONE && (last.r.ax & 0xff) == 0x5d,
+          "code written through its other address");
+    /* page tables are data: written by the program through the direct map, no flush for absent
+     * pages */
     pt[1] = 0;
     in.bx = TEST + 4096;
     TRY("mov (%%rbx), %%eax");

@@ -30,12 +30,14 @@ static void basics(void)
     real.flags = 0xed7; /* DF, IF, OF and so on */
     TRY_REAL("int $0x60");
     check_eq(last.flags, 0xed7, "pushed flags");
-    TRY_REAL("movw $0x8000 + 1f - 77b, %%ax\n pushfw\n pushw %%cs\n pushw %%ax\n iretw\n ud2\n 1: pushfw\n popw %%bx");
+    TRY_REAL("movw $0x8000 + 1f - 77b, %%ax\n pushfw\n pushw %%cs\n pushw %%ax\n iretw\n ud2\n 1: "
+             "pushfw\n popw %%bx");
     expect_done("iret");
     check_eq(last.r.bx & 0xffff, 0xed7, "its flags");
     real.flags = 2;
     /* the upper flags of IRETD: VM, VIF and VIP stay (SDM 2A IRET, real-address mode) */
-    TRY_REAL("movl $0x8000 + 1f - 77b, %%eax\n pushl $0x3f7ad5\n pushl $0\n pushl %%eax\n iretl\n ud2\n 1: pushfl\n popl %%ebx\n pushw $2\n popfw");
+    TRY_REAL("movl $0x8000 + 1f - 77b, %%eax\n pushl $0x3f7ad5\n pushl $0\n pushl %%eax\n iretl\n "
+             "ud2\n 1: pushfl\n popl %%ebx\n pushw $2\n popfw");
     expect_done("iretd");
     check_eq(last.r.bx & 0x3a0000, 0x200000, "VIP, VIF and VM are not loaded by iretd");
 }
@@ -44,8 +46,8 @@ static void undefined(void)
 {
     at_real();
     in.bx = LOW_DATA;
-#define NONE_HERE(text)                                   \
-    TRY_REAL(text);                                       \
+#define NONE_HERE(text) \
+    TRY_REAL(text);     \
     expect_fault(UD, 0, "%s is undefined", #text)
     NONE_HERE("lldt %%ax");
     NONE_HERE("ltr %%ax");
@@ -78,8 +80,8 @@ static void limits(void)
 {
     at_real();
     in = (struct regs){.bx = 0xffff, .si = 0xfffd, .di = 0xffff, .ax = 0x1234};
-#define FAULTS(v, text)                        \
-    TRY_REAL(text);                            \
+#define FAULTS(v, text) \
+    TRY_REAL(text);     \
     expect_fault(v, 0, "%s", #text)
     FAULTS(GP, "movw (%%bx), %%ax");
     FAULTS(GP, "movw %%ax, (%%bx)");
@@ -162,9 +164,10 @@ static void unreal(void)
     TRY_REAL("movl (%%ebx), %%eax");
     expect_fault(GP, 0, "64-KiB segments");
     /* into protected mode by hand, and back with big limits */
-    TRY_REAL("movw $0, %%ax\n movw %%ax, %%ds\n movl %%cr0, %%eax\n orb $1, %%al\n movl %%eax, %%cr0\n"
-             "movw $0x10, %%cx\n movw %%cx, %%ds\n andb $0xfe, %%al\n movl %%eax, %%cr0\n"
-             "movl (%%ebx), %%eax");
+    TRY_REAL(
+        "movw $0, %%ax\n movw %%ax, %%ds\n movl %%cr0, %%eax\n orb $1, %%al\n movl %%eax, %%cr0\n"
+        "movw $0x10, %%cx\n movw %%cx, %%ds\n andb $0xfe, %%al\n movl %%eax, %%cr0\n"
+        "movl (%%ebx), %%eax");
     expect_done("made unreal without a far jump");
     check_eq(last.r.ax, 0x12345678, "what is there");
     /* REP over 64 KiB in a big segment */
@@ -181,13 +184,15 @@ static void unreal(void)
 /* The image itself lies in an odd megabyte, so all of this runs low. */
 static void a20(void)
 {
-    volatile uint8_t *const even = (volatile uint8_t *)0x200500, *const odd = (volatile uint8_t *)0x300500;
+    volatile uint8_t *const even = (volatile uint8_t *)0x200500, *const odd =
+                                                                     (volatile uint8_t *)0x300500;
     at_real();
     real.keep_limits = true;
     *even = 4;
     *odd = 2;
     in = (struct regs){.bx = 0x300500, .si = 0x200500};
-    TRY_REAL("inb $0x92, %%al\n andb $0xfc, %%al\n outb %%al, $0x92\n movb (%%ebx), %%cl\n movb $3, (%%ebx)\n movb (%%esi), %%dl\n"
+    TRY_REAL("inb $0x92, %%al\n andb $0xfc, %%al\n outb %%al, $0x92\n movb (%%ebx), %%cl\n movb "
+             "$3, (%%ebx)\n movb (%%esi), %%dl\n"
              "orb $2, %%al\n outb %%al, $0x92\n movb (%%ebx), %%ch\n movb (%%esi), %%dh");
     expect_done("A20 off and on");
     check_eq(last.r.cx & 0xff, 4, "A20 off: 300500h is 200500h");
@@ -200,7 +205,8 @@ static void a20(void)
     *(volatile uint8_t *)0x600 = 0; /* no phase */
     mem[0x7fe] = 0x11;
     in.bx = 0x10 + 0x7fe;
-    TRY_REAL("inb $0x92, %%al\n orb $2, %%al\n outb %%al, $0x92\n movb (%%bx), %%cl\n andb $0xfd, %%al\n outb %%al, $0x92\n"
+    TRY_REAL("inb $0x92, %%al\n orb $2, %%al\n outb %%al, $0x92\n movb (%%bx), %%cl\n andb $0xfd, "
+             "%%al\n outb %%al, $0x92\n"
              "movb (%%bx), %%ch\n orb $2, %%al\n outb %%al, $0x92\n movb (%%bx), %%dl");
     expect_done("FFFF:080E");
     const uint8_t at_1m = ((volatile uint8_t *)0x1007fe)[0];
@@ -214,7 +220,8 @@ static void self_modifying(void)
 {
     at_real();
     in = (struct regs){0};
-    TRY_REAL("movb $0x42, %%cs:1f - 77b + 0x8001\n 1: movb $0, %%al"); /* the immediate of the next one */
+    TRY_REAL("movb $0x42, %%cs:1f - 77b + 0x8001\n 1: movb $0, %%al"); /* the immediate of the next
+                                                                          one */
     expect_done("the next instruction's immediate");
     check_eq(last.r.ax & 0xff, 0x42, "the next instruction's immediate");
     in.cx = 4;
@@ -222,11 +229,13 @@ static void self_modifying(void)
     expect_done("a loop that counts in its own code");
     check_eq(last.r.ax & 0xffff, 4, "a loop that counts in its own code");
     in.ax = 0;
-    TRY_REAL("movw %%cs, %%bx\n movw $0x700, %%bx\n movw %%bx, %%es\n movb $0x43, %%es:1f - 77b + 0x1001\n 1: movb $0, %%al");
+    TRY_REAL("movw %%cs, %%bx\n movw $0x700, %%bx\n movw %%bx, %%es\n movb $0x43, %%es:1f - 77b + "
+             "0x1001\n 1: movb $0, %%al");
     check_eq(last.r.ax & 0xff, 0x43, "through another segment");
     /* REP STOS over the instruction behind it */
     in = (struct regs){.ax = 0x9090, .cx = 3};
-    TRY_REAL("cld\n movw $1f - 77b + 0x8000, %%di\n rep stosb\n 1: .byte 0x0f, 0x0b, 0x90\n movb $1, %%dl");
+    TRY_REAL("cld\n movw $1f - 77b + 0x8000, %%di\n rep stosb\n 1: .byte 0x0f, 0x0b, 0x90\n movb "
+             "$1, %%dl");
     expect_done("rep stosb over what follows");
     check_eq(last.r.dx & 0xff, 1, "rep stosb over what follows");
 }
@@ -240,7 +249,8 @@ static void mode_changes(void)
              "andb $0xfe, %%al\n movl %%eax, %%cr0");
     expect_done("PE on and off without a jump");
     check_eq(last.r.bx & 1, 1, "PE was on");
-    TRY_REAL("smsw %%ax\n orw $1, %%ax\n lmsw %%ax\n smsw %%bx\n andw $0xfffe, %%ax\n lmsw %%ax\n smsw %%cx\n"
+    TRY_REAL("smsw %%ax\n orw $1, %%ax\n lmsw %%ax\n smsw %%bx\n andw $0xfffe, %%ax\n lmsw %%ax\n "
+             "smsw %%cx\n"
              "movl %%cr0, %%eax\n andb $0xfe, %%al\n movl %%eax, %%cr0");
     expect_done("lmsw");
     check_eq(last.r.bx & 1, 1, "lmsw sets PE");

@@ -1,4 +1,5 @@
-/* Triple faults and every other way to reset: each phase resets the machine and goes on in the next. */
+/* Triple faults and every other way to reset: each phase resets the machine and goes on in the
+ * next. */
 #include "rt.h"
 
 const char image_name[] = "reset32";

@@ -6,8 +6,8 @@
 
 const char image_name[] = "seg32";
 
-#define IS_CODE(t) (((t) & 0x18) == 0x18)
-#define IS_DATA(t) (((t) & 0x18) == 0x10)
+#define IS_CODE(t) (((t)&0x18) == 0x18)
+#define IS_DATA(t) (((t)&0x18) == 0x10)
 
 /* A descriptor of this type that would work if its type allows it. */
 static uint64_t typed(unsigned type, unsigned dpl, unsigned p)
@@ -17,9 +17,11 @@ static uint64_t typed(unsigned type, unsigned dpl, unsigned p)
 }
 
 /* SDM 2B "MOV", loading a segment register in protected mode; 0: it loads. */
-static unsigned load_outcome(bool ss, unsigned type, unsigned dpl, unsigned rpl, unsigned cpl, unsigned p)
+static unsigned load_outcome(bool ss, unsigned type, unsigned dpl, unsigned rpl, unsigned cpl,
+                             unsigned p)
 {
-    const bool segment = type & 0x10, code = IS_CODE(type), rw = type & 2, conforming = code && (type & 4);
+    const bool segment = type & 0x10, code = IS_CODE(type), rw = type & 2,
+               conforming = code && (type & 4);
     if (ss) {
         if (rpl != cpl || !segment || code || !rw || dpl != cpl)
             return GP;
@@ -50,32 +52,38 @@ static void load_matrix(void)
                         TRY("mov %%ax, %%ss\n mov %%bx, %%ss");
                         if (type & 1) {
                         } else if (ss) {
-                            expect_fault(ss, s, "mov ss: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl, cpl, p);
+                            expect_fault(ss, s, "mov ss: type %x DPL %u RPL %u CPL %u P %x", type,
+                                         dpl, rpl, cpl, p);
                             check_eq(gdt_get(s), typed(type & ~1u, dpl, p), "untouched");
                         } else {
-                            expect_done("mov ss: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl, cpl, p);
+                            expect_done("mov ss: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl,
+                                        cpl, p);
                             check_eq(gdt_get(s), typed(type | 1, dpl, p), "accessed is set");
                         }
                         const unsigned ds = load_outcome(false, type, dpl, rpl, cpl, p);
                         gdt_set(s, typed(type, dpl, p));
                         TRY("mov %%ax, %%fs");
                         if (ds) {
-                            expect_fault(ds, s, "mov fs: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl, cpl, p);
+                            expect_fault(ds, s, "mov fs: type %x DPL %u RPL %u CPL %u P %x", type,
+                                         dpl, rpl, cpl, p);
                             check_eq(gdt_get(s), typed(type, dpl, p), "untouched");
                             check_eq(last.fs, ctx.fs, "FS untouched");
                         } else {
-                            expect_done("mov fs: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl, cpl, p);
+                            expect_done("mov fs: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl,
+                                        cpl, p);
                             check_eq(gdt_get(s), typed(type | 1, dpl, p), "accessed is set");
                             check_eq(last.fs, s | rpl, "FS");
                         }
                         TRY("pushl %%eax\n popl %%gs");
                         if (ds)
-                            expect_at(ds, s, 1, "pop gs: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl, cpl, p);
+                            expect_at(ds, s, 1, "pop gs: type %x DPL %u RPL %u CPL %u P %x", type,
+                                      dpl, rpl, cpl, p);
                         else
                             expect_done("pop gs");
                         TRY("lesl (%%edi), %%ecx");
                         if (ds) {
-                            expect_fault(ds, s, "les: type %x DPL %u RPL %u CPL %u P %x", type, dpl, rpl, cpl, p);
+                            expect_fault(ds, s, "les: type %x DPL %u RPL %u CPL %u P %x", type, dpl,
+                                         rpl, cpl, p);
                             check_eq(last.r.cx, 0, "les leaves the register");
                         } else {
                             expect_done("les");
@@ -220,34 +228,46 @@ static void verify(void)
                 for (unsigned rpl = 0; rpl < 4; rpl++)
                     for (unsigned p = 0; p <= P; p += P) {
                         at(cpl);
-                        gdt_set(s, descriptor(0x12345678, 0xabcde, p | DPL(dpl) | type, F_G | F_D | 1));
+                        gdt_set(
+                            s, descriptor(0x12345678, 0xabcde, p | DPL(dpl) | type, F_G | F_D | 1));
                         in = (struct regs){.ax = s | rpl, .cx = 0x55555555};
                         const bool conforming = IS_CODE(type) && (type & 4), segment = type & 0x10;
                         const bool seen = conforming || (dpl >= cpl && dpl >= rpl);
-                        static const uint32_t lsl_types = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 9 | 1u << 11;
+                        static const uint32_t lsl_types =
+                            1u << 1 | 1u << 2 | 1u << 3 | 1u << 9 | 1u << 11;
                         const uint32_t lar_types = lsl_types | 1u << 4 | 1u << 5 | 1u << 12;
                         const bool lar = seen && (segment || (lar_types >> type & 1));
                         const bool lsl = seen && (segment || (lsl_types >> type & 1));
                         ctx.flags = 0x42 ^ (lar ? 0x40 : 0); /* the opposite of what ZF becomes */
                         TRY("larl %%eax, %%ecx");
                         expect_done("lar");
-                        check_eq(last.flags & 0x40, lar ? 0x40 : 0, "lar: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
+                        check_eq(last.flags & 0x40, lar ? 0x40 : 0,
+                                 "lar: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
                         /* bits 16 to 19 are undefined (SDM 2A LAR) */
-                        check_eq(last.r.cx & ~(lar ? 0xf0000u : 0), lar ? (p | DPL(dpl) | type) << 8 | 0xd00000 : 0x55555555, "lar's value, type %x", type);
+                        check_eq(last.r.cx & ~(lar ? 0xf0000u : 0),
+                                 lar ? (p | DPL(dpl) | type) << 8 | 0xd00000 : 0x55555555,
+                                 "lar's value, type %x", type);
                         TRY("larw %%ax, %%cx");
-                        check_eq(last.r.cx, lar ? (((p | DPL(dpl) | type) << 8) & 0xff00) | 0x55550000 : 0x55555555, "lar of 16 bits, type %x", type);
+                        check_eq(last.r.cx,
+                                 lar ? (((p | DPL(dpl) | type) << 8) & 0xff00) | 0x55550000
+                                     : 0x55555555,
+                                 "lar of 16 bits, type %x", type);
                         TRY("lsll %%eax, %%ecx");
                         expect_done("lsl");
-                        check_eq(last.flags & 0x40, lsl ? 0x40 : 0, "lsl: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
-                        check_eq(last.r.cx, lsl ? 0xabcdefff : 0x55555555, "lsl's value, type %x", type);
+                        check_eq(last.flags & 0x40, lsl ? 0x40 : 0,
+                                 "lsl: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
+                        check_eq(last.r.cx, lsl ? 0xabcdefff : 0x55555555, "lsl's value, type %x",
+                                 type);
                         const bool verr = seen && segment && (!IS_CODE(type) || (type & 2));
                         const bool verw = seen && IS_DATA(type) && (type & 2);
                         TRY("verr %%ax");
                         expect_done("verr");
-                        check_eq(last.flags & 0x40, verr ? 0x40 : 0, "verr: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
+                        check_eq(last.flags & 0x40, verr ? 0x40 : 0,
+                                 "verr: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
                         TRY("verw %%ax");
                         expect_done("verw");
-                        check_eq(last.flags & 0x40, verw ? 0x40 : 0, "verw: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
+                        check_eq(last.flags & 0x40, verw ? 0x40 : 0,
+                                 "verw: type %x DPL %u RPL %u CPL %u", type, dpl, rpl, cpl);
                         check_eq(gdt_get(s) >> 40 & 1, type & 1, "none of them sets accessed");
                     }
     static const uint16_t none[] = {0, 1, 3, 0x400, 0xfff8, 4, 0xc, 0xffff};
@@ -369,12 +389,24 @@ static void expand_down(void)
         unsigned limit, flags, off, size;
         bool ok;
     } cases[] = {
-        {0xfff, F_D, 0x1000, 1, true}, {0xfff, F_D, 0xfff, 1, false}, {0xfff, F_D, 0xffe, 4, false},
-        {0xfff, F_D, 0x1000, 4, true}, {0xfff, F_D, 0xfffffffc, 4, true}, {0xfff, F_D, 0xfffffffd, 4, false},
-        {0xfff, F_D, 0xffffffff, 1, true}, {0xfff, 0, 0x1000, 4, true}, {0xfff, 0, 0xfffc, 4, true},
-        {0xfff, 0, 0xfffd, 4, false}, {0xfff, 0, 0x10000, 1, false}, {0xfff, 0, 0xffff, 1, true},
-        {0, F_D | F_G, 0xfff, 1, false}, {0, F_D | F_G, 0x1000, 1, true}, {0xffff, 0, 0xffff, 1, false},
-        {0xfffff, F_D | F_G, 0xffffffff, 1, false}, {0, F_D, 0, 1, false}, {0, F_D, 1, 1, true},
+        {0xfff, F_D, 0x1000, 1, true},
+        {0xfff, F_D, 0xfff, 1, false},
+        {0xfff, F_D, 0xffe, 4, false},
+        {0xfff, F_D, 0x1000, 4, true},
+        {0xfff, F_D, 0xfffffffc, 4, true},
+        {0xfff, F_D, 0xfffffffd, 4, false},
+        {0xfff, F_D, 0xffffffff, 1, true},
+        {0xfff, 0, 0x1000, 4, true},
+        {0xfff, 0, 0xfffc, 4, true},
+        {0xfff, 0, 0xfffd, 4, false},
+        {0xfff, 0, 0x10000, 1, false},
+        {0xfff, 0, 0xffff, 1, true},
+        {0, F_D | F_G, 0xfff, 1, false},
+        {0, F_D | F_G, 0x1000, 1, true},
+        {0xffff, 0, 0xffff, 1, false},
+        {0xfffff, F_D | F_G, 0xffffffff, 1, false},
+        {0, F_D, 0, 1, false},
+        {0, F_D, 1, 1, true},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         gdt_set(s, descriptor((word)area - 0x1000, cases[i].limit, P | T_RW_DOWN, cases[i].flags));
@@ -385,16 +417,19 @@ static void expand_down(void)
         else
             TRY("movl %%es:(%%ebx), %%eax");
         if (cases[i].ok)
-            expect_done("expand-down limit %x flags %x, %u bytes at %x", cases[i].limit, cases[i].flags, cases[i].size, cases[i].off);
+            expect_done("expand-down limit %x flags %x, %u bytes at %x", cases[i].limit,
+                        cases[i].flags, cases[i].size, cases[i].off);
         else
-            expect_fault(GP, 0, "expand-down limit %x flags %x, %u bytes at %x", cases[i].limit, cases[i].flags, cases[i].size, cases[i].off);
+            expect_fault(GP, 0, "expand-down limit %x flags %x, %u bytes at %x", cases[i].limit,
+                         cases[i].flags, cases[i].size, cases[i].off);
     }
     /* as a stack: #SS, and pushes that just fit */
     gdt_set(s, descriptor((word)area, 0xfff, P | T_RW_DOWN, F_D));
     in.ax = s;
     in.bx = KDATA;
     in.cx = 0x1004;
-    TRY("mov %%ax, %%ss\n movl %%ecx, %%esp\n pushl %%edx\n movl %%esp, %%esi\n mov %%bx, %%ss\n movl $test_stack_top, %%esp");
+    TRY("mov %%ax, %%ss\n movl %%ecx, %%esp\n pushl %%edx\n movl %%esp, %%esi\n mov %%bx, %%ss\n "
+        "movl $test_stack_top, %%esp");
     expect_done("a push into an expand-down stack");
     check_eq(last.r.si, 0x1000, "its ESP");
     at(RING3);

@@ -11,12 +11,35 @@ const char image_name[] = "smp32";
 #define TRAMPOLINE 0xa000 /* where a started CPU begins: SIPI vector 0Ah */
 #define APIC(reg)  (*(volatile uint32_t *)(0xfee00000 + (reg)))
 enum {
-    ID = 0x20, TPR = 0x80, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0, SVR = 0xf0, ESR = 0x280, ICR = 0x300, ICR_HIGH = 0x310,
-    LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, INITIAL = 0x380, CURRENT = 0x390, DIVIDE = 0x3e0,
+    ID = 0x20,
+    TPR = 0x80,
+    EOI = 0xb0,
+    LDR = 0xd0,
+    DFR = 0xe0,
+    SVR = 0xf0,
+    ESR = 0x280,
+    ICR = 0x300,
+    ICR_HIGH = 0x310,
+    LVT_TIMER = 0x320,
+    LVT_LINT0 = 0x350,
+    LVT_LINT1 = 0x360,
+    INITIAL = 0x380,
+    CURRENT = 0x390,
+    DIVIDE = 0x3e0,
 };
 /* ICR */
-enum { FIXED = 0x4000, LOWEST = 0x4100, NMI_MODE = 0x4400, INIT = 0xc500, INIT_DEASSERT = 0x8500, SIPI = 0x4600, LOGICAL = 0x800,
-       TO_SELF = 0x40000, TO_ALL = 0x80000, TO_OTHERS = 0xc0000 };
+enum {
+    FIXED = 0x4000,
+    LOWEST = 0x4100,
+    NMI_MODE = 0x4400,
+    INIT = 0xc500,
+    INIT_DEASSERT = 0x8500,
+    SIPI = 0x4600,
+    LOGICAL = 0x800,
+    TO_SELF = 0x40000,
+    TO_ALL = 0x80000,
+    TO_OTHERS = 0xc0000
+};
 /* Vectors, each with a counter a CPU. */
 enum { V_A, V_B, V_LOW, V_TIMER, V_SHOOT, V_IRQ, V_NMI, VECTORS };
 #define VECTOR(n) (0x50 + 0x10 * (n))
@@ -48,12 +71,12 @@ static void relax(void)
 }
 
 /* Waits until a condition holds; false: it took too long. */
-#define UNTIL(cond)                                         \
-    ({                                                      \
-        unsigned left_ = 1000000;                          \
-        while (!(cond) && --left_)                          \
-            relax();                                        \
-        left_ != 0;                                         \
+#define UNTIL(cond)                \
+    ({                             \
+        unsigned left_ = 1000000;  \
+        while (!(cond) && --left_) \
+            relax();               \
+        left_ != 0;                \
     })
 #define A_WHILE 20000 /* rounds in which nothing is to happen */
 
@@ -130,10 +153,10 @@ static void hit(unsigned what)
         APIC(EOI) = 0;
 }
 
-#define HANDLER(v)                                                          \
-    static __attribute__((interrupt)) void handle_##v(struct frame *f)      \
-    {                                                                       \
-        hit(v);                                                             \
+#define HANDLER(v)                                                     \
+    static __attribute__((interrupt)) void handle_##v(struct frame *f) \
+    {                                                                  \
+        hit(v);                                                        \
     }
 struct frame;
 HANDLER(V_A)
@@ -175,7 +198,8 @@ static void send(unsigned dest, uint32_t icr)
 
 static void here(void)
 {
-    static void *const handlers[VECTORS] = {handle_V_A, handle_V_B, handle_V_LOW, handle_V_TIMER, handle_V_SHOOT, handle_V_IRQ};
+    static void *const handlers[VECTORS] = {handle_V_A,     handle_V_B,     handle_V_LOW,
+                                            handle_V_TIMER, handle_V_SHOOT, handle_V_IRQ};
     for (unsigned v = 0; v < V_NMI; v++)
         smp_idt[VECTOR(v)] = gate(KCODE32, (word)handlers[v], P | T_INT32, 0);
     smp_idt[NMI] = gate(KCODE32, (word)handle_V_NMI, P | T_INT32, 0);
@@ -207,13 +231,13 @@ static bool all_done(void)
     return true;
 }
 
-#define NEED_OTHERS()                  \
-    do {                               \
-        if (!others) {                 \
-            skip("there is one CPU");  \
-            return;                    \
-        }                              \
-        here();                        \
+#define NEED_OTHERS()                 \
+    do {                              \
+        if (!others) {                \
+            skip("there is one CPU"); \
+            return;                   \
+        }                             \
+        here();                       \
     } while (0)
 
 /* CPUs there are, as firmware is told: fw_cfg item 5 */
@@ -234,7 +258,11 @@ static void start(void)
     check(rdmsr(0x1b) & 0x100, "this is the boot CPU");
     send(0, SIPI | TO_OTHERS | 0x0a); /* before INIT they wait for it already */
     unsigned found = 0;
-    UNTIL((found = 0, ({ for (unsigned n = 0; n < CPUS; n++) found += cpu[n].starts != 0; }), found == all - 1));
+    UNTIL((found = 0, ({
+               for (unsigned n = 0; n < CPUS; n++)
+                   found += cpu[n].starts != 0;
+           }),
+           found == all - 1));
     check_eq(found, all - 1, "CPUs started by SIPI after reset");
     send(0, INIT | TO_OTHERS);
     send(0, INIT_DEASSERT | TO_OTHERS);
@@ -242,7 +270,11 @@ static void start(void)
     for (unsigned n = 0; n < CPUS; n++)
         cpu[n].starts = 0;
     send(0, SIPI | TO_OTHERS | 0x0a);
-    UNTIL((found = 0, ({ for (unsigned n = 0; n < CPUS; n++) found += cpu[n].starts != 0; }), found == all - 1));
+    UNTIL((found = 0, ({
+               for (unsigned n = 0; n < CPUS; n++)
+                   found += cpu[n].starts != 0;
+           }),
+           found == all - 1));
     check_eq(found, all - 1, "CPUs started by INIT and SIPI");
     send(0, SIPI | TO_OTHERS | 0x0a); /* ignored: they run */
     linger();
@@ -291,7 +323,8 @@ static void leave_traces(unsigned n)
 
 static void find_traces(unsigned n)
 {
-    pattern = (uint32_t)(APIC(TPR) | (APIC(LVT_LINT1) != 0x10400 && APIC(LVT_LINT1) != 0x10000 ? 0x100 : 0) |
+    pattern = (uint32_t)(APIC(TPR) |
+                         (APIC(LVT_LINT1) != 0x10400 && APIC(LVT_LINT1) != 0x10000 ? 0x100 : 0) |
                          (cr2() ? 0x200 : 0) | (dr0() ? 0x400 : 0));
 }
 
@@ -376,7 +409,8 @@ static void logical(void)
         forget_hits();
         for (unsigned i = 0; i < others && i < 7; i++) {
             const unsigned n = other[i];
-            send(flat ? 1u << n % 8 : (n / 4 + 1) << 4 | 1u << n % 4, FIXED | LOGICAL | VECTOR(V_A));
+            send(flat ? 1u << n % 8 : (n / 4 + 1) << 4 | 1u << n % 4,
+                 FIXED | LOGICAL | VECTOR(V_A));
             check(UNTIL(cpu[n].hits[V_A] == 1), "flat %u to %u", flat, n);
         }
         send(0xff, FIXED | LOGICAL | VECTOR(V_B));
@@ -635,7 +669,7 @@ static void count(unsigned n)
             new = old + UINT64_C(0x100000001);
             asm volatile("lock cmpxchg8b %1"
                          : "+A"(old), "+m"(wide)
-                         : "b"((uint32_t)new), "c"((uint32_t)(new >> 32))
+                         : "b"((uint32_t) new), "c"((uint32_t)(new >> 32))
                          : "memory");
         } while (new != old + UINT64_C(0x100000001));
     }
@@ -657,7 +691,8 @@ static void locked(void)
     check_eq(counter, 20000 * (others + 1), "LOCK INC");
     check_eq(crossing.split, 20000 * (others + 1), "LOCK ADD over two pages");
     check_eq(guarded, 2000 * (others + 1), "under a lock by XCHG");
-    check((uint32_t)wide >= 20000 && (uint32_t)wide == (uint32_t)(wide >> 32), "both halves by CMPXCHG8B");
+    check((uint32_t)wide >= 20000 && (uint32_t)wide == (uint32_t)(wide >> 32),
+          "both halves by CMPXCHG8B");
 }
 
 /* Without PAUSE on either side. */
@@ -724,7 +759,8 @@ static void cross_modifying(void)
 
 /* --- page tables --- */
 
-static uint32_t directory[1024] __attribute__((aligned(4096))), table[1024] __attribute__((aligned(4096)));
+static uint32_t directory[1024] __attribute__((aligned(4096))),
+    table[1024] __attribute__((aligned(4096)));
 static vu32 pages[2][1024] __attribute__((aligned(4096)));
 #define WINDOW 0x40000000
 static vu32 window_value;
@@ -887,10 +923,14 @@ static void x2apic_rules(void)
         bool read, write;
         uint32_t low_bad; /* a bit that may not be set */
     } rules[] = {
-        {0x802, 1, 0, 0}, {0x803, 1, 0, 0}, {0x808, 1, 1, 0x100}, {0x809, 0, 0, 0}, {0x80a, 1, 0, 0}, {0x80b, 0, 1, 1},
-        {0x80c, 0, 0, 0}, {0x80d, 1, 0, 0}, {0x80e, 0, 0, 0}, {0x80f, 1, 1, 0x80000000}, {0x810, 1, 0, 0}, {0x827, 1, 0, 0},
-        {0x828, 1, 1, 1}, {0x831, 0, 0, 0}, {0x832, 1, 1, 0x80000000}, {0x835, 1, 1, 0x80000000}, {0x837, 1, 1, 0x80000000},
-        {0x838, 1, 1, 0}, {0x839, 1, 0, 0}, {0x83e, 1, 1, 0x100}, {0x83f, 0, 1, 0x100}, {0x840, 0, 0, 0}, {0x8ff, 0, 0, 0},
+        {0x802, 1, 0, 0},          {0x803, 1, 0, 0},          {0x808, 1, 1, 0x100},
+        {0x809, 0, 0, 0},          {0x80a, 1, 0, 0},          {0x80b, 0, 1, 1},
+        {0x80c, 0, 0, 0},          {0x80d, 1, 0, 0},          {0x80e, 0, 0, 0},
+        {0x80f, 1, 1, 0x80000000}, {0x810, 1, 0, 0},          {0x827, 1, 0, 0},
+        {0x828, 1, 1, 1},          {0x831, 0, 0, 0},          {0x832, 1, 1, 0x80000000},
+        {0x835, 1, 1, 0x80000000}, {0x837, 1, 1, 0x80000000}, {0x838, 1, 1, 0},
+        {0x839, 1, 0, 0},          {0x83e, 1, 1, 0x100},      {0x83f, 0, 1, 0x100},
+        {0x840, 0, 0, 0},          {0x8ff, 0, 0, 0},
     };
     for (unsigned i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         const uint32_t msr = rules[i].msr;
@@ -953,7 +993,8 @@ static void x2apic_ipis(void)
         const unsigned n = other[i];
         wrmsr(X2(ICR), (uint64_t)n << 32 | FIXED | VECTOR(V_A));
         check(UNTIL(cpu[n].hits[V_A] == 1), "physical to %u", n);
-        wrmsr(X2(ICR), (uint64_t)(n / 16 << 16 | 1u << n % 16) << 32 | FIXED | LOGICAL | VECTOR(V_A));
+        wrmsr(X2(ICR),
+              (uint64_t)(n / 16 << 16 | 1u << n % 16) << 32 | FIXED | LOGICAL | VECTOR(V_A));
         check(UNTIL(cpu[n].hits[V_A] == 2), "logical to %u", n);
     }
     check_eq(cpu[0].hits[V_A], 0, "none to this one");

@@ -23,7 +23,9 @@ static void cr0_writes(void)
     static const struct {
         uint32_t set, clear;
         bool ok;
-    } cases[] = {{2, 0, 1}, {4, 0, 1}, {8, 0, 1}, {0x20, 0, 1}, {0x10000, 0, 1}, {0x40000, 0, 1}, {0x20000000, 0, 0}, {0x60000000, 0, 1}, {0x40000000, 0, 1}, {0x1fdaffc0, 0, 1}};
+    } cases[] = {{2, 0, 1},          {4, 0, 1},         {8, 0, 1},          {0x20, 0, 1},
+                 {0x10000, 0, 1},    {0x40000, 0, 1},   {0x20000000, 0, 0}, {0x60000000, 0, 1},
+                 {0x40000000, 0, 1}, {0x1fdaffc0, 0, 1}};
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         in.ax = (c | cases[i].set) & ~cases[i].clear;
         TRY("mov %%eax, %%cr0\n mov %%cr0, %%ebx\n mov %%ecx, %%cr0");
@@ -38,7 +40,8 @@ static void cr0_writes(void)
     TRY("mov %%eax, %%cr0");
     expect_fault(GP, 0, "PG without PE");
     /* PE off and on again within one segment, 32-bit code all along */
-    TRY("mov %%cr0, %%eax\n and $~1, %%eax\n mov %%eax, %%cr0\n mov %%cr0, %%ebx\n or $1, %%eax\n mov %%eax, %%cr0");
+    TRY("mov %%cr0, %%eax\n and $~1, %%eax\n mov %%eax, %%cr0\n mov %%cr0, %%ebx\n or $1, %%eax\n "
+        "mov %%eax, %%cr0");
     expect_done("PE off and on in 32-bit code");
     check_eq(last.r.bx & 1, 0, "PE was off");
 }
@@ -49,10 +52,14 @@ static void cr4_writes(void)
     at(RING0);
     in.cx = c;
     for (unsigned bit = 0; bit < 32; bit++) {
-        bool ok = bit == 2 || bit == 3 || bit == 4 || bit == 5 || bit == 6 || bit == 8 || bit == 9 || bit == 10;
-        ok |= (bit < 2 && (features() & HAS_VME)) || (bit == 7 && (features() & HAS_PGE)) || (bit == 11 && (features() & HAS_UMIP));
-        ok |= (bit == 16 && (features() & HAS_FSGSBASE)) || (bit == 18 && (features() & HAS_XSAVE)) || (bit == 20 && (features() & HAS_SMEP));
-        ok |= (bit == 21 && (features() & HAS_SMAP)) || (bit == 22 && (features() & HAS_PKU)) || (bit == 12 && (features() & HAS_LA57));
+        bool ok = bit == 2 || bit == 3 || bit == 4 || bit == 5 || bit == 6 || bit == 8 ||
+                  bit == 9 || bit == 10;
+        ok |= (bit < 2 && (features() & HAS_VME)) || (bit == 7 && (features() & HAS_PGE)) ||
+              (bit == 11 && (features() & HAS_UMIP));
+        ok |= (bit == 16 && (features() & HAS_FSGSBASE)) ||
+              (bit == 18 && (features() & HAS_XSAVE)) || (bit == 20 && (features() & HAS_SMEP));
+        ok |= (bit == 21 && (features() & HAS_SMAP)) || (bit == 22 && (features() & HAS_PKU)) ||
+              (bit == 12 && (features() & HAS_LA57));
         if (bit >= 23 || bit == 13 || bit == 14) /* VMX and SMX, where there are any */
             continue;
         in.ax = c | 1u << bit;
@@ -102,7 +109,8 @@ static void into_long(void)
     check_eq(rdmsr(0xc0000080) & 0x400, 0, "LMA is still off");
     /* in, in compatibility mode, and out: no interrupt or fault may come between */
     in.bx = cr0();
-    TRY("mov %%eax, %%cr0\n mov $0xc0000080, %%ecx\n rdmsr\n mov %%eax, %%esi\n mov %%ebx, %%cr0\n rdmsr");
+    TRY("mov %%eax, %%cr0\n mov $0xc0000080, %%ecx\n rdmsr\n mov %%eax, %%esi\n mov %%ebx, %%cr0\n "
+        "rdmsr");
     expect_done("in and out");
     check_eq(last.r.si & 0x500, 0x500, "LMA was on");
     check_eq(last.r.ax & 0x500, 0x100, "and is off");
@@ -159,7 +167,8 @@ static void other_modes(void)
     if (!(features() & HAS_SEP))
         return;
     extern uint8_t sys_land[];
-    asm volatile(".pushsection .snip, \"ax\"\n sys_land: mov %%cs, %%eax\n mov %%ss, %%ebx\n pushfl\n pop %%edx\n mov %%esp, %%ecx\n int $0x80\n .popsection" ::);
+    asm volatile(".pushsection .snip, \"ax\"\n sys_land: mov %%cs, %%eax\n mov %%ss, %%ebx\n "
+                 "pushfl\n pop %%edx\n mov %%esp, %%ecx\n int $0x80\n .popsection" ::);
     for (unsigned i = 0; i < 4; i++) /* nothing there: the descriptors are not read */
         gdt_set(SLOT(30 + i), i == 1 ? gdt_get(KDATA) : 0); /* but the runtime looks at SS */
     wrmsr(0x174, SLOT(30) | 3);
@@ -193,10 +202,6 @@ static void other_modes(void)
 }
 
 const struct test tests[] = {
-    {"cr0_writes", cr0_writes},
-    {"cr4_writes", cr4_writes},
-    {"into_long", into_long},
-    {"efer_bits", efer_bits},
-    {"other_modes", other_modes},
-    {NULL, NULL},
+    {"cr0_writes", cr0_writes}, {"cr4_writes", cr4_writes},   {"into_long", into_long},
+    {"efer_bits", efer_bits},   {"other_modes", other_modes}, {NULL, NULL},
 };

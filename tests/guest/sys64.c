@@ -1,14 +1,27 @@
-/* Control registers, MSRs, CPUID and privileged instructions in IA-32e mode; leaving it and back. */
+/* Control registers, MSRs, CPUID and privileged instructions in IA-32e mode; leaving it and back.
+ */
 #include "rt.h"
 
 const char image_name[] = "sys64";
 
 #define BAD UINT64_C(0x0000800000000000)
 enum {
-    MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176,
-    MSR_PAT = 0x277, MSR_MTRR_DEF_TYPE = 0x2ff,
-    MSR_EFER = 0xc0000080u, MSR_STAR = 0xc0000081u, MSR_LSTAR = 0xc0000082u, MSR_CSTAR = 0xc0000083u, MSR_FMASK = 0xc0000084u,
-    MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE = 0xc0000101u, MSR_KGS_BASE = 0xc0000102u, MSR_TSC_AUX = 0xc0000103u,
+    MSR_TSC = 0x10,
+    MSR_APIC_BASE = 0x1b,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP = 0x175,
+    MSR_SYSENTER_EIP = 0x176,
+    MSR_PAT = 0x277,
+    MSR_MTRR_DEF_TYPE = 0x2ff,
+    MSR_EFER = 0xc0000080u,
+    MSR_STAR = 0xc0000081u,
+    MSR_LSTAR = 0xc0000082u,
+    MSR_CSTAR = 0xc0000083u,
+    MSR_FMASK = 0xc0000084u,
+    MSR_FS_BASE = 0xc0000100u,
+    MSR_GS_BASE = 0xc0000101u,
+    MSR_KGS_BASE = 0xc0000102u,
+    MSR_TSC_AUX = 0xc0000103u,
 };
 
 static void try_cr0(word v)
@@ -39,7 +52,8 @@ static void cr0_bits(void)
         try_cr0(c | UINT64_C(1) << bit);
         expect_fault(GP, 0, "CR0 bit %u", bit);
     }
-    static const uint8_t ignored[] = {6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28};
+    static const uint8_t ignored[] = {6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 17,
+                                      19, 20, 21, 22, 23, 24, 25, 26, 27, 28};
     for (unsigned i = 0; i < sizeof ignored; i++) {
         try_cr0(c | UINT64_C(1) << ignored[i]);
         expect_done("CR0 bit %u", ignored[i]);
@@ -87,7 +101,8 @@ static void cr4_bits(void)
     static const struct {
         uint8_t bit;
         uint32_t feature;
-    } by[] = {{7, HAS_PGE}, {11, HAS_UMIP}, {16, HAS_FSGSBASE}, {18, HAS_XSAVE}, {20, HAS_SMEP}, {21, HAS_SMAP}, {22, HAS_PKU}};
+    } by[] = {{7, HAS_PGE},   {11, HAS_UMIP}, {16, HAS_FSGSBASE}, {18, HAS_XSAVE},
+              {20, HAS_SMEP}, {21, HAS_SMAP}, {22, HAS_PKU}};
     for (unsigned i = 0; i < sizeof by / sizeof by[0]; i++) {
         if (by[i].bit == 20)
             continue; /* the code here lies in user pages */
@@ -184,11 +199,15 @@ static void efer(void)
 static void msrs(void)
 {
     at(RING0);
-    static const uint32_t addresses[] = {MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KGS_BASE, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP};
+    static const uint32_t addresses[] = {MSR_LSTAR,       MSR_CSTAR,    MSR_FS_BASE,
+                                         MSR_GS_BASE,     MSR_KGS_BASE, MSR_SYSENTER_ESP,
+                                         MSR_SYSENTER_EIP};
     for (unsigned i = 0; i < sizeof addresses / 4; i++) {
         const uint64_t keep = rdmsr(addresses[i]);
-        static const uint64_t good[] = {0, UINT64_C(0x00007fffffffffff), UINT64_C(0xffff800000000000), UINT64_C(0xffffffffffffffff)};
-        static const uint64_t bad[] = {BAD, UINT64_C(0xffff7fffffffffff), UINT64_C(0x8000000000000000), UINT64_C(0x7fffffffffffffff)};
+        static const uint64_t good[] = {0, UINT64_C(0x00007fffffffffff),
+                                        UINT64_C(0xffff800000000000), UINT64_C(0xffffffffffffffff)};
+        static const uint64_t bad[] = {BAD, UINT64_C(0xffff7fffffffffff),
+                                       UINT64_C(0x8000000000000000), UINT64_C(0x7fffffffffffffff)};
         for (unsigned k = 0; k < 4; k++) {
             try_wrmsr(addresses[i], good[k]);
             expect_done("MSR %x = %llx", addresses[i], good[k]);
@@ -199,7 +218,8 @@ static void msrs(void)
         }
         wrmsr(addresses[i], keep);
     }
-    static const uint32_t unknown[] = {0x3, 0x12345678, 0xc0000105, 0x40000fff, 0xffffffff, 0x00000ff0};
+    static const uint32_t unknown[] = {0x3,        0x12345678, 0xc0000105,
+                                       0x40000fff, 0xffffffff, 0x00000ff0};
     for (unsigned i = 0; i < sizeof unknown / 4; i++) {
         in = (struct regs){.cx = unknown[i] | UINT64_C(0xffffffff00000000), .ax = 7, .dx = 8};
         TRY("rdmsr");
@@ -314,8 +334,8 @@ static void privileged(void)
     at(RING3);
     ctx.flags = 0x3002;
     in = (struct regs){.bx = (word)buf};
-#define GP3(text)                               \
-    TRY(text);                                  \
+#define GP3(text) \
+    TRY(text);    \
     expect_fault(GP, 0, "%s at level 3", #text)
     GP3("hlt");
     GP3("clts");
@@ -398,7 +418,9 @@ static void cpuid_leaves(void)
     check((r[0] & 0xff) >= 32 && (r[0] & 0xff) <= 52, "physical address bits");
     check((r[0] >> 8 & 0xff) == 48 || (r[0] >> 8 & 0xff) == 57, "linear address bits");
     cpuid(1, 0, r);
-    check(r[3] & 1 << 0 && r[3] & 1 << 4 && r[3] & 1 << 5 && r[3] & 1 << 6 && r[3] & 1 << 25 && r[3] & 1 << 26, "FPU TSC MSR PAE SSE SSE2");
+    check(r[3] & 1 << 0 && r[3] & 1 << 4 && r[3] & 1 << 5 && r[3] & 1 << 6 && r[3] & 1 << 25 &&
+              r[3] & 1 << 26,
+          "FPU TSC MSR PAE SSE SSE2");
     check_eq(r[2] >> 27 & 1, cr4() >> 18 & 1, "OSXSAVE is CR4's");
     if (features() & HAS_XSAVE) {
         write_cr4(cr4() | 1 << 18);
@@ -410,10 +432,14 @@ static void cpuid_leaves(void)
     }
     /* upper halves are cleared, and it does not depend on RAX's upper half */
     at(RING3);
-    in = (struct regs){.ax = UINT64_C(0xdeadbeef00000000), .cx = UINT64_C(0x100000000), .bx = (word)-1, .dx = (word)-1};
+    in = (struct regs){.ax = UINT64_C(0xdeadbeef00000000),
+                       .cx = UINT64_C(0x100000000),
+                       .bx = (word)-1,
+                       .dx = (word)-1};
     TRY("cpuid");
     expect_done("cpuid at level 3");
-    check_eq(last.r.ax >> 32 | last.r.bx >> 32 | last.r.cx >> 32 | last.r.dx >> 32, 0, "upper halves");
+    check_eq(last.r.ax >> 32 | last.r.bx >> 32 | last.r.cx >> 32 | last.r.dx >> 32, 0,
+             "upper halves");
     check_eq(last.r.ax, max, "leaf 0");
     check(features() & HAS_LM && features() & HAS_SYSCALL, "LM and SYSCALL");
     /* features that are off are no instructions */
@@ -428,18 +454,21 @@ static void cpuid_leaves(void)
     }
 }
 
-/* Out of IA-32e mode, down to real paging-less 32-bit code, and in again; what is illegal on the way. */
+/* Out of IA-32e mode, down to real paging-less 32-bit code, and in again; what is illegal on the
+ * way. */
 static void leave_and_enter(void)
 {
     extern uint8_t down[];
     asm volatile(
         ".pushsection .snip, \"ax\"\n .code32\n"
-        "down: mov %%cr0, %%eax\n and $0x7fffffff, %%eax\n mov %%eax, %%cr0\n" /* compatibility mode, so it may */
+        "down: mov %%cr0, %%eax\n and $0x7fffffff, %%eax\n mov %%eax, %%cr0\n" /* compatibility
+                                                                                  mode, so it may */
         "mov $0xc0000080, %%ecx\n rdmsr\n mov %%eax, down_efer\n"
         "and $0xfffffeff, %%eax\n wrmsr\n rdmsr\n mov %%eax, down_efer + 4\n"
-        "mov %%cr4, %%eax\n and $~0x20, %%eax\n mov %%eax, %%cr4\n"             /* PAE may go now */
+        "mov %%cr4, %%eax\n and $~0x20, %%eax\n mov %%eax, %%cr4\n" /* PAE may go now */
         "or $0x20, %%eax\n mov %%eax, %%cr4\n"
-        "mov $0xc0000080, %%ecx\n rdmsr\n or $0x100, %%eax\n wrmsr\n rdmsr\n mov %%eax, down_efer + 8\n"
+        "mov $0xc0000080, %%ecx\n rdmsr\n or $0x100, %%eax\n wrmsr\n rdmsr\n mov %%eax, down_efer "
+        "+ 8\n"
         "mov %%cr0, %%eax\n or $0x80000000, %%eax\n mov %%eax, %%cr0\n"
         "rdmsr\n mov %%eax, down_efer + 12\n"
         "ljmp %0, $1f\n .code64\n 1: int $0x80\n .popsection\n"

@@ -168,7 +168,8 @@ static void nested(void)
         check_eq(type_of(TSS_MAIN) & 2, 2, "and this one busy");
         const uint32_t flags = wide ? other.eflags : other16.flags;
         check_eq(flags & 0x4000, 0, "NT is off in what was saved");
-        check_eq(wide ? other.eip : other16.ip, (uint32_t)task_iret_end - code_base, "it goes on behind its IRET");
+        check_eq(wide ? other.eip : other16.ip, (uint32_t)task_iret_end - code_base,
+                 "it goes on behind its IRET");
         TRY("lcall *(%%edi)");
         check_eq(last.vector, 0x81, "there it is");
         home();
@@ -238,15 +239,18 @@ static void refused(void)
                         in = (struct regs){.di = (word)&target};
                         TRY("ljmp *(%%edi)");
                         if (v)
-                            expect_fault(v, TASK, "jmp to a TSS, DPL %u RPL %u CPL %u busy %u P %x", dpl, rpl, cpl, busy, p);
+                            expect_fault(v, TASK, "jmp to a TSS, DPL %u RPL %u CPL %u busy %u P %x",
+                                         dpl, rpl, cpl, busy, p);
                         else
-                            check_eq(last.vector, DONE, "jmp to a TSS, DPL %u RPL %u CPL %u", dpl, rpl, cpl);
+                            check_eq(last.vector, DONE, "jmp to a TSS, DPL %u RPL %u CPL %u", dpl,
+                                     rpl, cpl);
                         if (!v) {
                             home();
                             continue;
                         }
                         TRY("lcall *(%%edi)");
-                        expect_fault(v, TASK, "call to a TSS, DPL %u RPL %u CPL %u busy %u P %x", dpl, rpl, cpl, busy, p);
+                        expect_fault(v, TASK, "call to a TSS, DPL %u RPL %u CPL %u busy %u P %x",
+                                     dpl, rpl, cpl, busy, p);
                         /* through a gate only the gate's DPL counts */
                         target.sel = (uint16_t)(GATE | rpl);
                         TRY("lcall *(%%edi)");
@@ -350,15 +354,30 @@ static void bad_images(void)
         uint8_t vector;
         const char *what;
     } cases[] = {
-        {CS, 0, TS, "null CS"}, {CS, 0x7f8, TS, "CS beyond the GDT"}, {CS, KDATA, TS, "CS is data"},
-        {CS, UCODE32 & ~3, TS, "CS of another DPL"}, {CS, SLOT(30), NP, "CS absent"}, {CS, 4, TS, "CS in no LDT"},
-        {SS_, 0, TS, "null SS"}, {SS_, 0x7f8, TS, "SS beyond the GDT"}, {SS_, KCODE32, TS, "SS is code"},
-        {SS_, SLOT(31), TS, "SS read-only"}, {SS_, UDATA, TS, "SS of another level"}, {SS_, KDATA | 1, TS, "SS with another RPL"},
+        {CS, 0, TS, "null CS"},
+        {CS, 0x7f8, TS, "CS beyond the GDT"},
+        {CS, KDATA, TS, "CS is data"},
+        {CS, UCODE32 & ~3, TS, "CS of another DPL"},
+        {CS, SLOT(30), NP, "CS absent"},
+        {CS, 4, TS, "CS in no LDT"},
+        {SS_, 0, TS, "null SS"},
+        {SS_, 0x7f8, TS, "SS beyond the GDT"},
+        {SS_, KCODE32, TS, "SS is code"},
+        {SS_, SLOT(31), TS, "SS read-only"},
+        {SS_, UDATA, TS, "SS of another level"},
+        {SS_, KDATA | 1, TS, "SS with another RPL"},
         {SS_, SLOT(32), SS, "SS absent"},
-        {DS, 0x7f8, TS, "DS beyond the GDT"}, {DS, TSS_MAIN, TS, "DS is a TSS"}, {DS, SLOT(33), TS, "DS execute-only"},
-        {DS, SLOT(32), NP, "DS absent"}, {DS, KDATA | 3, TS, "DS with RPL above DPL"},
-        {ES, 0x7f8, TS, "ES"}, {FS, 0x7f8, TS, "FS"}, {GS, SLOT(32), NP, "GS absent"},
-        {N_LDT, KDATA, TS, "LDT is data"}, {N_LDT, 0x7f8, TS, "LDT beyond the GDT"}, {N_LDT, 0xc, TS, "LDT in the LDT"},
+        {DS, 0x7f8, TS, "DS beyond the GDT"},
+        {DS, TSS_MAIN, TS, "DS is a TSS"},
+        {DS, SLOT(33), TS, "DS execute-only"},
+        {DS, SLOT(32), NP, "DS absent"},
+        {DS, KDATA | 3, TS, "DS with RPL above DPL"},
+        {ES, 0x7f8, TS, "ES"},
+        {FS, 0x7f8, TS, "FS"},
+        {GS, SLOT(32), NP, "GS absent"},
+        {N_LDT, KDATA, TS, "LDT is data"},
+        {N_LDT, 0x7f8, TS, "LDT beyond the GDT"},
+        {N_LDT, 0xc, TS, "LDT in the LDT"},
         {N_LDT, SLOT(34), TS, "LDT absent"},
     };
     gdt_set(SLOT(30), descriptor(0, 0xfffff, T_XR, F_G | F_D));
@@ -377,7 +396,8 @@ static void bad_images(void)
                 idt_set(v, SLOT(35), 0, P | T_TASK, 0);
             static struct tss catcher;
             extern uint8_t caught[];
-            asm volatile(".pushsection .snip, \"ax\"\n caught: popl %%eax\n int $0x80\n .popsection" ::);
+            asm volatile(
+                ".pushsection .snip, \"ax\"\n caught: popl %%eax\n int $0x80\n .popsection" ::);
             memset(&catcher, 0, sizeof catcher);
             catcher.eip = (uint32_t)caught;
             catcher.eflags = 2;

@@ -16,7 +16,8 @@ static void enter_and_leave(void)
     ctx.gs = 0x4444;
     ctx.flags = 0x23202;
     in = (struct regs){.ax = 0x12345678, .bp = 0x55};
-    TRY16("movw %%ds, %%bx\n movw %%es, %%cx\n movw %%fs, %%dx\n movw %%gs, %%si\n movw %%ss, %%di");
+    TRY16(
+        "movw %%ds, %%bx\n movw %%es, %%cx\n movw %%fs, %%dx\n movw %%gs, %%si\n movw %%ss, %%di");
     expect_done("enter and leave");
     check_eq(last.cs, 0x0800, "CS on the handler's stack");
     check_eq(last.ss, 0x0c00, "SS");
@@ -59,7 +60,8 @@ static void enter_and_leave(void)
     TRY16("movw $0x1234, %%ax\n movw %%ax, %%es\n movw %%es, %%bx\n lfs %%cs:(0x8000), %%dx");
     expect_done("selectors are not looked up");
     check_eq(last.r.bx & 0xffff, 0x1234, "any value loads");
-    TRY16("ljmp $0x700, $0x1000 + 1f - 77b\n ud2\n 1: movw %%cs, %%ax\n pushw $0\n pushw $0x8000 + 2f - 77b\n lret\n 2: nop");
+    TRY16("ljmp $0x700, $0x1000 + 1f - 77b\n ud2\n 1: movw %%cs, %%ax\n pushw $0\n pushw $0x8000 + "
+          "2f - 77b\n lret\n 2: nop");
     expect_done("far jmp and ret");
     check_eq(last.r.ax & 0xffff, 0x700, "CS");
 }
@@ -74,11 +76,11 @@ static void sensitive(void)
             TRY16("nop");
             expect_at(GP, 0, 1, "int n, IOPL %u", iopl);
         }
-#define GUARDED(text)                                   \
-    TRY16(text);                                        \
-    if (ok)                                             \
-        expect_done("%s, IOPL 3", text);                \
-    else                                                \
+#define GUARDED(text)                    \
+    TRY16(text);                         \
+    if (ok)                              \
+        expect_done("%s, IOPL 3", text); \
+    else                                 \
         expect_fault(GP, 0, "%s, IOPL %u", text, iopl)
         GUARDED("cli");
         GUARDED("sti\n cli");
@@ -111,8 +113,8 @@ static void sensitive(void)
     at(VM86);
     ctx.flags = 0x23002;
     in = (struct regs){.bx = 0xd000};
-#define GP_HERE(text)                       \
-    TRY16(text);                            \
+#define GP_HERE(text) \
+    TRY16(text);      \
     expect_fault(GP, 0, "%s", #text)
     GP_HERE("hlt");
     GP_HERE("clts");
@@ -127,8 +129,8 @@ static void sensitive(void)
     GP_HERE("invlpg (%%bx)");
     GP_HERE("rdmsr");
     GP_HERE("wrmsr");
-#define UD_HERE(text)                       \
-    TRY16(text);                            \
+#define UD_HERE(text) \
+    TRY16(text);      \
     expect_fault(UD, 0, "%s", #text)
     UD_HERE("lldt %%ax");
     UD_HERE("ltr %%ax");
@@ -151,7 +153,8 @@ static void sensitive(void)
     if (features() & HAS_SEP) {
         GP_HERE("sysexit");
         extern uint8_t sysenter_land[];
-        asm volatile(".pushsection .snip, \"ax\"\n sysenter_land: movl %%ss, %%eax\n pushfl\n popl %%ebx\n int $0x80\n .popsection" ::);
+        asm volatile(".pushsection .snip, \"ax\"\n sysenter_land: movl %%ss, %%eax\n pushfl\n popl "
+                     "%%ebx\n int $0x80\n .popsection" ::);
         wrmsr(0x174, KCODE32);
         wrmsr(0x175, (word)test_stack_top);
         wrmsr(0x176, (word)sysenter_land);
@@ -185,7 +188,8 @@ static void gates(void)
     expect_fault(GP, 0x41 * 8 + 2, "a gate of DPL 0");
     /* a 16-bit gate pushes nine words */
     extern uint8_t words_handler[];
-    asm volatile(".pushsection .snip, \"ax\"\n words_handler: movl %%esp, %%eax\n movw 8(%%esp), %%bx\n movw 16(%%esp), %%cx\n movw 4(%%esp), %%dx\n int $0x80\n .popsection" ::);
+    asm volatile(".pushsection .snip, \"ax\"\n words_handler: movl %%esp, %%eax\n movw 8(%%esp), "
+                 "%%bx\n movw 16(%%esp), %%cx\n movw 4(%%esp), %%dx\n int $0x80\n .popsection" ::);
     gdt_set(SLOT(1), descriptor((word)words_handler, 0xffff, P | T_XR, F_D));
     idt_set(0x41, SLOT(1), 0, P | DPL(3) | T_INT16, 0);
     ctx.ss = 0x123;
@@ -278,7 +282,8 @@ static void io_bitmap(void)
                     if (ok)
                         expect_done("vm %u port %x size %u, bit of %x set", vm, port, size, n);
                     else
-                        expect_fault(GP, 0, "vm %u port %x size %u, bit of %x set", vm, port, size, n);
+                        expect_fault(GP, 0, "vm %u port %x size %u, bit of %x set", vm, port, size,
+                                     n);
                 }
     memset(tss.bitmap, 0, sizeof tss.bitmap);
     at(RING3);
@@ -297,7 +302,13 @@ static void io_bitmap(void)
     static const struct {
         unsigned limit, port;
         bool ok;
-    } cut[] = {{0x68 + 0x11, 0x80, true}, {0x68 + 0x10, 0x80, false}, {0x68 + 0x10, 0x78, true}, {0x67, 0, false}, {0x66, 0, false}, {0x68, 0, false}, {0x69, 0, true}};
+    } cut[] = {{0x68 + 0x11, 0x80, true},
+               {0x68 + 0x10, 0x80, false},
+               {0x68 + 0x10, 0x78, true},
+               {0x67, 0, false},
+               {0x66, 0, false},
+               {0x68, 0, false},
+               {0x69, 0, true}};
     for (unsigned i = 0; i < sizeof cut / sizeof cut[0]; i++) {
         gdt_set(TSS_MAIN, descriptor((word)&tss, cut[i].limit, P | T_TSS32, 0));
         tss_reload();

@@ -22,7 +22,7 @@ uint32_t df_error;
 uint8_t ctx_vm86, ctx_set_fs_gs;
 void enter(word ip);
 void rt_main(void);
-int catch(void);
+int catch (void);
 void catch_df(void);
 extern uint8_t stubs[], ist_stack_top[], df_stack_top[], df_entry[], real_load[], real_bytes[];
 
@@ -143,13 +143,14 @@ _Noreturn void quit(unsigned status)
 uint64_t descriptor(uint32_t base, uint32_t limit, unsigned access, unsigned flags)
 {
     return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)access << 40 |
-           (uint64_t)((limit >> 16) & 15) << 48 | (uint64_t)flags << 52 | (uint64_t)(base >> 24) << 56;
+           (uint64_t)((limit >> 16) & 15) << 48 | (uint64_t)flags << 52 |
+           (uint64_t)(base >> 24) << 56;
 }
 
 uint64_t gate(unsigned sel, uint32_t offset, unsigned access, unsigned count)
 {
-    return (offset & 0xffff) | (uint64_t)sel << 16 | (uint64_t)count << 32 | (uint64_t)access << 40 |
-           (uint64_t)(offset >> 16) << 48;
+    return (offset & 0xffff) | (uint64_t)sel << 16 | (uint64_t)count << 32 |
+           (uint64_t)access << 40 | (uint64_t)(offset >> 16) << 48;
 }
 
 void gdt_set(unsigned sel, uint64_t d)
@@ -386,7 +387,8 @@ static void fill_outcome(void)
     last.cr2 = cr2();
     last.dr6 = dr6();
     last.frame_at = raw_stack.at + 13 * sizeof(word);
-    const bool error = last.vector == 8 || (last.vector >= 10 && last.vector <= 14) || last.vector == 17;
+    const bool error =
+        last.vector == 8 || (last.vector >= 10 && last.vector <= 14) || last.vector == 17;
     if (error)
         last.frame_at -= sizeof(word);
     memcpy(last.frame, &raw[error ? 12 : 13], sizeof last.frame);
@@ -400,7 +402,7 @@ static void fill_outcome(void)
 #endif
 }
 
-int catch(void)
+int catch (void)
 {
     if (hook && hook((word *)(raw_stack.at + 13 * sizeof(word))))
         return 1;
@@ -458,7 +460,8 @@ static bool passed(bool ok)
     return ok;
 }
 
-static void expect(unsigned vector, uint32_t error, word ip, bool any_error, const char *fmt, va_list ap)
+static void expect(unsigned vector, uint32_t error, word ip, bool any_error, const char *fmt,
+                   va_list ap)
 {
     const bool ok = last.vector == vector && (any_error || last.error == error) && last.ip == ip;
     if (passed(ok))
@@ -595,7 +598,7 @@ void set_phase(unsigned n)
 void rt_main(void)
 {
     memcpy((void *)0x7000, real_load, (size_t)real_bytes);
-    outb(0x3fb, 3); /* 8 bits a character */
+    outb(0x3fb, 3);   /* 8 bits a character */
     outb(0x21, 0xff); /* the interrupt controllers keep still until a test wants them */
     outb(0xa1, 0xff);
     tables();

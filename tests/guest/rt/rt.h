@@ -1,10 +1,10 @@
 /*
  * The runtime of the bare-metal tests, for 32-bit and for 64-bit images.
  *
- *   TRY("lldt %%ax")     runs the assembly text as a guest program of its own, in the world that ctx
- *                        describes (level, segments, flags, stack), with the registers of in; what
- *                        ends it, a fault or the INT 80h behind the text, is in last.
- *   expect_fault(...)    compares last with what the manual says.
+ *   TRY("lldt %%ax")     runs the assembly text as a guest program of its own, in the world that
+ * ctx describes (level, segments, flags, stack), with the registers of in; what ends it, a fault or
+ * the INT 80h behind the text, is in last. expect_fault(...)    compares last with what the manual
+ * says.
  *
  * A test is a function listed in the image's tests[]; each prints one PASS or its FAIL lines.
  */
@@ -45,15 +45,51 @@ enum {
 #define UCODE UCODE32
 #endif
 
-enum { DE, DB, NMI, BP, OF, BR, UD, NM, DF, TS = 10, NP, SS, GP, PF, MF = 16, AC, MC, XM, DONE = 0x80 };
+enum {
+    DE,
+    DB,
+    NMI,
+    BP,
+    OF,
+    BR,
+    UD,
+    NM,
+    DF,
+    TS = 10,
+    NP,
+    SS,
+    GP,
+    PF,
+    MF = 16,
+    AC,
+    MC,
+    XM,
+    DONE = 0x80
+};
 
 /* --- descriptors --- */
 enum { /* access byte without DPL and P */
-    T_TSS16 = 1, T_LDT = 2, T_TSS16B = 3, T_CALL16 = 4, T_TASK = 5, T_INT16 = 6, T_TRAP16 = 7,
-    T_TSS32 = 9, T_TSS32B = 11, T_CALL32 = 12, T_INT32 = 14, T_TRAP32 = 15,
-    T_RO = 0x11, T_RW = 0x13, T_RO_DOWN = 0x15, T_RW_DOWN = 0x17,
-    T_XO = 0x19, T_XR = 0x1b, T_XO_CONF = 0x1d, T_XR_CONF = 0x1f,
-    P = 0x80,
+       T_TSS16 = 1,
+       T_LDT = 2,
+       T_TSS16B = 3,
+       T_CALL16 = 4,
+       T_TASK = 5,
+       T_INT16 = 6,
+       T_TRAP16 = 7,
+       T_TSS32 = 9,
+       T_TSS32B = 11,
+       T_CALL32 = 12,
+       T_INT32 = 14,
+       T_TRAP32 = 15,
+       T_RO = 0x11,
+       T_RW = 0x13,
+       T_RO_DOWN = 0x15,
+       T_RW_DOWN = 0x17,
+       T_XO = 0x19,
+       T_XR = 0x1b,
+       T_XO_CONF = 0x1d,
+       T_XR_CONF = 0x1f,
+       P = 0x80,
 };
 #define DPL(n) ((n) << 5)
 enum { F_L = 2, F_D = 4, F_G = 8 };
@@ -88,15 +124,22 @@ struct tss {
 #else
 struct tss {
     uint16_t link, r0;
-    struct { uint32_t esp; uint16_t ss, r; } stack[3];
+    struct {
+        uint32_t esp;
+        uint16_t ss, r;
+    } stack[3];
     uint32_t cr3, eip, eflags, reg[8];
-    struct { uint16_t sel, r; } seg[6];
+    struct {
+        uint16_t sel, r;
+    } seg[6];
     uint16_t ldt, r1, trap, iomap;
     uint8_t bitmap[8193 + 31];
 } __attribute__((packed));
 struct tss16 {
     uint16_t link;
-    struct { uint16_t sp, ss; } stack[3];
+    struct {
+        uint16_t sp, ss;
+    } stack[3];
     uint16_t ip, flags, reg[8], seg[4], ldt;
 } __attribute__((packed));
 #endif
@@ -112,9 +155,9 @@ struct context {
     uint16_t cs, ss, ds, es, fs, gs;
     word sp, flags;
     bool vm86;
-    bool copy;        /* runs from a copy at low_code, with cs_base taken off */
+    bool copy; /* runs from a copy at low_code, with cs_base taken off */
     word cs_base;
-    bool set_fs_gs;   /* 64-bit images: FS and GS are left alone otherwise */
+    bool set_fs_gs; /* 64-bit images: FS and GS are left alone otherwise */
 };
 struct outcome {
     unsigned vector;
@@ -132,21 +175,21 @@ extern struct context ctx;
 extern struct regs in;
 extern struct outcome last;
 
-void at(enum level level); /* ctx as for flat code of this level */
+void at(enum level level);        /* ctx as for flat code of this level */
 void at_code16(enum level level); /* 16-bit segments, base 0, a copy below 64 KiB */
 #ifdef __x86_64__
 void at_compat(enum level level);
 #endif
 void run(const uint8_t *start, const uint8_t *end);
 
-#define TRY(text)                                                          \
-    do {                                                                   \
-        const uint8_t *s_, *e_;                                            \
-        asm volatile("mov $77f, %0\n mov $88f, %1\n"                       \
-                     ".pushsection .snip, \"ax\"\n 77: " text              \
-                     "\n 88: .byte 0xcd, 0x80\n .popsection"               \
-                     : "=r"(s_), "=r"(e_));                                \
-        run(s_, e_);                                                       \
+#define TRY(text)                                             \
+    do {                                                      \
+        const uint8_t *s_, *e_;                               \
+        asm volatile("mov $77f, %0\n mov $88f, %1\n"          \
+                     ".pushsection .snip, \"ax\"\n 77: " text \
+                     "\n 88: .byte 0xcd, 0x80\n .popsection"  \
+                     : "=r"(s_), "=r"(e_));                   \
+        run(s_, e_);                                          \
     } while (0)
 #ifdef __x86_64__
 #define BITS ".code64\n"
@@ -156,33 +199,34 @@ void run(const uint8_t *start, const uint8_t *end);
 #define TRY16(text) TRY(".code16\n" text "\n" BITS)
 #define TRY32(text) TRY(".code32\n" text "\n" BITS)
 
-/* Called for each exception and interrupt; true: go on where it happened. f: the frame, its IP first. */
+/* Called for each exception and interrupt; true: go on where it happened. f: the frame, its IP
+ * first. */
 extern bool (*hook)(word *f);
 
 #ifndef __x86_64__
 /* The same in real mode, at 0000:8000; r says with what. last.ip and .sp are offsets. */
 struct real {
     uint16_t ds, es, fs, gs, ss, sp, flags;
-    uint16_t ip, cs;       /* where the program is entered; it lies at 8000h */
+    uint16_t ip, cs; /* where the program is entered; it lies at 8000h */
     uint16_t idt_limit;
     uint32_t idt_base, cr0;
-    bool keep_limits;      /* DS, ES, FS, GS keep what they have in protected mode */
+    bool keep_limits; /* DS, ES, FS, GS keep what they have in protected mode */
 };
 extern struct real real;
 void at_real(void);
 void run_real(const uint8_t *start, const uint8_t *end);
-#define TRY_REAL(text)                                                     \
-    do {                                                                   \
-        const uint8_t *s_, *e_;                                            \
-        asm volatile("mov $77f, %0\n mov $88f, %1\n"                       \
-                     ".pushsection .snip, \"ax\"\n .code16\n 77: " text    \
-                     "\n 88: .byte 0xcd, 0x80\n .code32\n .popsection"     \
-                     : "=r"(s_), "=r"(e_));                                \
-        run_real(s_, e_);                                                  \
+#define TRY_REAL(text)                                                  \
+    do {                                                                \
+        const uint8_t *s_, *e_;                                         \
+        asm volatile("mov $77f, %0\n mov $88f, %1\n"                    \
+                     ".pushsection .snip, \"ax\"\n .code16\n 77: " text \
+                     "\n 88: .byte 0xcd, 0x80\n .code32\n .popsection"  \
+                     : "=r"(s_), "=r"(e_));                             \
+        run_real(s_, e_);                                               \
     } while (0)
 #endif
 
-#define LOW_CODE  0x8000  /* where copies run */
+#define LOW_CODE  0x8000 /* where copies run */
 #define LOW_STACK 0xc000
 #define LOW_DATA  0xd000
 
@@ -206,21 +250,20 @@ struct test {
 extern const struct test tests[];
 extern const char image_name[];
 
-
 /* Survives a reset: the phase an image is in, 0 after power-on. */
 unsigned phase(void);
 void set_phase(unsigned n);
 
 /* --- instructions --- */
-#define READ_REG(name, reg)                              \
-    static inline word name(void)                        \
-    {                                                    \
-        word v;                                          \
-        asm volatile("mov %%" reg ", %0" : "=r"(v));     \
-        return v;                                        \
-    }                                                    \
-    static inline void write_##name(word v)              \
-    {                                                    \
+#define READ_REG(name, reg)                                 \
+    static inline word name(void)                           \
+    {                                                       \
+        word v;                                             \
+        asm volatile("mov %%" reg ", %0" : "=r"(v));        \
+        return v;                                           \
+    }                                                       \
+    static inline void write_##name(word v)                 \
+    {                                                       \
         asm volatile("mov %0, %%" reg ::"r"(v) : "memory"); \
     }
 READ_REG(cr0, "cr0")
@@ -286,10 +329,23 @@ static inline void flush_tlb(void)
 }
 /* CPUID bits the tests ask for: leaf 1 and 7 and 80000001h */
 enum {
-    HAS_PCID = 1 << 0, HAS_SMEP = 1 << 1, HAS_SMAP = 1 << 2, HAS_UMIP = 1 << 3, HAS_INVPCID = 1 << 4,
-    HAS_PGE = 1 << 5, HAS_NX = 1 << 6, HAS_GIB = 1 << 7, HAS_LA57 = 1 << 8, HAS_RDTSCP = 1 << 9,
-    HAS_XSAVE = 1 << 10, HAS_FSGSBASE = 1 << 11, HAS_VME = 1 << 12, HAS_LM = 1 << 13, HAS_SEP = 1 << 14,
-    HAS_PKU = 1 << 15, HAS_SYSCALL = 1 << 16,
+    HAS_PCID = 1 << 0,
+    HAS_SMEP = 1 << 1,
+    HAS_SMAP = 1 << 2,
+    HAS_UMIP = 1 << 3,
+    HAS_INVPCID = 1 << 4,
+    HAS_PGE = 1 << 5,
+    HAS_NX = 1 << 6,
+    HAS_GIB = 1 << 7,
+    HAS_LA57 = 1 << 8,
+    HAS_RDTSCP = 1 << 9,
+    HAS_XSAVE = 1 << 10,
+    HAS_FSGSBASE = 1 << 11,
+    HAS_VME = 1 << 12,
+    HAS_LM = 1 << 13,
+    HAS_SEP = 1 << 14,
+    HAS_PKU = 1 << 15,
+    HAS_SYSCALL = 1 << 16,
 };
 uint32_t features(void);
 bool vendor_amd(void);
