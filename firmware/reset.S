@@ -88,6 +88,7 @@ start32:
         movl    $data32_start, %edi
         movl    $data32_bytes, %ecx
         rep movsb
+        movl    $bss32_start, %edi
         movl    $bss32_bytes, %ecx
         xorl    %eax, %eax
         rep stosb

@@ -86,7 +86,8 @@ class Memtest(Case):
             self.assertNotRegex(text, r"Errors: *[1-9]")
             tests.update(re.findall(r"Test #(\d+)", text))
         self.await_screen(r"Pass:\s+1\s+Errors: 0", 300, note)
-        self.assertLessEqual({"3", "4", "5", "6", "7", "8", "9", "10"}, tests)      # the short ones go by unseen
+        # The screen is looked at now and then: the short ones go by unseen, on a busy host some others as well.
+        self.assertGreater(len(tests & {"3", "4", "5", "6", "7", "8", "9", "10"}), 4, tests)
         self.assertRegex(self.screen(), r"#####\s+##\s+#####\s+#####")              # "PASS"
 
     def test_x64(self):
