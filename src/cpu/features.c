@@ -11,7 +11,7 @@ static const char *const flag_names[FEAT_COUNT] = {
 };
 
 /* Levels build on one another; a model names the last flag groups it has. */
-enum { BASE = BIT(0), V2 = BIT(1), MODERN = BIT(2) };
+enum { BASE = BIT(0), V2 = BIT(1), V3 = BIT(2), MODERN = BIT(3) };
 
 struct model {
     const char *name;
@@ -26,7 +26,7 @@ struct model {
  * which guests give up PCID.
  */
 static const struct model models[] = {
-    {"max", BASE | V2 | MODERN, 0x000806f8, "Vitrine virtual CPU (max)"},
+    {"max", BASE | V2 | V3 | MODERN, 0x000806f8, "Vitrine virtual CPU (max)"},
     {"qemu64", BASE, 0x00000663, "Vitrine virtual CPU (qemu64)"},
     {"x86-64-v1", BASE, 0x00000663, "Vitrine virtual CPU (x86-64-v1)"},
     {"x86-64-v2", BASE | V2, 0x000106a5, "Vitrine virtual CPU (x86-64-v2)"},
@@ -43,11 +43,24 @@ static bool in_groups(enum cpu_feature f, uint32_t groups)
     case FEAT_POPCNT:
     case FEAT_LAHF_LM:
         return groups & V2;
+    case FEAT_AVX: /* TODO(avx): the rows come next */
+    case FEAT_AVX2:
+    case FEAT_FMA:
+    case FEAT_F16C:
+        return false;
+    case FEAT_BMI1:
+    case FEAT_BMI2:
+    case FEAT_LZCNT:
+    case FEAT_MOVBE:
+        return groups & V3;
+    case FEAT_XSAVE: /* belongs to both */
+        return groups & (V3 | MODERN);
+    case FEAT_ADX:
+        return groups & MODERN;
     case FEAT_MONITOR: /* as QEMU's TCG: only when asked for (+monitor) */
         return false;
     case FEAT_PCID:
     case FEAT_INVPCID:
-    case FEAT_XSAVE:
     case FEAT_RDRAND:
     case FEAT_RDSEED:
     case FEAT_SMEP:

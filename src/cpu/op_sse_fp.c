@@ -297,6 +297,14 @@ TO_MMX(cvttps2pi, 64, fp_cvttps2dq(b, v128_of(b[0], 0)))
 TO_MMX(cvtpd2pi, 128, fp_cvtpd2dq(b, b))
 TO_MMX(cvttpd2pi, 128, fp_cvttpd2dq(b, b))
 
+/* What stands in for AVX handlers in blocks decoded under MODE_NO_AVX. SDM 2A table 2-17 */
+OP(op_avx_off)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE) || (~cpu->xcr0 & (XCR0_SSE | XCR0_AVX)))
+        cpu_ud(cpu, REASON_UD_SSE);
+    cpu_fault(cpu, VEC_NM, 0, REASON_NM_TS);
+}
+
 /* What stands in for SSE handlers in blocks decoded under MODE_NO_SSE. SDM 3A §13.1.3 */
 OP(op_sse_off)
 {

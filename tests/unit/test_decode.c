@@ -95,19 +95,18 @@ static bool in_group(unsigned group)
 /* Instructions that this CPU does not have. */
 static bool not_ours(void)
 {
-    static const uint8_t groups[] = {X86_GRP_3DNOW, X86_GRP_AES,    X86_GRP_ADX,  X86_GRP_AVX,
-                                     X86_GRP_AVX2,  X86_GRP_AVX512, X86_GRP_BMI,  X86_GRP_BMI2,
-                                     X86_GRP_F16C,  X86_GRP_FMA,    X86_GRP_FMA4, X86_GRP_FSGSBASE,
-                                     X86_GRP_HLE,   X86_GRP_RTM,    X86_GRP_SHA,  X86_GRP_SSE4A,
-                                     X86_GRP_XOP,   X86_GRP_TBM,    X86_GRP_VM,   X86_GRP_PCLMUL};
+    static const uint8_t groups[] = {
+        X86_GRP_3DNOW, X86_GRP_AES,  X86_GRP_AVX,      X86_GRP_AVX2, X86_GRP_AVX512, X86_GRP_F16C,
+        X86_GRP_FMA,   X86_GRP_FMA4, X86_GRP_FSGSBASE, X86_GRP_HLE,  X86_GRP_RTM,    X86_GRP_SHA,
+        X86_GRP_SSE4A, X86_GRP_XOP,  X86_GRP_TBM,      X86_GRP_VM,   X86_GRP_PCLMUL};
     static const uint16_t more[] = {
-        X86_INS_GETSEC,    X86_INS_RSM,        X86_INS_MOVBE,     X86_INS_FEMMS,
-        X86_INS_XSAVEC,    X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,
-        X86_INS_XSAVEOPT,  X86_INS_XSAVEOPT64, X86_INS_XRSTORS,   X86_INS_XRSTORS64,
-        X86_INS_CLWB,      X86_INS_CLFLUSHOPT, X86_INS_XSHA1,     X86_INS_XSHA256,
-        X86_INS_XCRYPTECB, X86_INS_XCRYPTCBC,  X86_INS_XCRYPTCTR, X86_INS_XCRYPTCFB,
-        X86_INS_XCRYPTOFB, X86_INS_XSTORE,     X86_INS_MONTMUL,   X86_INS_XTEST,
-        X86_INS_ENCLU,     X86_INS_ENCLS,      X86_INS_PCOMMIT};
+        X86_INS_GETSEC,     X86_INS_RSM,       X86_INS_FEMMS,     X86_INS_XSAVEC,
+        X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,  X86_INS_XSAVEOPT,
+        X86_INS_XSAVEOPT64, X86_INS_XRSTORS,   X86_INS_XRSTORS64, X86_INS_CLWB,
+        X86_INS_CLFLUSHOPT, X86_INS_XSHA1,     X86_INS_XSHA256,   X86_INS_XCRYPTECB,
+        X86_INS_XCRYPTCBC,  X86_INS_XCRYPTCTR, X86_INS_XCRYPTCFB, X86_INS_XCRYPTOFB,
+        X86_INS_XSTORE,     X86_INS_MONTMUL,   X86_INS_XTEST,     X86_INS_ENCLU,
+        X86_INS_ENCLS,      X86_INS_PCOMMIT};
     for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
         if (in_group(groups[i]))
             return true;
@@ -120,11 +119,12 @@ static bool not_ours(void)
 /* Do 66, F2, F3 mean anything to this row? */
 static bool mandatory_row(const struct verdict *v)
 {
-    return (v->u.row->attr & (A_SSE | A_MMX)) || v->u.op == OP_INVPCID;
+    return (v->u.row->attr & (A_SSE | A_MMX)) || v->u.op == OP_INVPCID ||
+           v->u.op == OP_ADCX || v->u.op == OP_ADOX;
 }
 static bool means_66(const struct text *t, const struct verdict *v)
 {
-    if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32)
+    if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32 || v->u.op == OP_TZCNT || v->u.op == OP_LZCNT)
         return true;
     if (mandatory_row(v))
         return v->u.pfx == PFX_66;
@@ -134,6 +134,7 @@ static bool means_66(const struct text *t, const struct verdict *v)
 static bool means_rep(const struct verdict *v)
 {
     return (v->u.row->attr & (A_REP | A_SSE)) || v->u.op == OP_POPCNT || v->u.op == OP_CRC32 ||
+           v->u.op == OP_TZCNT || v->u.op == OP_LZCNT || v->u.op == OP_ADOX ||
            v->u.op == OP_PAUSE;
 }
 
@@ -222,15 +223,31 @@ static const char *rule(const struct text *t, const struct verdict *v)
 static bool names_match(const char *ours, const char *theirs)
 {
     static const char *const aliases[][2] = {
-        {"cbw", "cwde"},       {"cbw", "cdqe"},           {"cwd", "cdq"},
-        {"cwd", "cqo"},        {"mov", "movabs"},         {"lret", "retf"},
-        {"lret", "retfq"},     {"fwait", "wait"},         {"shl", "sal"},
-        {"jcxz", "jecxz"},     {"jcxz", "jrcxz"},         {"xchg", "nop"},
-        {"bsf", "tzcnt"},      {"bsr", "lzcnt"},          {"fstp1", "fstpnce"},
-        {"fnsetpm", "fsetpm"}, {"fneni", "feni8087_nop"}, {"fndisi", "fdisi8087_nop"},
-        {"pusha", "pushal"},   {"pusha", "pushaw"},       {"popa", "popal"},
-        {"popa", "popaw"},     {"movq2dq", "movq"},       {"movdq2q", "movq"},
-        {"movq", "movd"},      {"pause", "xchg"},         {"nop", "endbr32"},
+        {"cbw", "cwde"},
+        {"cbw", "cdqe"},
+        {"cwd", "cdq"},
+        {"cwd", "cqo"},
+        {"mov", "movabs"},
+        {"lret", "retf"},
+        {"lret", "retfq"},
+        {"fwait", "wait"},
+        {"shl", "sal"},
+        {"jcxz", "jecxz"},
+        {"jcxz", "jrcxz"},
+        {"xchg", "nop"},
+        {"fstp1", "fstpnce"},
+        {"fnsetpm", "fsetpm"},
+        {"fneni", "feni8087_nop"},
+        {"fndisi", "fdisi8087_nop"},
+        {"pusha", "pushal"},
+        {"pusha", "pushaw"},
+        {"popa", "popal"},
+        {"popa", "popaw"},
+        {"movq2dq", "movq"},
+        {"movdq2q", "movq"},
+        {"movq", "movd"},
+        {"pause", "xchg"},
+        {"nop", "endbr32"},
         {"nop", "endbr64"},
     };
     const size_t n = strlen(ours), m = strlen(theirs);
