@@ -30,6 +30,7 @@ static const struct model models[] = {
     {"qemu64", BASE, 0x00000663, "Vitrine virtual CPU (qemu64)"},
     {"x86-64-v1", BASE, 0x00000663, "Vitrine virtual CPU (x86-64-v1)"},
     {"x86-64-v2", BASE | V2, 0x000106a5, "Vitrine virtual CPU (x86-64-v2)"},
+    {"x86-64-v3", BASE | V2 | V3, 0x000306c3, "Vitrine virtual CPU (x86-64-v3)"},
 };
 
 static bool in_groups(enum cpu_feature f, uint32_t groups)
@@ -43,11 +44,10 @@ static bool in_groups(enum cpu_feature f, uint32_t groups)
     case FEAT_POPCNT:
     case FEAT_LAHF_LM:
         return groups & V2;
-    case FEAT_AVX: /* TODO(avx): the rows come next */
+    case FEAT_AVX:
     case FEAT_AVX2:
     case FEAT_FMA:
     case FEAT_F16C:
-        return false;
     case FEAT_BMI1:
     case FEAT_BMI2:
     case FEAT_LZCNT:
