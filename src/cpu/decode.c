@@ -368,9 +368,9 @@ static enum fault_reason vex_illegal(const struct insn *u, const struct cpu_feat
     if ((attr & A_L1_AVX2) && u->vl == 32 && !feat->has[FEAT_AVX2])
         return REASON_UD_FEATURE;
     if (((attr & A_W0) && u->vex_w) || ((attr & A_W1) && !u->vex_w))
-        return REASON_UD_OPCODE;
+        return REASON_UD_OPERAND;
     if (((attr & A_L0) && u->vl != 16) || ((attr & A_L1) && u->vl != 32))
-        return REASON_UD_OPCODE;
+        return REASON_UD_OPERAND;
     for (unsigned i = 0; i < 4; i++)
         if (in_vvvv(u->row->opnd[i]))
             return REASON_NONE;

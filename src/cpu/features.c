@@ -118,6 +118,16 @@ static bool parse_flag(struct cpu_features *f, const char *word, size_t len, str
     return error_set(err, "-cpu: unknown CPU flag '%.*s'; '-cpu help' lists them", (int)n, name);
 }
 
+/* What builds on a feature goes with it: SDM 1 §14.3 "Detection of AVX Instructions", §14.7.1
+ * "Detection of AVX2", §14.5.3 "Detection of FMA", §14.4.1 "Detection of F16C Instructions". */
+static void drop_orphans(struct cpu_features *f)
+{
+    f->has[FEAT_AVX] &= f->has[FEAT_XSAVE];
+    f->has[FEAT_AVX2] &= f->has[FEAT_AVX];
+    f->has[FEAT_FMA] &= f->has[FEAT_AVX];
+    f->has[FEAT_F16C] &= f->has[FEAT_AVX];
+}
+
 bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *err)
 {
     if (!spec)
@@ -145,6 +155,7 @@ bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *
             return false;
         p += n;
     }
+    drop_orphans(f);
     return true;
 }
 

@@ -20,14 +20,15 @@
 
 /* The same for one arithmetic operation, whose exceptions depend on its exact result: r = a op b.
  */
-#define FP_ARITH(r, lanes, op, a, b, expr)            \
-    v128 r;                                           \
-    if (likely(fp_all_masked(cpu))) {                 \
-        r = (expr);                                   \
-    } else {                                          \
-        fp_trap_begin(cpu);                           \
-        r = (expr);                                   \
-        fp_trap_end_arith(cpu, lanes, op, &a, &b, 1); \
+#define FP_ARITH(r, lanes, op, a, b, expr)                \
+    v128 r;                                               \
+    if (likely(fp_all_masked(cpu))) {                     \
+        r = (expr);                                       \
+    } else {                                              \
+        fp_trap_begin(cpu);                               \
+        r = (expr);                                       \
+        const v128 fp_a[1] = {a}, fp_b[1] = {b};          \
+        fp_trap_end_arith(cpu, lanes, op, fp_a, fp_b, 1); \
     }
 
 /*
