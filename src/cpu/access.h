@@ -139,6 +139,23 @@ static inline void store128(struct cpu *cpu, gla_t lin, const void *buf)
         store_bytes(cpu, lin, buf, 16);
 }
 
+static inline void load256(struct cpu *cpu, gla_t lin, void *buf)
+{
+    const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].rd;
+    if (likely(tlb_hit(h, lin, 32)))
+        memcpy(buf, (const void *)(uintptr_t)(lin + h->addend), 32);
+    else
+        load_bytes(cpu, lin, buf, 32);
+}
+static inline void store256(struct cpu *cpu, gla_t lin, const void *buf)
+{
+    const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].wr;
+    if (likely(tlb_hit(h, lin, 32)))
+        memcpy((void *)(uintptr_t)(lin + h->addend), buf, 32);
+    else
+        store_bytes(cpu, lin, buf, 32);
+}
+
 /* Implicit supervisor accesses: descriptor tables, TSS, frames pushed by the processor. */
 uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size);
 void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size);

@@ -211,6 +211,8 @@ void bind_insn(struct insn *u, uint32_t mode)
         u->fn = op_cpl_fault;
     else if ((attr & A_SSE) && (mode & MODE_NO_SSE))
         u->fn = op_sse_off;
+    else if ((attr & A_VEX) && (mode & MODE_NO_AVX))
+        u->fn = op_avx_off;
     else if (((attr & A_MMX) || x87) && (mode & MODE_NO_X87))
         u->fn = op_x87_off;
     else

@@ -53,6 +53,12 @@ static bool all_flat(const struct cpu *cpu)
            is_flat(&cpu->seg[SEG_SS], false);
 }
 
+/* SDM 1 §14.3 "Detection of AVX Instructions" */
+static bool avx_enabled(const struct cpu *cpu)
+{
+    return (cpu->cr4 & CR4_OSXSAVE) && !(~cpu->xcr0 & (XCR0_SSE | XCR0_AVX));
+}
+
 void cpu_update_mode(struct cpu *cpu)
 {
     const struct segment *cs = &cpu->seg[SEG_CS];
@@ -74,6 +80,8 @@ void cpu_update_mode(struct cpu *cpu)
         mode |= MODE_NO_X87 | MODE_NO_SSE;
     if (!(cpu->cr4 & CR4_OSFXSR))
         mode |= MODE_NO_SSE;
+    if (!avx_enabled(cpu) || (cpu->cr0 & CR0_TS))
+        mode |= MODE_NO_AVX;
     if (cpu->cpl == 0)
         mode |= MODE_CPL0;
     if (cpu->cpl == 3) {

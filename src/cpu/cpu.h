@@ -190,7 +190,8 @@ enum {
     MODE_NO_X87 = BIT(7), /* CR0.EM or CR0.TS: x87 and MMX instructions fault (op_x87_off) */
     MODE_NO_SSE = BIT(8), /* CR0.EM, CR0.TS or no CR4.OSFXSR: SSE instructions fault (op_sse_off) */
     MODE_CPL0 = BIT(9),   /* CPL 0: A_CPL0 rows are allowed */
-    MODE_ALIGN = BIT(10), /* alignment is checked: CPL 3, CR0.AM, EFLAGS.AC */
+    MODE_NO_AVX = BIT(11), /* no CR4.OSXSAVE, not both of XCR0[2:1], or CR0.TS (op_avx_off) */
+    MODE_ALIGN = BIT(10),  /* alignment is checked: CPL 3, CR0.AM, EFLAGS.AC */
 };
 
 /* What may need the run loop's attention between two instructions. */

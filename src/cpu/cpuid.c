@@ -92,7 +92,14 @@ static void leaf_topology(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4]
 /* Which components there are, and how large an area holds those enabled and all of them. */
 static void leaf_xsave(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4])
 {
-    if (!cpu->feat.has[FEAT_XSAVE] || subleaf != 0)
+    if (!cpu->feat.has[FEAT_XSAVE])
+        return;
+    if (subleaf >= 2 && subleaf < XSAVE_COMPONENTS &&
+        cpu->feat.has[xsave_components[subleaf].feature]) {
+        r[EAX] = xsave_components[subleaf].size;
+        r[EBX] = xsave_components[subleaf].offset;
+    }
+    if (subleaf != 0)
         return;
     r[EAX] = (uint32_t)xsave_supported(&cpu->feat);
     r[EBX] = xsave_area_size(cpu->xcr0);

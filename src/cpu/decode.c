@@ -1,7 +1,7 @@
 /*
  * The decoder: walks the tables of decode_tables.c. SDM 2A §2 "Instruction Format".
- * VEX and EVEX prefixes have their fields in struct insn and no rows yet: C4, C5 and 62 are #UD
- * where they do not mean LES, LDS or BOUND.
+ * EVEX prefixes have their fields in struct insn and no rows yet: 62 is #UD where it does not mean
+ * BOUND.
  */
 #include "cpu/decode.h"
 #include "cpu/cpu.h"
@@ -103,10 +103,10 @@ static unsigned mandatory_prefix(const struct insn *u)
 
 /* Follows the tables to a row; *opcode is the last opcode byte, *modrm says that ModRM chose the
  * row. NULL: no such instruction. */
-static const struct opcode *find_row(struct reader *r, struct insn *u, bool code64, uint8_t *opcode,
+static const struct opcode *find_row(struct reader *r, struct insn *u, const struct opcode *o,
+                                     bool code64, const struct cpu_features *feat, uint8_t *opcode,
                                      bool *modrm)
 {
-    const struct opcode *o = &opcode_map[*opcode];
     for (;;) {
         switch (o->kind) {
         case T_ROW:
@@ -118,10 +118,19 @@ static const struct opcode *find_row(struct reader *r, struct insn *u, bool code
             o = &o->sub[*opcode];
             break;
         case T_PFX:
-            o = &o->sub[mandatory_prefix(u)];
+            o = &o->sub[u->pfx];
             break;
         case T_REXW:
             o = &o->sub[!!(u->rex & REX_W)];
+            break;
+        case T_VEXW:
+            o = &o->sub[u->vex_w];
+            break;
+        case T_VEXL:
+            o = &o->sub[u->vl == 32];
+            break;
+        case T_FEATURE:
+            o = &o->sub[feat->has[o->feature]];
             break;
         case T_MODE64:
             o = &o->sub[code64];
@@ -191,7 +200,8 @@ static unsigned decode_address(struct reader *r, struct insn *u, unsigned mod, u
         const uint8_t sib = (uint8_t)fetch(r, 1);
         const unsigned index = ((sib >> 3) & 7) | (u->rex & REX_X ? 8 : 0);
         u->scale = sib >> 6;
-        u->xindex = index == 4 ? REG_ZERO : index;
+        u->xindex = index == 4 || (u->row->attr & A_VSIB) ? REG_ZERO : index;
+        u->imm2 = (uint8_t)index;
         no_base = mod == 0 && (sib & 7) == 5;
         if (!no_base)
             u->base = (sib & 7) | (u->rex & REX_B ? 8 : 0);
@@ -237,6 +247,8 @@ static unsigned operand_size(const struct insn *u, const struct opcode *row, uin
     const bool has66 = u->has66 && !(row->attr & A_IGN66);
     if (row->attr & A_BYTE)
         return 1;
+    if (u->vex)
+        return u->rex & REX_W ? 8 : 4;
     if (code64) {
         if (row->attr & A_F64)
             return 8;
@@ -302,13 +314,16 @@ static void decode_operand(struct reader *r, struct insn *u, enum operand o, uin
     case O_Xz:
         *default_seg = SEG_DS;
         break;
+    case O_Lx:
+        u->imm = fetch(r, 1);
+        u->imm2 = (uint8_t)(u->imm >> 4) & (code64 ? 15 : 7);
+        break;
     case O_Sw:
         u->reg = (u->modrm >> 3) & 7; /* REX.R is ignored */
         break;
     default:
         break;
     }
-    (void)code64;
 }
 
 static bool is_string_or_moffs_or_xlat(const struct insn *u)
@@ -339,6 +354,29 @@ static enum decode_status bad(struct insn *u, const struct reader *r, enum fault
     return DECODE_UD;
 }
 
+/* Whether an operand of this kind is in VEX.vvvv. */
+static bool in_vvvv(enum operand o)
+{
+    return (o >= O_Hss && o <= O_Hx) || o == O_By;
+}
+
+/* SDM 2A §2.4 "AVX and SSE Instruction Exception Classification", §2.6 for general registers: W and
+ * L as the row wants them, vvvv all ones where no operand is in it. */
+static enum fault_reason vex_illegal(const struct insn *u, const struct cpu_features *feat)
+{
+    const uint32_t attr = u->row->attr;
+    if ((attr & A_L1_AVX2) && u->vl == 32 && !feat->has[FEAT_AVX2])
+        return REASON_UD_FEATURE;
+    if (((attr & A_W0) && u->vex_w) || ((attr & A_W1) && !u->vex_w))
+        return REASON_UD_OPERAND;
+    if (((attr & A_L0) && u->vl != 16) || ((attr & A_L1) && u->vl != 32))
+        return REASON_UD_OPERAND;
+    for (unsigned i = 0; i < 4; i++)
+        if (in_vvvv(u->row->opnd[i]))
+            return REASON_NONE;
+    return u->vvvv ? REASON_UD_OPERAND : REASON_NONE;
+}
+
 static enum fault_reason row_illegal(const struct insn *u, uint32_t mode,
                                      const struct cpu_features *feat)
 {
@@ -354,7 +392,7 @@ static enum fault_reason row_illegal(const struct insn *u, uint32_t mode,
         return REASON_UD_MODE;
     if ((row->attr & A_NO66) && (u->has66 || u->rep || u->repne))
         return REASON_UD_OPCODE;
-    return REASON_NONE;
+    return u->vex ? vex_illegal(u, feat) : REASON_NONE;
 }
 
 static enum fault_reason operand_illegal(const struct insn *u)
@@ -378,9 +416,55 @@ static enum fault_reason operand_illegal(const struct insn *u)
         if (o == O_Sw && (u->reg > SEG_GS || (u->op == OP_MOV_TO_SREG && u->reg == SEG_CS)))
             return REASON_UD_OPERAND;
     }
+    /* VSIB needs a SIB byte; a gather's three registers must differ (SDM 2C "VGATHERDPS") */
+    if ((u->row->attr & A_VSIB) &&
+        ((u->modrm & 7) != 4 || u->reg == u->vvvv || u->reg == u->imm2 || u->vvvv == u->imm2))
+        return REASON_UD_OPERAND;
     if (u->lock && !lock_legal(u))
         return REASON_UD_LOCK;
     return REASON_NONE;
+}
+
+/*
+ * C4 and C5 are VEX in 64-bit mode, and where LES and LDS would have a register; not in real and
+ * virtual-8086 mode, where those are #UD then. SDM 2A §2.3.5 "The VEX Prefix"
+ */
+static bool is_vex(const struct reader *r, uint8_t opcode, uint32_t mode)
+{
+    if (opcode != 0xc4 && opcode != 0xc5)
+        return false;
+    if ((mode & MODE_CODE_MASK) == MODE_CODE64)
+        return true;
+    if (!(mode & MODE_PROT) || (mode & MODE_VM86))
+        return false;
+    return r->pos < MIN(r->avail, MAX_LENGTH) && r->bytes[r->pos] >= 0xc0;
+}
+
+/* The rest of a VEX prefix and the opcode byte; where to look for the row. Registers above 7 are
+ * out of reach outside 64-bit mode. */
+static const struct opcode *decode_vex(struct reader *r, struct insn *u, uint8_t *opcode,
+                                       bool code64)
+{
+    static const struct opcode none = {0};
+    static const uint8_t pfx[4] = {PFX_NONE, PFX_66, PFX_F3, PFX_F2};
+    const uint8_t first = (uint8_t)fetch(r, 1);
+    uint8_t rex = first & 0x80 ? 0 : REX_R, map = 1, last = first;
+    if (*opcode == 0xc4) {
+        rex |= (first & 0x40 ? 0 : REX_X) | (first & 0x20 ? 0 : REX_B);
+        map = first & 0x1f;
+        last = (uint8_t)fetch(r, 1);
+        u->vex_w = last & 0x80;
+        rex |= u->vex_w ? REX_W : 0;
+    }
+    *opcode = (uint8_t)fetch(r, 1);
+    u->vex = true;
+    u->rex = code64 ? rex : 0;
+    u->vvvv = (uint8_t)(~last >> 3) & 15;
+    u->vl = last & 4 ? 32 : 16;
+    u->pfx = pfx[last & 3];
+    if (map < 1 || map > 3)
+        return &none;
+    return &vex_maps[map - 1][u->pfx << 8 | *opcode];
 }
 
 enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, uint32_t mode,
@@ -401,7 +485,16 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
 
     const bool is_90 = opcode == 0x90;
     bool modrm = false;
-    const struct opcode *row = find_row(&r, u, code64, &opcode, &modrm);
+    const struct opcode *slot = &opcode_map[opcode];
+    u->pfx = (uint8_t)mandatory_prefix(u);
+    if (is_vex(&r, opcode, mode)) {
+        const bool prefixed = u->lock || u->has66 || u->rep || u->repne || u->rex;
+        slot = decode_vex(&r, u, &opcode, code64);
+        if (!stopped(&r) && prefixed)
+            return bad(u, &r, REASON_UD_OPCODE);
+    }
+    const struct opcode *row =
+        stopped(&r) ? NULL : find_row(&r, u, slot, code64, feat, &opcode, &modrm);
     if (stopped(&r))
         return cut_off(u, &r);
     if (!row) {
@@ -410,14 +503,13 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     }
     u->row = row;
     u->op = row->op;
-    u->pfx = (uint8_t)mandatory_prefix(u);
     u->osize = (uint8_t)operand_size(u, row, mode);
     enum fault_reason why = row_illegal(u, mode, feat);
     if (why != REASON_NONE) {
         r.pos += modrm;
         return bad(u, &r, why);
     }
-    if (is_90 && !(u->rex & REX_B))
+    if (is_90 && !u->vex && !(u->rex & REX_B))
         u->op = u->rep ? OP_PAUSE : OP_NOP;
 
     bool rip_relative = false, relative = false;
@@ -428,6 +520,8 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
         decode_operand(&r, u, row->opnd[i], opcode, code64, &default_seg, &relative);
     if (stopped(&r))
         return cut_off(u, &r);
+    if (!code64)
+        u->vvvv &= 7; /* the check of an unused vvvv is behind us */
     u->len = (uint8_t)r.pos;
     why = operand_illegal(u);
     if (why != REASON_NONE)

@@ -86,6 +86,7 @@ enum operand {
     O_Yv,
     O_Yz, /* string source and destination */
     O_Fv, /* flags, for PUSHF/POPF */
+    O_By, /* general register VEX.vvvv */
     /* vectors: V reg, W r/m, H VEX.vvvv, U r/m register, L imm8[7:4] */
     O_Vss,
     O_Vsd,
@@ -142,28 +143,35 @@ enum {
     A_IGN66 = BIT(11), /* 66h is not an operand-size prefix here */
     A_NO66 =
         BIT(12), /* 66h, F2h or F3h before it: #UD (mandatory-prefix maps say so by their rows) */
-    A_VEX = BIT(13),
-    A_WIG = BIT(14),   /* REX.W ignored for the operand size */
-    A_SSE = BIT(15),   /* checks CR0.EM, CR4.OSFXSR, CR0.TS before anything else */
-    A_MMX = BIT(16),   /* checks CR0.EM, CR0.TS and pending x87 exceptions */
-    A_ALIGN = BIT(17), /* 16-byte memory operand must be aligned */
-    A_CPL0 = BIT(18),  /* #GP(0) unless CPL 0 */
-    A_W1 = BIT(19),    /* row applies with REX.W only (used by pairs through T_REXW) */
+    A_VEX = BIT(13), /* works on AVX state: checks CR4.OSXSAVE, XCR0, CR0.TS before anything else */
+    A_W0 = BIT(14),  /* VEX.W must be 0 */
+    A_SSE = BIT(15), /* checks CR0.EM, CR4.OSFXSR, CR0.TS before anything else */
+    A_MMX = BIT(16), /* checks CR0.EM, CR0.TS and pending x87 exceptions */
+    A_ALIGN = BIT(17),   /* 16-byte memory operand must be aligned */
+    A_CPL0 = BIT(18),    /* #GP(0) unless CPL 0 */
+    A_W1 = BIT(19),      /* VEX.W must be 1 */
+    A_L0 = BIT(20),      /* VEX.L must be 0 */
+    A_L1 = BIT(21),      /* VEX.L must be 1 */
+    A_VSIB = BIT(22),    /* the index is a vector register (SDM 2A §2.3.12 "Vector SIB") */
+    A_L1_AVX2 = BIT(23), /* VEX.L set makes it an AVX2 instruction */
 };
 
 /* How a table slot is read. */
 enum slot_kind {
     T_NONE, /* #UD */
     T_ROW,
-    T_PREFIX, /* a prefix byte, eaten before tables are consulted */
-    T_GROUP,  /* sub[8] by ModRM.reg */
-    T_MOD,    /* sub[2]: memory, register */
-    T_RM,     /* sub[8] by ModRM.rm */
-    T_PFX,    /* sub[4] by mandatory prefix: none, 66, F3, F2 */
-    T_REXW,   /* sub[2] by REX.W */
-    T_MODE64, /* sub[2]: 16/32-bit mode, 64-bit mode */
-    T_OSIZE,  /* sub[3] by operand size 16, 32, 64 */
-    T_MAP,    /* another 256-entry map (0F, 0F38, 0F3A) */
+    T_PREFIX,  /* a prefix byte, eaten before tables are consulted */
+    T_GROUP,   /* sub[8] by ModRM.reg */
+    T_MOD,     /* sub[2]: memory, register */
+    T_RM,      /* sub[8] by ModRM.rm */
+    T_PFX,     /* sub[4] by mandatory prefix: none, 66, F3, F2 */
+    T_REXW,    /* sub[2] by REX.W, or VEX.W in 64-bit mode */
+    T_VEXW,    /* sub[2] by VEX.W in every mode */
+    T_VEXL,    /* sub[2] by VEX.L */
+    T_FEATURE, /* sub[2] by whether there is the feature */
+    T_MODE64,  /* sub[2]: 16/32-bit mode, 64-bit mode */
+    T_OSIZE,   /* sub[3] by operand size 16, 32, 64 */
+    T_MAP,     /* another 256-entry map (0F, 0F38, 0F3A) */
 };
 
 struct opcode {
@@ -246,7 +254,7 @@ struct insn {
     uint8_t rex;      /* REX byte, 0 when there is none (bits WRXB; VEX sets them too) */
     uint8_t vvvv, vl; /* VEX: second source; vector length 16, 32, 64 in bytes */
     uint8_t aaa, zb;  /* EVEX: mask register; zeroing (bit 0), broadcast/rounding (bit 1) */
-    uint8_t imm2;     /* ENTER nesting level */
+    uint8_t imm2;     /* ENTER nesting level; index register of VSIB; register in imm8[7:4] */
     uint16_t sel;     /* Ap: selector */
     uint8_t a, b;     /* register operands as the bound handler wants them (bind.c) */
     bool mem : 1;     /* has a memory operand (mod is not 3) */
@@ -254,8 +262,9 @@ struct insn {
     bool rep : 1;   /* F3 ... */
     bool repne : 1; /* ... or F2, whichever came last */
     bool has66 : 1;
-    bool seg_ovr : 1; /* a segment prefix was given */
-    bool fused : 1;   /* runs its successor too (bind.c) */
+    bool seg_ovr : 1;        /* a segment prefix was given */
+    bool fused : 1;          /* runs its successor too (bind.c) */
+    bool vex : 1, vex_w : 1; /* has a VEX prefix; its W bit */
 };
 
 enum decode_status {

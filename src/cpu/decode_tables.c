@@ -142,6 +142,27 @@ static const struct opcode pfx_0fb8[4] = {
     {0},
 };
 
+/* F3 before BSF and BSR is ignored by CPUs that do not have TZCNT and LZCNT. */
+#define OR_OLD(f, older, newer)                                                       \
+    {                                                                                 \
+        ROW(older, Gv, Ev, NONE, NONE, 0, NONE), ROW(newer, Gv, Ev, NONE, NONE, 0, f) \
+    }
+static const struct opcode feature_tzcnt[2] = OR_OLD(BMI1, BSF, TZCNT);
+static const struct opcode feature_lzcnt[2] = OR_OLD(LZCNT, BSR, LZCNT);
+#undef OR_OLD
+static const struct opcode pfx_0fbc[4] = {
+    ROW(BSF, Gv, Ev, NONE, NONE, 0, NONE),
+    ROW(BSF, Gv, Ev, NONE, NONE, 0, NONE),
+    {.kind = T_FEATURE, .feature = FEAT_BMI1, .sub = feature_tzcnt},
+    ROW(BSF, Gv, Ev, NONE, NONE, 0, NONE),
+};
+static const struct opcode pfx_0fbd[4] = {
+    ROW(BSR, Gv, Ev, NONE, NONE, 0, NONE),
+    ROW(BSR, Gv, Ev, NONE, NONE, 0, NONE),
+    {.kind = T_FEATURE, .feature = FEAT_LZCNT, .sub = feature_lzcnt},
+    ROW(BSR, Gv, Ev, NONE, NONE, 0, NONE),
+};
+
 #include "cpu/decode_simd_groups.inc"
 #include "cpu/decode_x87.inc"
 
@@ -163,6 +184,23 @@ static const struct opcode map_0f[256] = {
 const struct opcode opcode_map[256] = {
 #include "cpu/decode_1byte.inc"
 };
+/* VEX maps 0F, 0F38, 0F3A: by mandatory prefix and opcode byte. */
+#define NP(op)  [PFX_NONE << 8 | (op)]
+#define P66(op) [PFX_66 << 8 | (op)]
+#define PF3(op) [PFX_F3 << 8 | (op)]
+#define PF2(op) [PFX_F2 << 8 | (op)]
+#include "cpu/decode_vex_groups.inc"
+static const struct opcode vex_0f[4 * 256] = {
+#include "cpu/decode_vex_0f.inc"
+};
+static const struct opcode vex_0f38[4 * 256] = {
+#include "cpu/decode_vex_0f38.inc"
+};
+static const struct opcode vex_0f3a[4 * 256] = {
+#include "cpu/decode_vex_0f3a.inc"
+};
+const struct opcode *const vex_maps[3] = {vex_0f, vex_0f38, vex_0f3a};
+
 const struct opcode opcode_ud = ROW(UD, NONE, NONE, NONE, NONE, 0, NONE);
 
 const struct op_info op_info[OP_COUNT] = {

@@ -11,7 +11,7 @@ static const char *const flag_names[FEAT_COUNT] = {
 };
 
 /* Levels build on one another; a model names the last flag groups it has. */
-enum { BASE = BIT(0), V2 = BIT(1), MODERN = BIT(2) };
+enum { BASE = BIT(0), V2 = BIT(1), V3 = BIT(2), MODERN = BIT(3) };
 
 struct model {
     const char *name;
@@ -26,10 +26,11 @@ struct model {
  * which guests give up PCID.
  */
 static const struct model models[] = {
-    {"max", BASE | V2 | MODERN, 0x000806f8, "Vitrine virtual CPU (max)"},
+    {"max", BASE | V2 | V3 | MODERN, 0x000806f8, "Vitrine virtual CPU (max)"},
     {"qemu64", BASE, 0x00000663, "Vitrine virtual CPU (qemu64)"},
     {"x86-64-v1", BASE, 0x00000663, "Vitrine virtual CPU (x86-64-v1)"},
     {"x86-64-v2", BASE | V2, 0x000106a5, "Vitrine virtual CPU (x86-64-v2)"},
+    {"x86-64-v3", BASE | V2 | V3, 0x000306c3, "Vitrine virtual CPU (x86-64-v3)"},
 };
 
 static bool in_groups(enum cpu_feature f, uint32_t groups)
@@ -43,11 +44,23 @@ static bool in_groups(enum cpu_feature f, uint32_t groups)
     case FEAT_POPCNT:
     case FEAT_LAHF_LM:
         return groups & V2;
+    case FEAT_AVX:
+    case FEAT_AVX2:
+    case FEAT_FMA:
+    case FEAT_F16C:
+    case FEAT_BMI1:
+    case FEAT_BMI2:
+    case FEAT_LZCNT:
+    case FEAT_MOVBE:
+        return groups & V3;
+    case FEAT_XSAVE: /* belongs to both */
+        return groups & (V3 | MODERN);
+    case FEAT_ADX:
+        return groups & MODERN;
     case FEAT_MONITOR: /* as QEMU's TCG: only when asked for (+monitor) */
         return false;
     case FEAT_PCID:
     case FEAT_INVPCID:
-    case FEAT_XSAVE:
     case FEAT_RDRAND:
     case FEAT_RDSEED:
     case FEAT_SMEP:
@@ -105,6 +118,16 @@ static bool parse_flag(struct cpu_features *f, const char *word, size_t len, str
     return error_set(err, "-cpu: unknown CPU flag '%.*s'; '-cpu help' lists them", (int)n, name);
 }
 
+/* What builds on a feature goes with it: SDM 1 §14.3 "Detection of AVX Instructions", §14.7.1
+ * "Detection of AVX2", §14.5.3 "Detection of FMA", §14.4.1 "Detection of F16C Instructions". */
+static void drop_orphans(struct cpu_features *f)
+{
+    f->has[FEAT_AVX] &= f->has[FEAT_XSAVE];
+    f->has[FEAT_AVX2] &= f->has[FEAT_AVX];
+    f->has[FEAT_FMA] &= f->has[FEAT_AVX];
+    f->has[FEAT_F16C] &= f->has[FEAT_AVX];
+}
+
 bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *err)
 {
     if (!spec)
@@ -132,6 +155,7 @@ bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *
             return false;
         p += n;
     }
+    drop_orphans(f);
     return true;
 }
 

@@ -8,7 +8,7 @@
 #include "cpu/ops.def"
 #undef OP
 
-/* In place of vector and x87 handlers while MODE_NO_SSE or MODE_NO_X87 holds. */
-insn_fn op_sse_off, op_x87_off;
+/* In place of vector and x87 handlers while MODE_NO_SSE, MODE_NO_AVX or MODE_NO_X87 holds. */
+insn_fn op_sse_off, op_avx_off, op_x87_off;
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * SSE to SSE4.1 floating point. The arithmetic is fp.h's under the guest's MXCSR; #XM per SDM 1
- * §11.5 "SSE, SSE2, and SSE3 Exceptions".
+ * SSE to SSE4.1 and AVX floating point. The arithmetic is fp.h's under the guest's MXCSR; #XM per
+ * SDM 1 §11.5 "SSE, SSE2, and SSE3 Exceptions".
  */
 #include "cpu/op_vec.h"
 #include "cpu/handlers.h"
@@ -20,18 +20,95 @@
 
 /* The same for one arithmetic operation, whose exceptions depend on its exact result: r = a op b.
  */
-#define FP_ARITH(r, lanes, op, a, b, expr)       \
-    v128 r;                                      \
-    if (likely(fp_all_masked(cpu))) {            \
-        r = (expr);                              \
-    } else {                                     \
-        fp_trap_begin(cpu);                      \
-        r = (expr);                              \
-        fp_trap_end_arith(cpu, lanes, op, a, b); \
+#define FP_ARITH(r, lanes, op, a, b, expr)                \
+    v128 r;                                               \
+    if (likely(fp_all_masked(cpu))) {                     \
+        r = (expr);                                       \
+    } else {                                              \
+        fp_trap_begin(cpu);                               \
+        r = (expr);                                       \
+        const v128 fp_a[1] = {a}, fp_b[1] = {b};          \
+        fp_trap_end_arith(cpu, lanes, op, fp_a, fp_b, 1); \
+    }
+
+/*
+ * The VEX forms: two lanes take their exceptions together; scalars have the rest of their result
+ * from VEX.vvvv.
+ */
+#define FP_EACH_LANE(expr)                                               \
+    for (unsigned lane = 0; lane < lane_count(u); lane++) {              \
+        const v128 a __attribute__((unused)) = h.v[lane], b = w.v[lane]; \
+        d.v[lane] = (expr);                                              \
+    }
+#define FP2_V128(name, f)                                               \
+    OP(op_v##name)                                                      \
+    {                                                                   \
+        const struct ymm w = ymm_w(cpu, u), h = ymm_read(cpu, u->vvvv); \
+        struct ymm d;                                                   \
+        if (likely(fp_all_masked(cpu))) {                               \
+            FP_EACH_LANE(f)                                             \
+        } else {                                                        \
+            fp_trap_begin(cpu);                                         \
+            FP_EACH_LANE(f)                                             \
+            fp_trap_end(cpu);                                           \
+        }                                                               \
+        ymm_write(cpu, u, u->reg, d);                                   \
+    }
+#define FP2_V_SCALAR(name, width, f)           \
+    OP(op_v##name)                             \
+    {                                          \
+        const v128 b = xmm_w##width(cpu, u);   \
+        const v128 a = xmm_read(cpu, u->vvvv); \
+        FP(v128, r, f)                         \
+        xmm_write_vex(cpu, u->reg, r);         \
+    }
+#define FP2_V32(name, f) FP2_V_SCALAR(name, 32, f)
+#define FP2_V64(name, f) FP2_V_SCALAR(name, 64, f)
+#define FP2_ARITH_LANES(name, lanes, op, f)                             \
+    OP(op_v##name)                                                      \
+    {                                                                   \
+        const struct ymm w = ymm_w(cpu, u), h = ymm_read(cpu, u->vvvv); \
+        struct ymm d;                                                   \
+        if (likely(fp_all_masked(cpu))) {                               \
+            FP_EACH_LANE(f)                                             \
+        } else {                                                        \
+            fp_trap_begin(cpu);                                         \
+            FP_EACH_LANE(f)                                             \
+            fp_trap_end_arith(cpu, lanes, op, h.v, w.v, lane_count(u)); \
+        }                                                               \
+        ymm_write(cpu, u, u->reg, d);                                   \
+    }
+#define FP2_ARITH_V_SCALAR(name, width, lanes, op)    \
+    OP(op_v##name)                                    \
+    {                                                 \
+        const v128 b = xmm_w##width(cpu, u);          \
+        const v128 a = xmm_read(cpu, u->vvvv);        \
+        FP_ARITH(r, lanes, op, a, b, fp_##name(a, b)) \
+        xmm_write_vex(cpu, u->reg, r);                \
+    }
+#define FP2_ARITH_V128(name, lanes, op) FP2_ARITH_LANES(name, lanes, op, fp_##name(a, b))
+#define FP2_ARITH_V32(name, lanes, op)  FP2_ARITH_V_SCALAR(name, 32, lanes, op)
+#define FP2_ARITH_V64(name, lanes, op)  FP2_ARITH_V_SCALAR(name, 64, lanes, op)
+
+/* r[i] = f(a[i], b[i]) for n lanes, whose exceptions are taken together. */
+#define FP_ARITH_N(r, lanes, op, a, b, f, n)            \
+    if (unlikely(!fp_all_masked(cpu)))                  \
+        fp_trap_begin(cpu);                             \
+    {                                                   \
+        v128 fp_results[2];                             \
+        for (unsigned i = 0; i < (n); i++)              \
+            fp_results[i] = f((a)[i], (b)[i]);          \
+        if (unlikely(!fp_all_masked(cpu)))              \
+            fp_trap_end_arith(cpu, lanes, op, a, b, n); \
+        for (unsigned i = 0; i < (n); i++)              \
+            (r)[i] = fp_results[i];                     \
     }
 
 /* xmm = f(a = xmm, b = xmm/mem of the named width) */
-#define FP2(name, width, f)                   \
+#define FP2(name, width, f) FP2_SSE(name, width, f) FP2_V##width(name, f)
+#define FP2_ARITH(name, width, lanes, op) \
+    FP2_ARITH_SSE(name, width, lanes, op) FP2_ARITH_V##width(name, lanes, op)
+#define FP2_SSE(name, width, f)               \
     OP(op_##name)                             \
     {                                         \
         const v128 b = xmm_w##width(cpu, u);  \
@@ -39,7 +116,7 @@
         FP(v128, r, f)                        \
         xmm_write(cpu, u->reg, r);            \
     }
-#define FP2_ARITH(name, width, lanes, op)             \
+#define FP2_ARITH_SSE(name, width, lanes, op)         \
     OP(op_##name)                                     \
     {                                                 \
         const v128 b = xmm_w##width(cpu, u);          \
@@ -65,18 +142,58 @@ FP2_TYPES(div, FP_DIV)
 FP2_TYPES_EXACT(min)
 FP2_TYPES_EXACT(max)
 FP2_TYPES_EXACT(sqrt)
-FP2(cmpps, 128, fp_cmpps(a, b, (unsigned)u->imm))
-FP2(cmppd, 128, fp_cmppd(a, b, (unsigned)u->imm))
-FP2(cmpss, 32, fp_cmpss(a, b, (unsigned)u->imm))
-FP2(cmpsd, 64, fp_cmpsd(a, b, (unsigned)u->imm))
+FP2_SSE(cmpps, 128, fp_cmpps(a, b, (unsigned)u->imm))
+FP2_SSE(cmppd, 128, fp_cmppd(a, b, (unsigned)u->imm))
+FP2_SSE(cmpss, 32, fp_cmpss(a, b, (unsigned)u->imm))
+FP2_SSE(cmpsd, 64, fp_cmpsd(a, b, (unsigned)u->imm))
+
+/*
+ * The 32 predicates of VEX (SDM 2A "CMPPD" table 3-1). What all of them decide by is worked out
+ * with four comparisons in which unordered elements are zeros; a signalling predicate is LT for the
+ * flags' sake. Bits of the table: less, equal, greater, unordered.
+ */
+static const uint8_t cmp_true[16] = {2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15};
+#define CMP_SIGNALS 0x6666u /* bit n: predicate n; bit 4 of the predicate inverts it */
+#define CMP_VEX(type)                                                                         \
+    static v128 cmp_vex_##type(v128 a, v128 b, unsigned predicate)                            \
+    {                                                                                         \
+        const v128 unordered = fp_cmp##type(a, b, 3), x = a & ~unordered, y = b & ~unordered; \
+        if (((CMP_SIGNALS >> (predicate & 15)) & 1) != ((predicate >> 4) & 1))                \
+            fp_cmp##type(a, b, 1);                                                            \
+        const v128 less = fp_cmp##type(x, y, 1) & ~unordered;                                 \
+        const v128 equal = fp_cmp##type(x, y, 0) & ~unordered;                                \
+        const unsigned t = cmp_true[predicate & 15];                                          \
+        v128 r = {0};                                                                         \
+        r |= t & 1 ? less : r;                                                                \
+        r |= t & 2 ? equal : r;                                                               \
+        r |= t & 4 ? ~(less | equal | unordered) : r;                                         \
+        return r | (t & 8 ? unordered : r);                                                   \
+    }
+CMP_VEX(ps)
+CMP_VEX(pd)
+static inline v128 low32(v128 v)
+{
+    return v128_of((uint32_t)v[0], 0);
+}
+static inline v128 low64(v128 v)
+{
+    return v128_of(v[0], 0);
+}
+FP2_V128(cmpps, cmp_vex_ps(a, b, (unsigned)u->imm))
+FP2_V128(cmppd, cmp_vex_pd(a, b, (unsigned)u->imm))
+FP2_V32(cmpss, vec_blend(a, cmp_vex_ps(low32(a), low32(b), (unsigned)u->imm), 1, 4))
+FP2_V64(cmpsd, vec_blend(a, cmp_vex_pd(low64(a), low64(b), (unsigned)u->imm), 1, 8))
 
 /* Approximations raise nothing. */
+#define APPROXIMATE_V128(name) YMM2(name, fp_##name(a, b))
+#define APPROXIMATE_V32(name)  FP2_V32(name, fp_##name(a, b))
 #define APPROXIMATE(name, width)                                     \
     OP(op_##name)                                                    \
     {                                                                \
         const v128 b = xmm_w##width(cpu, u);                         \
         xmm_write(cpu, u->reg, fp_##name(xmm_read(cpu, u->reg), b)); \
-    }
+    }                                                                \
+    APPROXIMATE_V##width(name)
 APPROXIMATE(rcpps, 128)
 APPROXIMATE(rcpss, 32)
 APPROXIMATE(rsqrtps, 128)
@@ -105,6 +222,17 @@ FP2_ARITH(addsubpd, 128, FP_PD, FP_ADDSUB)
         const v128 x = vec_##shuffle(a, b, even), y = vec_##shuffle(a, b, odd); \
         FP_ARITH(r, lanes, op, x, y, fp_##operation(x, y))                      \
         xmm_write(cpu, u->reg, r);                                              \
+    }                                                                           \
+    OP(op_v##name)                                                              \
+    {                                                                           \
+        const struct ymm b = ymm_w(cpu, u), a = ymm_read(cpu, u->vvvv);         \
+        struct ymm x, y, d;                                                     \
+        for (unsigned i = 0; i < lane_count(u); i++) {                          \
+            x.v[i] = vec_##shuffle(a.v[i], b.v[i], even);                       \
+            y.v[i] = vec_##shuffle(a.v[i], b.v[i], odd);                        \
+        }                                                                       \
+        FP_ARITH_N(d.v, lanes, op, x.v, y.v, fp_##operation, lane_count(u))     \
+        ymm_write(cpu, u, u->reg, d);                                           \
     }
 HORIZONTAL(haddps, FP_PS, FP_ADD, shufps, 0x88, 0xdd, addps)
 HORIZONTAL(hsubps, FP_PS, FP_SUB, shufps, 0x88, 0xdd, subps)
@@ -112,30 +240,60 @@ HORIZONTAL(haddpd, FP_PD, FP_ADD, shufpd, 0, 3, addpd)
 HORIZONTAL(hsubpd, FP_PD, FP_SUB, shufpd, 0, 3, subpd)
 
 /* Imm: elements to multiply 7:4, elements to receive the sum 3:0. SDM 2A "DPPS", "DPPD". Each
- * step raises its own exceptions. */
+ * step raises its own exceptions. d, a, b: n lanes. */
+static inline void dot_ps(struct cpu *cpu, v128 *d, v128 *a, v128 *b, unsigned imm, unsigned n)
+{
+    const v128 none = {0};
+    v128 p[2];
+    for (unsigned i = 0; i < n; i++) {
+        b[i] = vec_blend(none, b[i], imm >> 4, 4);
+        a[i] = vec_blend(none, a[i], imm >> 4, 4);
+    }
+    FP_ARITH_N(p, FP_PS, FP_MUL, a, b, fp_mulps, n)
+    for (unsigned i = 0; i < n; i++) {
+        a[i] = vec_shufps(p[i], none, 0x08);
+        b[i] = vec_shufps(p[i], none, 0x0d);
+    }
+    FP_ARITH_N(p, FP_PS, FP_ADD, a, b, fp_addps, n)
+    for (unsigned i = 0; i < n; i++) {
+        a[i] = v128_of((uint32_t)p[i][0], 0);
+        b[i] = v128_of(p[i][0] >> 32, 0);
+    }
+    FP_ARITH_N(p, FP_PS, FP_ADD, a, b, fp_addps, n)
+    for (unsigned i = 0; i < n; i++)
+        d[i] = vec_blend(none, vec_pshufd(p[i], 0), imm & 15, 4);
+}
 OP(op_dpps)
 {
-    const v128 none = {0};
-    const unsigned imm = (unsigned)u->imm;
-    const v128 b = vec_blend(none, xmm_w128(cpu, u), imm >> 4, 4);
-    const v128 a = vec_blend(none, xmm_read(cpu, u->reg), imm >> 4, 4);
-    FP_ARITH(p, FP_PS, FP_MUL, a, b, fp_mulps(a, b))
-    const v128 x = vec_shufps(p, none, 0x08), y = vec_shufps(p, none, 0x0d);
-    FP_ARITH(pairs, FP_PS, FP_ADD, x, y, fp_addps(x, y))
-    const v128 lo = v128_of((uint32_t)pairs[0], 0), hi = v128_of(pairs[0] >> 32, 0);
-    FP_ARITH(sum, FP_PS, FP_ADD, lo, hi, fp_addps(lo, hi))
-    xmm_write(cpu, u->reg, vec_blend(none, vec_pshufd(sum, 0), imm & 15, 4));
+    v128 b = xmm_w128(cpu, u), a = xmm_read(cpu, u->reg), d;
+    dot_ps(cpu, &d, &a, &b, (unsigned)u->imm, 1);
+    xmm_write(cpu, u->reg, d);
 }
-OP(op_dppd)
+OP(op_vdpps)
+{
+    struct ymm b = ymm_w(cpu, u), a = ymm_read(cpu, u->vvvv), d;
+    dot_ps(cpu, d.v, a.v, b.v, (unsigned)u->imm, lane_count(u));
+    ymm_write(cpu, u, u->reg, d);
+}
+static inline v128 dot_pd(struct cpu *cpu, v128 a, v128 b, unsigned imm)
 {
     const v128 none = {0};
-    const unsigned imm = (unsigned)u->imm;
-    const v128 b = vec_blend(none, xmm_w128(cpu, u), (imm >> 4) & 3, 8);
-    const v128 a = vec_blend(none, xmm_read(cpu, u->reg), (imm >> 4) & 3, 8);
+    b = vec_blend(none, b, (imm >> 4) & 3, 8);
+    a = vec_blend(none, a, (imm >> 4) & 3, 8);
     FP_ARITH(p, FP_PD, FP_MUL, a, b, fp_mulpd(a, b))
     const v128 hi = v128_of(p[1], 0);
     FP_ARITH(sum, FP_SD, FP_ADD, p, hi, fp_addsd(p, hi))
-    xmm_write(cpu, u->reg, vec_blend(none, v128_of(sum[0], sum[0]), imm & 3, 8));
+    return vec_blend(none, v128_of(sum[0], sum[0]), imm & 3, 8);
+}
+OP(op_dppd)
+{
+    const v128 b = xmm_w128(cpu, u);
+    xmm_write(cpu, u->reg, dot_pd(cpu, xmm_read(cpu, u->reg), b, (unsigned)u->imm));
+}
+OP(op_vdppd)
+{
+    const v128 b = xmm_w128_unaligned(cpu, u);
+    xmm_write_vex(cpu, u->reg, dot_pd(cpu, xmm_read(cpu, u->vvvv), b, (unsigned)u->imm));
 }
 
 /* --- ROUND: no unit needed, only bits --- */
@@ -176,8 +334,8 @@ static inline uint64_t round_bits(uint64_t v, unsigned m, unsigned e, unsigned m
     return up ? down + unit : down;
 }
 
-static inline v128 round_lanes(struct cpu *cpu, const struct insn *u, v128 a, v128 b,
-                               enum fp_lanes lanes)
+static inline v128 round_lanes(const struct cpu *cpu, const struct insn *u, v128 a, v128 b,
+                               enum fp_lanes lanes, uint32_t *raised)
 {
     const unsigned imm = (unsigned)u->imm;
     const unsigned mode =
@@ -192,16 +350,43 @@ static inline v128 round_lanes(struct cpu *cpu, const struct insn *u, v128 a, v1
         d.q[i] = round_bits(s.q[i], 52, 11, mode, daz, &flags);
     if (imm & ROUND_NO_INEXACT)
         flags &= ~(uint32_t)FSW_PE;
-    if (flags)
-        fp_raise(cpu, flags);
+    *raised |= flags;
     return d.v;
 }
-#define ROUND(name, width, lanes)                                                     \
-    OP(op_##name)                                                                     \
-    {                                                                                 \
-        const v128 b = xmm_w##width(cpu, u);                                          \
-        xmm_write(cpu, u->reg, round_lanes(cpu, u, xmm_read(cpu, u->reg), b, lanes)); \
+#define ROUND(name, width, lanes)                                                    \
+    OP(op_##name)                                                                    \
+    {                                                                                \
+        uint32_t flags = 0;                                                          \
+        const v128 b = xmm_w##width(cpu, u);                                         \
+        const v128 d = round_lanes(cpu, u, xmm_read(cpu, u->reg), b, lanes, &flags); \
+        if (flags)                                                                   \
+            fp_raise(cpu, flags);                                                    \
+        xmm_write(cpu, u->reg, d);                                                   \
+    }                                                                                \
+    ROUND_V##width(name, lanes)
+#define ROUND_V128(name, lanes)                                          \
+    OP(op_v##name)                                                       \
+    {                                                                    \
+        uint32_t flags = 0;                                              \
+        struct ymm d = ymm_w(cpu, u);                                    \
+        for (unsigned i = 0; i < lane_count(u); i++)                     \
+            d.v[i] = round_lanes(cpu, u, d.v[i], d.v[i], lanes, &flags); \
+        if (flags)                                                       \
+            fp_raise(cpu, flags);                                        \
+        ymm_write(cpu, u, u->reg, d);                                    \
     }
+#define ROUND_V_SCALAR(name, width, lanes)                                            \
+    OP(op_v##name)                                                                    \
+    {                                                                                 \
+        uint32_t flags = 0;                                                           \
+        const v128 b = xmm_w##width(cpu, u);                                          \
+        const v128 d = round_lanes(cpu, u, xmm_read(cpu, u->vvvv), b, lanes, &flags); \
+        if (flags)                                                                    \
+            fp_raise(cpu, flags);                                                     \
+        xmm_write_vex(cpu, u->reg, d);                                                \
+    }
+#define ROUND_V32(name, lanes) ROUND_V_SCALAR(name, 32, lanes)
+#define ROUND_V64(name, lanes) ROUND_V_SCALAR(name, 64, lanes)
 ROUND(roundps, 128, FP_PS)
 ROUND(roundpd, 128, FP_PD)
 ROUND(roundss, 32, FP_SS)
@@ -225,16 +410,48 @@ COMPARE(ucomisd, 64)
 
 /* --- conversion --- */
 
-FP2(cvtps2pd, 64, fp_cvtps2pd(a, b))
-FP2_ARITH(cvtpd2ps, 128, FP_PS, FP_NARROW)
+/* VEX forms whose elements change size: from the halves of b, or to the halves of the result. */
+#define WIDEN(name)                                                 \
+    OP(op_v##name)                                                  \
+    {                                                               \
+        const v128 b = ymm_w_half(cpu, u);                          \
+        const struct ymm w = {{b, v128_of(b[1], 0)}}, h = {{b, b}}; \
+        struct ymm d;                                               \
+        if (unlikely(!fp_all_masked(cpu)))                          \
+            fp_trap_begin(cpu);                                     \
+        FP_EACH_LANE(fp_##name(a, b))                               \
+        if (unlikely(!fp_all_masked(cpu)))                          \
+            fp_trap_end(cpu);                                       \
+        ymm_write(cpu, u, u->reg, d);                               \
+    }
+#define NARROW(name, trap_end)                                     \
+    OP(op_v##name)                                                 \
+    {                                                              \
+        const struct ymm w = ymm_w(cpu, u), h = w;                 \
+        struct ymm d = {{{0}, {0}}};                               \
+        if (unlikely(!fp_all_masked(cpu)))                         \
+            fp_trap_begin(cpu);                                    \
+        FP_EACH_LANE(fp_##name(a, b))                              \
+        if (unlikely(!fp_all_masked(cpu)))                         \
+            trap_end;                                              \
+        xmm_write_vex(cpu, u->reg, v128_of(d.v[0][0], d.v[1][0])); \
+    }
+
+FP2_SSE(cvtps2pd, 64, fp_cvtps2pd(a, b))
+WIDEN(cvtps2pd)
+FP2_ARITH_SSE(cvtpd2ps, 128, FP_PS, FP_NARROW)
+NARROW(cvtpd2ps, fp_trap_end_arith(cpu, FP_PS, FP_NARROW, w.v, w.v, lane_count(u)))
 FP2(cvtss2sd, 32, fp_cvtss2sd(a, b))
 FP2_ARITH(cvtsd2ss, 64, FP_SS, FP_NARROW)
 FP2(cvtdq2ps, 128, fp_cvtdq2ps(a, b))
-FP2(cvtdq2pd, 64, fp_cvtdq2pd(a, b))
+FP2_SSE(cvtdq2pd, 64, fp_cvtdq2pd(a, b))
+WIDEN(cvtdq2pd)
 FP2(cvtps2dq, 128, fp_cvtps2dq(a, b))
 FP2(cvttps2dq, 128, fp_cvttps2dq(a, b))
-FP2(cvtpd2dq, 128, fp_cvtpd2dq(a, b))
-FP2(cvttpd2dq, 128, fp_cvttpd2dq(a, b))
+FP2_SSE(cvtpd2dq, 128, fp_cvtpd2dq(a, b))
+NARROW(cvtpd2dq, fp_trap_end(cpu))
+FP2_SSE(cvttpd2dq, 128, fp_cvttpd2dq(a, b))
+NARROW(cvttpd2dq, fp_trap_end(cpu))
 
 /* Between general registers and scalars; REX.W makes the integer 64 bits. */
 #define FROM_INT(name)                                                            \
@@ -245,6 +462,14 @@ FP2(cvttpd2dq, 128, fp_cvttpd2dq(a, b))
         const v128 a = xmm_read(cpu, u->reg);                                     \
         FP(v128, r, wide ? fp_##name##_64(a, v) : fp_##name##_32(a, (uint32_t)v)) \
         xmm_write(cpu, u->reg, r);                                                \
+    }                                                                             \
+    OP(op_v##name)                                                                \
+    {                                                                             \
+        const bool wide = u->rex & 8;                                             \
+        const uint64_t v = wide ? gpr_e64(cpu, u) : gpr_e32(cpu, u);              \
+        const v128 a = xmm_read(cpu, u->vvvv);                                    \
+        FP(v128, r, wide ? fp_##name##_64(a, v) : fp_##name##_32(a, (uint32_t)v)) \
+        xmm_write_vex(cpu, u->reg, r);                                            \
     }
 FROM_INT(cvtsi2ss)
 FROM_INT(cvtsi2sd)
@@ -296,6 +521,14 @@ TO_MMX(cvtps2pi, 64, fp_cvtps2dq(b, v128_of(b[0], 0)))
 TO_MMX(cvttps2pi, 64, fp_cvttps2dq(b, v128_of(b[0], 0)))
 TO_MMX(cvtpd2pi, 128, fp_cvtpd2dq(b, b))
 TO_MMX(cvttpd2pi, 128, fp_cvttpd2dq(b, b))
+
+/* What stands in for AVX handlers in blocks decoded under MODE_NO_AVX. SDM 2A table 2-17 */
+OP(op_avx_off)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE) || (~cpu->xcr0 & (XCR0_SSE | XCR0_AVX)))
+        cpu_ud(cpu, REASON_UD_SSE);
+    cpu_fault(cpu, VEC_NM, 0, REASON_NM_TS);
+}
 
 /* What stands in for SSE handlers in blocks decoded under MODE_NO_SSE. SDM 3A §13.1.3 */
 OP(op_sse_off)

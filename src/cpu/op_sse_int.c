@@ -1,18 +1,21 @@
-/* XMM integer operations, SSE2 to SSE4.2, and the bitwise ones of floating point. See vec.h. */
+/* Integer operations, SSE2 to SSE4.2 and AVX, and the bitwise ones of floating point. See vec.h. */
 #include "cpu/op_vec.h"
 #include "cpu/handlers.h"
 
-/* xmm = f(xmm, xmm/m128) */
-#define XMM2(name, f)                         \
-    OP(op_##name)                             \
-    {                                         \
-        const v128 b = xmm_w128(cpu, u);      \
-        const v128 a = xmm_read(cpu, u->reg); \
-        xmm_write(cpu, u->reg, f);            \
+/* xmm = f(a = xmm, b = xmm/m128), and for the VEX form lane by lane; f may use imm and lane */
+#define XMM2_SSE(name, f)                                              \
+    OP(op_##name)                                                      \
+    {                                                                  \
+        const v128 b = xmm_w128(cpu, u);                               \
+        const v128 a = xmm_read(cpu, u->reg);                          \
+        const unsigned imm __attribute__((unused)) = (unsigned)u->imm; \
+        const unsigned lane __attribute__((unused)) = 0;               \
+        xmm_write(cpu, u->reg, f);                                     \
     }
-#define XMM2_PLAIN(name) XMM2(name, vec_##name(a, b))
-#define XMM2_WIDTH(name) XMM2(name, vec_##name(a, b, 16))
-#define XMM2_IMM(name)   XMM2(name, vec_##name(a, b, (unsigned)u->imm))
+#define XMM2(name, f)             XMM2_SSE(name, f) YMM2(name, f)
+#define XMM2_PLAIN(name)          XMM2(name, vec_##name(a, b))
+#define XMM2_WIDTH(name)          XMM2(name, vec_##name(a, b, 16))
+#define XMM2_IMM(name, lane_bits) XMM2(name, vec_##name(a, b, imm >> (lane_bits)*lane))
 XMM2_PLAIN(paddb)
 XMM2_PLAIN(paddw)
 XMM2_PLAIN(paddd)
@@ -87,17 +90,21 @@ XMM2_WIDTH(phsubw)
 XMM2_WIDTH(phsubd)
 XMM2_WIDTH(phsubsw)
 XMM2_WIDTH(pshufb)
-XMM2_IMM(shufps)
-XMM2_IMM(shufpd)
-XMM2_IMM(mpsadbw)
-XMM2(palignr, vec_palignr(a, b, (unsigned)u->imm, 16))
-XMM2(pblendw, vec_blend(a, b, (unsigned)u->imm, 2))
-XMM2(blendps, vec_blend(a, b, (unsigned)u->imm, 4))
-XMM2(blendpd, vec_blend(a, b, (unsigned)u->imm, 8))
-/* The mask is XMM0's sign bits. */
-XMM2(pblendvb, v128_select((v128)((v16s8)xmm_read(cpu, 0) < 0), b, a))
-XMM2(blendvps, v128_select((v128)((v4s32)xmm_read(cpu, 0) < 0), b, a))
-XMM2(blendvpd, v128_select((v128)((v2s64)xmm_read(cpu, 0) < 0), b, a))
+/* the second lane's part of the immediate lies so many bits above */
+XMM2_IMM(shufps, 0)
+XMM2_IMM(shufpd, 2)
+XMM2_IMM(mpsadbw, 3)
+XMM2(palignr, vec_palignr(a, b, imm, 16))
+XMM2(pblendw, vec_blend(a, b, imm, 2))
+XMM2(blendps, vec_blend(a, b, imm >> 4 * lane, 4))
+XMM2(blendpd, vec_blend(a, b, imm >> 2 * lane, 8))
+/* The mask is XMM0's sign bits; with VEX those of the register in imm8[7:4]. */
+XMM2_SSE(pblendvb, v128_select((v128)((v16s8)xmm_read(cpu, 0) < 0), b, a))
+YMM2(pblendvb, v128_select((v128)((v16s8)ymm_read(cpu, u->imm2).v[lane] < 0), b, a))
+XMM2_SSE(blendvps, v128_select((v128)((v4s32)xmm_read(cpu, 0) < 0), b, a))
+YMM2(blendvps, v128_select((v128)((v4s32)ymm_read(cpu, u->imm2).v[lane] < 0), b, a))
+XMM2_SSE(blendvpd, v128_select((v128)((v2s64)xmm_read(cpu, 0) < 0), b, a))
+YMM2(blendvpd, v128_select((v128)((v2s64)ymm_read(cpu, u->imm2).v[lane] < 0), b, a))
 
 /* xmm = f(xmm/m128) */
 #define XMM1(name, f)                    \
@@ -105,7 +112,8 @@ XMM2(blendvpd, v128_select((v128)((v2s64)xmm_read(cpu, 0) < 0), b, a))
     {                                    \
         const v128 b = xmm_w128(cpu, u); \
         xmm_write(cpu, u->reg, f);       \
-    }
+    }                                    \
+    YMM2(name, f)
 XMM1(pabsb, vec_pabsb(b))
 XMM1(pabsw, vec_pabsw(b))
 XMM1(pabsd, vec_pabsd(b))
@@ -115,10 +123,23 @@ XMM1(pshuflw, v128_of(vec_pshufw(b[0], (unsigned)u->imm), b[1]))
 XMM1(pshufhw, v128_of(b[0], vec_pshufw(b[1], (unsigned)u->imm)))
 
 /* PMOVSX, PMOVZX: as much memory as they use. */
-#define EXTEND(name, bits)                                       \
-    OP(op_##name)                                                \
-    {                                                            \
-        xmm_write(cpu, u->reg, vec_##name(xmm_w##bits(cpu, u))); \
+#define EXTEND_SRC_16 xmm_w32
+#define EXTEND_SRC_32 xmm_w64
+#define EXTEND_SRC_64 xmm_w128_unaligned
+#define EXTEND(name, bits)                                                               \
+    OP(op_##name)                                                                        \
+    {                                                                                    \
+        xmm_write(cpu, u->reg, vec_##name(xmm_w##bits(cpu, u)));                         \
+    }                                                                                    \
+    OP(op_v##name)                                                                       \
+    {                                                                                    \
+        if (u->vl == 16) {                                                               \
+            xmm_write_vex(cpu, u->reg, vec_##name(xmm_w##bits(cpu, u)));                 \
+        } else {                                                                         \
+            const v128 b = EXTEND_SRC_##bits(cpu, u);                                    \
+            const struct ymm d = {{vec_##name(b), vec_##name(vec_psrldq(b, bits / 8))}}; \
+            ymm_write(cpu, u, u->reg, d);                                                \
+        }                                                                                \
     }
 EXTEND(pmovsxbw, 64)
 EXTEND(pmovsxbd, 32)
@@ -133,8 +154,26 @@ EXTEND(pmovzxwd, 64)
 EXTEND(pmovzxwq, 32)
 EXTEND(pmovzxdq, 64)
 
+#define SHIFT_I_VEX(name, f)                         \
+    OP(op_v##name)                                   \
+    {                                                \
+        struct ymm d = ymm_read(cpu, u->rm);         \
+        for (unsigned i = 0; i < lane_count(u); i++) \
+            d.v[i] = f(d.v[i], (uint8_t)u->imm);     \
+        ymm_write(cpu, u, u->vvvv, d);               \
+    }
+/* The count comes from xmm/m128 in the 256-bit form too; of an immediate, to VEX.vvvv. */
 #define SHIFT(name)                                                               \
-    XMM2(name, vec_##name(a, b[0]))                                               \
+    XMM2_SSE(name, vec_##name(a, b[0]))                                           \
+    OP(op_v##name)                                                                \
+    {                                                                             \
+        const v128 b = xmm_w128_unaligned(cpu, u);                                \
+        struct ymm d = ymm_read(cpu, u->vvvv);                                    \
+        for (unsigned i = 0; i < lane_count(u); i++)                              \
+            d.v[i] = vec_##name(d.v[i], b[0]);                                    \
+        ymm_write(cpu, u, u->reg, d);                                             \
+    }                                                                             \
+    SHIFT_I_VEX(name##_i, vec_##name)                                             \
     OP(op_##name##_i)                                                             \
     {                                                                             \
         xmm_write(cpu, u->rm, vec_##name(xmm_read(cpu, u->rm), (uint8_t)u->imm)); \
@@ -156,12 +195,33 @@ OP(op_psrldq)
     xmm_write(cpu, u->rm, vec_psrldq(xmm_read(cpu, u->rm), (uint8_t)u->imm));
 }
 
+SHIFT_I_VEX(pslldq, vec_pslldq)
+SHIFT_I_VEX(psrldq, vec_psrldq)
+
 /* ZF: b has no bit of a; CF: b has no bit outside a; the others are cleared. */
-OP(op_ptest)
+static inline void test_bits(struct cpu *cpu, v128 both, v128 only_b)
 {
-    const v128 b = xmm_w128(cpu, u), a = xmm_read(cpu, u->reg);
-    const v128 both = a & b, only_b = ~a & b;
     cpu->flag_z = both[0] | both[1];
     cpu->flag_sp = 1;
     cpu->flag_aux = only_b[0] | only_b[1] ? 0 : AUX_CF;
 }
+OP(op_ptest)
+{
+    const v128 b = xmm_w128(cpu, u), a = xmm_read(cpu, u->reg);
+    test_bits(cpu, a & b, ~a & b);
+}
+/* VPTEST; VTESTPS, VTESTPD look at the sign bits only */
+#define TEST_VEX(name, bits)                                           \
+    OP(op_##name)                                                      \
+    {                                                                  \
+        const struct ymm b = ymm_w(cpu, u), a = ymm_read(cpu, u->reg); \
+        v128 both = {0}, only_b = {0};                                 \
+        for (unsigned i = 0; i < lane_count(u); i++) {                 \
+            both |= a.v[i] & b.v[i] & v128_of(bits, bits);             \
+            only_b |= ~a.v[i] & b.v[i] & v128_of(bits, bits);          \
+        }                                                              \
+        test_bits(cpu, both, only_b);                                  \
+    }
+TEST_VEX(vptest, ~UINT64_C(0))
+TEST_VEX(vtestps, UINT64_C(0x8000000080000000))
+TEST_VEX(vtestpd, BIT64(63))

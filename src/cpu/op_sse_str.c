@@ -147,6 +147,16 @@ OP(op_pcmpestrm)
 {
     deliver_mask(cpu, u, run_compare(cpu, u, true));
 }
+OP(op_vpcmpestrm)
+{
+    deliver_mask(cpu, u, run_compare(cpu, u, true));
+    xmm_write_vex(cpu, 0, xmm_read(cpu, 0));
+}
+OP(op_vpcmpistrm)
+{
+    deliver_mask(cpu, u, run_compare(cpu, u, false));
+    xmm_write_vex(cpu, 0, xmm_read(cpu, 0));
+}
 OP(op_pcmpistri)
 {
     deliver_index(cpu, u, run_compare(cpu, u, false));

@@ -1,6 +1,7 @@
 /*
  * Operands of vector handlers: registers and memory of the sizes instructions name. A legacy SSE
- * instruction writes bits 127:0 of its destination and leaves the rest alone.
+ * instruction writes bits 127:0 of its destination and leaves the rest alone; one with VEX clears
+ * what it does not write. SDM 1 §14.1.4 "Legacy SSE ... and AVX"
  */
 #ifndef VITRINE_CPU_OP_VEC_H
 #define VITRINE_CPU_OP_VEC_H
@@ -32,12 +33,13 @@ static inline gla_t vec_linear(struct cpu *cpu, const struct insn *u, unsigned s
     }
     return ea_linear(cpu, u, size, acc);
 }
-/* What need not be aligned, unless alignment is checked: 16 bytes are one datum then. */
+/* What need not be aligned, unless alignment is checked: 16 bytes are one datum then, 32 are two
+ * (seen on AMD family 1Ah; the SDM leaves it open, 2A §2.4.4). */
 static inline gla_t vec_unaligned(struct cpu *cpu, const struct insn *u, unsigned size,
                                   enum access acc)
 {
     const gla_t lin = vec_linear(cpu, u, size, acc);
-    x87_check_alignment(cpu, lin, size);
+    x87_check_alignment(cpu, lin, MIN(size, 16));
     return lin;
 }
 static inline gla_t vec_aligned(struct cpu *cpu, const struct insn *u, unsigned size,
@@ -80,6 +82,85 @@ static inline void xmm_store128(struct cpu *cpu, const struct insn *u, v128 v)
 {
     store128(cpu, vec_aligned(cpu, u, 16, ACC_W), &v);
 }
+
+/*
+ * VEX: one or two lanes of 16 bytes, by VEX.L. Memory operands need no alignment but in the moves
+ * that say so.
+ */
+struct ymm {
+    v128 v[2];
+};
+static inline unsigned lane_count(const struct insn *u)
+{
+    return u->vl / 16;
+}
+static inline struct ymm ymm_read(const struct cpu *cpu, unsigned n)
+{
+    struct ymm r;
+    memcpy(&r, &cpu->zmm[n], sizeof r);
+    return r;
+}
+/* Writes n bytes (16 or 32) and clears the rest. */
+static inline void ymm_write_n(struct cpu *cpu, unsigned reg, const struct ymm *v, unsigned n)
+{
+    memset((uint8_t *)&cpu->zmm[reg] + 16, 0, sizeof cpu->zmm[reg] - 16);
+    memcpy(&cpu->zmm[reg], v, n);
+}
+static inline void ymm_write(struct cpu *cpu, const struct insn *u, unsigned reg, struct ymm v)
+{
+    ymm_write_n(cpu, reg, &v, u->vl);
+}
+static inline void xmm_write_vex(struct cpu *cpu, unsigned reg, v128 v)
+{
+    const struct ymm r = {{v, {0}}};
+    ymm_write_n(cpu, reg, &r, 32);
+}
+static inline struct ymm ymm_load(struct cpu *cpu, gla_t lin, unsigned n)
+{
+    struct ymm r = {{{0}, {0}}};
+    if (n == 32)
+        load256(cpu, lin, &r);
+    else
+        load128(cpu, lin, &r);
+    return r;
+}
+static inline void ymm_store(struct cpu *cpu, gla_t lin, const struct ymm *v, unsigned n)
+{
+    if (n == 32)
+        store256(cpu, lin, v);
+    else
+        store128(cpu, lin, v);
+}
+/* r/m as a YMM register, or n bytes of memory (zero-extended). */
+static inline struct ymm ymm_w_n(struct cpu *cpu, const struct insn *u, unsigned n)
+{
+    if (!u->mem)
+        return ymm_read(cpu, u->rm);
+    return ymm_load(cpu, vec_unaligned(cpu, u, n, ACC_R), n);
+}
+static inline struct ymm ymm_w(struct cpu *cpu, const struct insn *u)
+{
+    return ymm_w_n(cpu, u, u->vl);
+}
+/* As many lanes as there are of xmm/m64 (m128), for what widens. */
+static inline v128 ymm_w_half(struct cpu *cpu, const struct insn *u)
+{
+    return u->vl == 32 ? xmm_w128_unaligned(cpu, u) : xmm_w64(cpu, u);
+}
+
+/* ymm = f(a = VEX.vvvv, b = ymm/mem), lane by lane; lane and imm are for f to use. */
+#define YMM2(name, f)                                                        \
+    OP(op_v##name)                                                           \
+    {                                                                        \
+        const struct ymm w = ymm_w(cpu, u), h = ymm_read(cpu, u->vvvv);      \
+        struct ymm d;                                                        \
+        const unsigned imm __attribute__((unused)) = (unsigned)u->imm;       \
+        for (unsigned lane = 0; lane < lane_count(u); lane++) {              \
+            const v128 a __attribute__((unused)) = h.v[lane], b = w.v[lane]; \
+            d.v[lane] = (f);                                                 \
+        }                                                                    \
+        ymm_write(cpu, u, u->reg, d);                                        \
+    }
 
 /* r/m as a general register or memory. */
 static inline uint64_t gpr_e32(struct cpu *cpu, const struct insn *u)

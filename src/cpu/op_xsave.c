@@ -6,12 +6,14 @@
  * XSAVEOPT, XSAVEC and XSAVES are still to come: XCOMP_BV must be 0.
  */
 #include "cpu/xsave.h"
+#include "cpu/run.h"
 #include "cpu/op_vec.h"
 #include "cpu/handlers.h"
 
 const struct xsave_component xsave_components[XSAVE_COMPONENTS] = {
     {0, 160, FEAT_FPU},
     {160, 256, FEAT_SSE},
+    {576, 256, FEAT_AVX},
 };
 
 uint64_t xsave_supported(const struct cpu_features *f)
@@ -167,6 +169,31 @@ static bool sse_in_use(const struct cpu *cpu)
     return false;
 }
 
+/* Bits 255:128 of the vector registers. SDM 1 §13.4.2 "Extended Region of an XSAVE Area" */
+enum { AT_YMM = 576 };
+static void save_avx(const struct cpu *cpu, uint8_t *image)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        memcpy(image + AT_YMM + 16 * i, &cpu->zmm[i].q[2], 16);
+}
+static void restore_avx(struct cpu *cpu, const uint8_t *image)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        memcpy(&cpu->zmm[i].q[2], image + AT_YMM + 16 * i, 16);
+}
+static void reset_avx(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        memset(&cpu->zmm[i].q[2], 0, 16);
+}
+static bool avx_in_use(const struct cpu *cpu)
+{
+    for (unsigned i = 0; i < xmm_count(cpu); i++)
+        if (cpu->zmm[i].q[2] | cpu->zmm[i].q[3])
+            return true;
+    return false;
+}
+
 /* --- FXSAVE, FXRSTOR --- */
 
 /* The x87 rules for CR0, though no SSE ones: SDM 2A "FXSAVE". */
@@ -252,7 +279,8 @@ static uint64_t requested(const struct cpu *cpu)
 }
 static uint64_t in_use(const struct cpu *cpu)
 {
-    return (x87_in_use(cpu) ? XCR0_X87 : 0) | (sse_in_use(cpu) ? XCR0_SSE : 0);
+    return (x87_in_use(cpu) ? XCR0_X87 : 0) | (sse_in_use(cpu) ? XCR0_SSE : 0) |
+           (avx_in_use(cpu) ? XCR0_AVX : 0);
 }
 
 /* SDM 1 §13.7 "Operation of XSAVE" */
@@ -270,6 +298,8 @@ OP(op_xsave)
         save_mxcsr(cpu, area);
     if (mask & XCR0_SSE)
         save_sse(cpu, area);
+    if (mask & XCR0_AVX)
+        save_avx(cpu, area);
     st64(area + AT_XSTATE_BV, (ld64(area + AT_XSTATE_BV) & ~mask) | (in_use(cpu) & mask));
     close_area(cpu, lin, area, copy, n);
 }
@@ -279,9 +309,10 @@ OP(op_xrstor)
 {
     check_xsave(cpu);
     const uint64_t mask = requested(cpu);
-    uint8_t image[XSAVE_MIN_BYTES];
-    const gla_t lin = aligned_area(cpu, u, xsave_area_size(mask), 64, ACC_R);
-    load_bytes(cpu, lin, image, sizeof image);
+    uint8_t image[XSAVE_MAX_BYTES];
+    const unsigned n = xsave_area_size(mask);
+    const gla_t lin = aligned_area(cpu, u, n, 64, ACC_R);
+    load_bytes(cpu, lin, image, n);
     const uint64_t bv = ld64(image + AT_XSTATE_BV);
     /* the compacted form (XCOMP_BV bit 63) takes a feature we do not have */
     if ((bv & ~cpu->xcr0) || ld64(image + AT_XCOMP_BV) || ld64(image + AT_XCOMP_BV + 8))
@@ -297,6 +328,12 @@ OP(op_xrstor)
             restore_sse(cpu, image);
         else
             reset_sse(cpu);
+    }
+    if (mask & XCR0_AVX) {
+        if (bv & XCR0_AVX)
+            restore_avx(cpu, image);
+        else
+            reset_avx(cpu);
     }
     if (mask & XCR0_X87) {
         if (bv & XCR0_X87)
@@ -318,7 +355,7 @@ OP(op_xgetbv)
     cpu->r[REG_RDX] = cpu->xcr0 >> 32;
 }
 /* SDM 1 §13.3 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features" */
-OP(op_xsetbv)
+OP_END(op_xsetbv)
 {
     if (!(cpu->cr4 & CR4_OSXSAVE))
         cpu_ud(cpu, REASON_UD_FEATURE);
@@ -329,4 +366,5 @@ OP(op_xsetbv)
         ((v & XCR0_AVX) && !(v & XCR0_SSE)))
         cpu_gp0(cpu, REASON_XCR_VALUE);
     cpu->xcr0 = v;
+    cpu_update_mode(cpu); /* whether AVX runs is part of the decoded blocks' key */
 }

@@ -8,13 +8,13 @@
 #define XSAVE_LEGACY_BYTES 512
 #define XSAVE_HEADER_BYTES 64
 #define XSAVE_MIN_BYTES    (XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES)
-#define XSAVE_MAX_BYTES    XSAVE_MIN_BYTES /* with every component */
+#define XSAVE_MAX_BYTES    (XSAVE_MIN_BYTES + 256) /* with every component */
 
 struct xsave_component {
     uint16_t offset, size; /* in the standard format; size 0: no such component */
     enum cpu_feature feature;
 };
-#define XSAVE_COMPONENTS 2 /* x87, SSE; AVX is the next */
+#define XSAVE_COMPONENTS 3 /* x87, SSE, AVX */
 extern const struct xsave_component xsave_components[XSAVE_COMPONENTS];
 
 /* The bits of XCR0 this CPU lets be set. */

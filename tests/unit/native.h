@@ -13,12 +13,14 @@ struct native_state {
     uint32_t env[7]; /* FNSTENV image (of out only): some processors keep the pointers out of fx */
     uint32_t pad[7];
     uint8_t fx[512]; /* FXSAVE64 image */
+    uint8_t ymm[16][16]; /* bits 255:128; zeros on a host without AVX */
 } __attribute__((aligned(64)));
 
 struct native {
     struct native_state in, out;
     const void *code;
     uint64_t host_rsp;
+    uint64_t avx;   /* the host has it */
     uint64_t taken; /* 1: it came out at the place of native_put_exit(), not behind the code */
     int vector;     /* exception, or -1 */
     uint8_t *buffer;

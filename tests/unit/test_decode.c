@@ -95,19 +95,18 @@ static bool in_group(unsigned group)
 /* Instructions that this CPU does not have. */
 static bool not_ours(void)
 {
-    static const uint8_t groups[] = {X86_GRP_3DNOW, X86_GRP_AES,    X86_GRP_ADX,  X86_GRP_AVX,
-                                     X86_GRP_AVX2,  X86_GRP_AVX512, X86_GRP_BMI,  X86_GRP_BMI2,
-                                     X86_GRP_F16C,  X86_GRP_FMA,    X86_GRP_FMA4, X86_GRP_FSGSBASE,
-                                     X86_GRP_HLE,   X86_GRP_RTM,    X86_GRP_SHA,  X86_GRP_SSE4A,
-                                     X86_GRP_XOP,   X86_GRP_TBM,    X86_GRP_VM,   X86_GRP_PCLMUL};
+    static const uint8_t groups[] = {
+        X86_GRP_3DNOW, X86_GRP_AES,  X86_GRP_AVX512,   X86_GRP_BWI, X86_GRP_CDI,   X86_GRP_DQI,
+        X86_GRP_VLX,   X86_GRP_FMA4, X86_GRP_FSGSBASE, X86_GRP_HLE, X86_GRP_RTM,   X86_GRP_SHA,
+        X86_GRP_SSE4A, X86_GRP_XOP,  X86_GRP_TBM,      X86_GRP_VM,  X86_GRP_PCLMUL};
     static const uint16_t more[] = {
-        X86_INS_GETSEC,    X86_INS_RSM,        X86_INS_MOVBE,     X86_INS_FEMMS,
-        X86_INS_XSAVEC,    X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,
-        X86_INS_XSAVEOPT,  X86_INS_XSAVEOPT64, X86_INS_XRSTORS,   X86_INS_XRSTORS64,
-        X86_INS_CLWB,      X86_INS_CLFLUSHOPT, X86_INS_XSHA1,     X86_INS_XSHA256,
-        X86_INS_XCRYPTECB, X86_INS_XCRYPTCBC,  X86_INS_XCRYPTCTR, X86_INS_XCRYPTCFB,
-        X86_INS_XCRYPTOFB, X86_INS_XSTORE,     X86_INS_MONTMUL,   X86_INS_XTEST,
-        X86_INS_ENCLU,     X86_INS_ENCLS,      X86_INS_PCOMMIT};
+        X86_INS_GETSEC,     X86_INS_RSM,       X86_INS_FEMMS,     X86_INS_XSAVEC,
+        X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,  X86_INS_XSAVEOPT,
+        X86_INS_XSAVEOPT64, X86_INS_XRSTORS,   X86_INS_XRSTORS64, X86_INS_CLWB,
+        X86_INS_CLFLUSHOPT, X86_INS_XSHA1,     X86_INS_XSHA256,   X86_INS_XCRYPTECB,
+        X86_INS_XCRYPTCBC,  X86_INS_XCRYPTCTR, X86_INS_XCRYPTCFB, X86_INS_XCRYPTOFB,
+        X86_INS_XSTORE,     X86_INS_MONTMUL,   X86_INS_XTEST,     X86_INS_ENCLU,
+        X86_INS_ENCLS,      X86_INS_PCOMMIT};
     for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
         if (in_group(groups[i]))
             return true;
@@ -120,11 +119,12 @@ static bool not_ours(void)
 /* Do 66, F2, F3 mean anything to this row? */
 static bool mandatory_row(const struct verdict *v)
 {
-    return (v->u.row->attr & (A_SSE | A_MMX)) || v->u.op == OP_INVPCID;
+    return (v->u.row->attr & (A_SSE | A_MMX)) || v->u.op == OP_INVPCID || v->u.op == OP_ADCX ||
+           v->u.op == OP_ADOX;
 }
 static bool means_66(const struct text *t, const struct verdict *v)
 {
-    if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32)
+    if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32 || v->u.op == OP_TZCNT || v->u.op == OP_LZCNT)
         return true;
     if (mandatory_row(v))
         return v->u.pfx == PFX_66;
@@ -134,7 +134,7 @@ static bool means_66(const struct text *t, const struct verdict *v)
 static bool means_rep(const struct verdict *v)
 {
     return (v->u.row->attr & (A_REP | A_SSE)) || v->u.op == OP_POPCNT || v->u.op == OP_CRC32 ||
-           v->u.op == OP_PAUSE;
+           v->u.op == OP_TZCNT || v->u.op == OP_LZCNT || v->u.op == OP_ADOX || v->u.op == OP_PAUSE;
 }
 
 /*
@@ -202,8 +202,16 @@ static const char *rule(const struct text *t, const struct verdict *v)
         return "MOVLPD, MOVHPD: memory only; MOVQ2DQ, MOVDQ2Q: registers only";
     if (!v->len && cs->id == X86_INS_SWAPGS)
         return "only in 64-bit mode";
-    if (!v->len && (t->b[v->at] == 0xc5 || t->b[v->at] == 0xc4 || t->b[v->at] == 0x62))
-        return "VEX and EVEX are not here yet";
+    if (!v->len && (t->b[v->at] & 0xfe) == 0xc4 &&
+        (v->has66 || v->rep || v->repne || v->lock || v->rex))
+        return "66, F2, F3, LOCK, REX before VEX: #UD (SDM 2A §2.3.2 to §2.3.4)";
+    if (v->u.op == OP_VBROADCASTI128 && !v->cs_len)
+        return "VEX.256.66.0F38.W0 5A (SDM 2C \"VPBROADCAST\")";
+    if (!v->len && (t->b[v->at] & 0xfe) == 0xc4 && v->u.imm == REASON_UD_OPERAND)
+        return "VEX.W and L as the row has them, vvvv ones where no operand is in it (SDM 2A "
+               "§2.3.5.6, 2D A.2)";
+    if (!v->len && t->b[v->at] == 0x62)
+        return "EVEX is not here yet";
     if (v->len && v->rex && (v->u.op == OP_RET || v->u.op == OP_CALL))
         return "RET has 16 bits, CALL 32, whatever 67 and REX.W say";
     if (v->len && v->rex && (v->u.op == OP_MOV_SREG || v->u.op == OP_MOV_TO_SREG))
@@ -222,16 +230,35 @@ static const char *rule(const struct text *t, const struct verdict *v)
 static bool names_match(const char *ours, const char *theirs)
 {
     static const char *const aliases[][2] = {
-        {"cbw", "cwde"},       {"cbw", "cdqe"},           {"cwd", "cdq"},
-        {"cwd", "cqo"},        {"mov", "movabs"},         {"lret", "retf"},
-        {"lret", "retfq"},     {"fwait", "wait"},         {"shl", "sal"},
-        {"jcxz", "jecxz"},     {"jcxz", "jrcxz"},         {"xchg", "nop"},
-        {"bsf", "tzcnt"},      {"bsr", "lzcnt"},          {"fstp1", "fstpnce"},
-        {"fnsetpm", "fsetpm"}, {"fneni", "feni8087_nop"}, {"fndisi", "fdisi8087_nop"},
-        {"pusha", "pushal"},   {"pusha", "pushaw"},       {"popa", "popal"},
-        {"popa", "popaw"},     {"movq2dq", "movq"},       {"movdq2q", "movq"},
-        {"movq", "movd"},      {"pause", "xchg"},         {"nop", "endbr32"},
+        {"cbw", "cwde"},
+        {"cbw", "cdqe"},
+        {"cwd", "cdq"},
+        {"cwd", "cqo"},
+        {"mov", "movabs"},
+        {"lret", "retf"},
+        {"lret", "retfq"},
+        {"fwait", "wait"},
+        {"shl", "sal"},
+        {"jcxz", "jecxz"},
+        {"jcxz", "jrcxz"},
+        {"xchg", "nop"},
+        {"fstp1", "fstpnce"},
+        {"fnsetpm", "fsetpm"},
+        {"fneni", "feni8087_nop"},
+        {"fndisi", "fdisi8087_nop"},
+        {"pusha", "pushal"},
+        {"pusha", "pushaw"},
+        {"popa", "popal"},
+        {"popa", "popaw"},
+        {"movq2dq", "movq"},
+        {"movdq2q", "movq"},
+        {"movq", "movd"},
+        {"pause", "xchg"},
+        {"nop", "endbr32"},
         {"nop", "endbr64"},
+        {"vpinsrd", "vpinsrq"}, /* W outside 64-bit mode is ignored */
+        {"vpextrd", "vpextrq"},
+
     };
     const size_t n = strlen(ours), m = strlen(theirs);
     if (!strcmp(ours, theirs))
@@ -241,8 +268,10 @@ static bool names_match(const char *ours, const char *theirs)
             return true;
     /* a size behind it, or a predicate within */
     if (!strncmp(ours, theirs, n) &&
-        (!strcmp(theirs + n, "64") || (m == n + 1 && strchr("bwdq", theirs[n]))))
+        (!strcmp(theirs + n, "64") || (m == n + 1 && strchr("bwdqxy", theirs[n]))))
         return true;
+    if (n == 6 && m > 6 && ours[0] == 'v' && theirs[0] == 'v')
+        return names_match(ours + 1, theirs + 1);
     return n == 5 && m > 5 && !strncmp(ours, "cmp", 3) && !strncmp(theirs, "cmp", 3) &&
            !strcmp(ours + 3, theirs + m - 2);
 }
@@ -392,6 +421,34 @@ static void test_systematic(void **state)
     assert_int_equal(tally.wrong, 0);
 }
 
+/* C4 with each map, W, L and prefix, and C5; ModRM sampled. */
+static void test_vex(void **state)
+{
+    (void)state;
+    struct tally tally = {0};
+    for (unsigned mode = 0; mode < 3; mode++)
+        for (unsigned map = 0; map < 5; map++)
+            for (unsigned last = 0; last < 256; last++)
+                for (unsigned op = 0; op < 256; op++)
+                    for (unsigned n = 0; n < 2; n++) {
+                        struct text t = {.mode = mode};
+                        /* vvvv: mostly 15, as those have it that do not use it */
+                        if ((last & 0x78) != 0x78 && (last & 0x78) != 0x68 && (rnd() & 7))
+                            continue;
+                        unsigned at = 0;
+                        t.b[at++] = map == 4 ? 0xc5 : 0xc4;
+                        if (map < 4)
+                            t.b[at++] = (uint8_t)((rnd() & 0xe0) | (mode < 2 ? 0xc0 : 0) | map);
+                        t.b[at++] = (uint8_t)(map == 4 && mode < 2 ? last | 0xc0 : last);
+                        t.b[at++] = (uint8_t)op;
+                        random_tail(&t, at);
+                        compare(&t, &tally);
+                    }
+    printf("%lu strings: %lu valid, %lu invalid, %lu passed over, %lu wrong\n", tally.cases,
+           tally.both, tally.neither, tally.passed_over, tally.wrong);
+    assert_int_equal(tally.wrong, 0);
+}
+
 static void test_random(void **state)
 {
     (void)state;
@@ -438,6 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_systematic),
+        cmocka_unit_test(test_vex),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

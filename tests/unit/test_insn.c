@@ -8,7 +8,7 @@
  * ORACLE_SEED, ORACLE_CASES (per row), ORACLE_OP (mnemonic) choose what is run. Left out: what
  * reads or changes the host's own system state (segment loads, SGDT and its kin, SYSCALL, CPUID,
  * time), and, the host being what it is, the 66h prefix on near branches (Intel ignores it in
- * 64-bit mode, AMD does not) and F3h before BSF and BSR (TZCNT, LZCNT, which we do not have yet).
+ * 64-bit mode, AMD does not).
  */
 #include "insn_rig.h"
 #include "native.inc"
@@ -137,6 +137,8 @@ struct form {
     bool by_prefix;      /* reached through a mandatory prefix ... */
     uint8_t prefix;      /* ... which is this one, or none */
     int8_t rex_w;        /* -1: either */
+    int8_t vex_l;        /* -1: either */
+    uint8_t vex;         /* VEX map 1, 2, 3; 0: none */
     int8_t mem, reg, rm; /* -1: any */
 };
 
@@ -216,6 +218,16 @@ static void walk_slot(const struct opcode *o, struct form f, form_fn *fn, void *
             walk_slot(&o->sub[i], f, fn, opaque);
         }
         break;
+    case T_FEATURE:
+        walk_slot(&o->sub[1], f, fn, opaque);
+        break;
+    case T_VEXL:
+        for (int i = 0; i < 2; i++) {
+            f.vex_l = (int8_t)i;
+            walk_slot(&o->sub[i], f, fn, opaque);
+        }
+        break;
+    case T_VEXW:
     case T_REXW:
         for (int i = 0; i < 2; i++) {
             f.rex_w = (int8_t)i;
@@ -253,10 +265,30 @@ static void walk_all(form_fn *fn, void *opaque)
     for (unsigned i = 0; i < 256; i++) {
         if ((i & 0xf0) == 0x40)
             continue; /* REX */
-        const struct form f = {
-            .opcode = {(uint8_t)i}, .opcodes = 1, .rex_w = -1, .mem = -1, .reg = -1, .rm = -1};
+        const struct form f = {.opcode = {(uint8_t)i},
+                               .opcodes = 1,
+                               .rex_w = -1,
+                               .vex_l = -1,
+                               .mem = -1,
+                               .reg = -1,
+                               .rm = -1};
         walk_slot(&opcode_map[i], f, fn, opaque);
     }
+    for (unsigned map = 1; map <= 3; map++)
+        for (unsigned i = 0; i < 4 * 256; i++) {
+            static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
+            const struct form f = {.opcode = {(uint8_t)i},
+                                   .opcodes = 1,
+                                   .vex = (uint8_t)map,
+                                   .by_prefix = true,
+                                   .prefix = prefixes[i >> 8],
+                                   .rex_w = -1,
+                                   .vex_l = -1,
+                                   .mem = -1,
+                                   .reg = -1,
+                                   .rm = -1};
+            walk_slot(&vex_maps[map - 1][i], f, fn, opaque);
+        }
 }
 
 /* --- encoding --- */
@@ -293,8 +325,7 @@ static bool is_near_branch(const struct opcode *row)
  * from F2h and F3h. */
 static bool repeat_means_nothing(const struct opcode *row)
 {
-    return row->op != OP_BSF && row->op != OP_BSR && row->op != OP_LOOPE && row->op != OP_LOOPNE &&
-           !(row->attr & A_NO66);
+    return row->op != OP_LOOPE && row->op != OP_LOOPNE && !(row->attr & A_NO66);
 }
 
 /* LOCK before them names CR8 on the host, if it is AMD's. */
@@ -308,8 +339,46 @@ static void put(struct code_bytes *c, uint8_t b)
     c->b[c->n++] = b;
 }
 
+static bool wants(const struct opcode *row, enum operand lo, enum operand hi)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (row->opnd[i] >= lo && row->opnd[i] <= hi)
+            return true;
+    return false;
+}
+
+/* C4 or C5 with what the row asks for, nearly always; illegal prefixes before it now and then. */
+static void put_vex(struct code_bytes *c, const struct form *f)
+{
+    static const uint8_t illegal[] = {0x66, 0xf0, 0xf2, 0xf3, 0x40};
+    if (one_in(8))
+        put(c, 0x67);
+    if (one_in(64))
+        put(c, illegal[below(ARRAY_SIZE(illegal))]);
+    const uint8_t pp = f->prefix == 0x66 ? 1 : f->prefix == 0xf3 ? 2 : f->prefix == 0xf2 ? 3 : 0;
+    const unsigned w = f->rex_w < 0 ? below(2) : (unsigned)f->rex_w;
+    unsigned l = f->vex_l < 0 ? below(2) : (unsigned)f->vex_l, vvvv = 15;
+    if ((f->row->attr & A_L0) && !one_in(32))
+        l = 0;
+    if (wants(f->row, O_By, O_By) || wants(f->row, O_Hss, O_Hx) || one_in(16))
+        vvvv = below(16);
+    const uint8_t last = (uint8_t)(w << 7 | vvvv << 3 | l << 2 | pp);
+    if (f->vex == 1 && !w && one_in(2)) {
+        put(c, 0xc5);
+        put(c, (uint8_t)((rnd() & 0x80) | last));
+    } else {
+        put(c, 0xc4);
+        put(c, (uint8_t)((rnd() & 0xe0) | f->vex));
+        put(c, last);
+    }
+}
+
 static void put_prefixes(struct code_bytes *c, const struct form *f)
 {
+    if (f->vex) {
+        put_vex(c, f);
+        return;
+    }
     const bool branch = is_near_branch(f->row);
     if (one_in(4) && !branch && (!f->by_prefix || f->prefix == 0xf3))
         put(c, 0x66);

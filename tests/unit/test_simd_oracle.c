@@ -1,8 +1,8 @@
 /*
- * Every x87, MMX and SSE row of the opcode tables against the processor under us: the same bytes
- * with the same registers and memory, through decode() and the handler, and natively. Registers,
- * memory, flags, status, control and tag words, MXCSR, last-instruction pointers and exceptions
- * must agree.
+ * Every x87, MMX, SSE and AVX row of the opcode tables against the processor under us: the same
+ * bytes with the same registers and memory, through decode() and the handler, and natively.
+ * Registers, memory, flags, status, control and tag words, MXCSR, last-instruction pointers and
+ * exceptions must agree.
  *
  * ORACLE_SEED, ORACLE_CASES (per row), ORACLE_OP (mnemonic) choose what is run. Rows that the host
  * refuses are counted as not tested.
@@ -43,6 +43,7 @@ static const struct {
 #define OP(id, mnemonic, handler, fr, fw, fu, attr) [OP_##id] = {handler},
 #include "cpu/ops_x87.def"
 #include "cpu/ops_simd.def"
+#include "cpu/ops_avx.def"
 #undef OP
 };
 
@@ -74,6 +75,13 @@ static void random_fx(uint8_t *fx, bool pending)
     for (unsigned i = 0; i < 16; i++)
         random_bytes(fx + 160 + 16 * i, 16);
 }
+/* The upper halves, if the host has any; now and then all zeros, as after VZEROUPPER. */
+static void random_ymm(struct native_state *s)
+{
+    memset(s->ymm, 0, sizeof s->ymm);
+    for (unsigned i = 0; native.avx && i < 16; i++)
+        random_bytes(s->ymm[i], 16);
+}
 
 static void to_guest(const struct native_state *s)
 {
@@ -96,6 +104,8 @@ static void to_guest(const struct native_state *s)
     }
     for (unsigned i = 0; i < 16; i++)
         memcpy(&cpu->zmm[i], s->fx + 160 + 16 * i, 16);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(&cpu->zmm[i].q[2], s->ymm[i], 16);
     cpu->eflags = FLAG_1 | FLAG_IF | (s->rflags & FLAG_AC);
     cpu->mode = (cpu->mode & ~(uint32_t)MODE_ALIGN) | (s->rflags & FLAG_AC ? MODE_ALIGN : 0);
     cpu->r[REG_ZERO] = 0;
@@ -122,6 +132,8 @@ static void from_guest(struct native_state *s)
     }
     for (unsigned i = 0; i < 16; i++)
         memcpy(s->fx + 160 + 16 * i, &cpu->zmm[i], 16);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(s->ymm[i], &cpu->zmm[i].q[2], 16);
 }
 
 /* Ends the handler's chain. */
@@ -160,6 +172,8 @@ struct form {
     uint8_t opcodes;
     uint8_t prefix;      /* mandatory, or 0 */
     int8_t rex_w;        /* -1: either */
+    int8_t vex_l;        /* -1: either */
+    uint8_t vex;         /* VEX map 1, 2, 3; 0: none */
     int8_t mem, reg, rm; /* -1: any */
 };
 
@@ -172,7 +186,7 @@ static bool has_operand(const struct opcode *row, enum operand lo, enum operand 
 }
 static bool form_has_modrm(const struct form *f)
 {
-    return f->row->op != OP_EMMS;
+    return f->row->op != OP_EMMS && f->row->op != OP_VZEROUPPER && f->row->op != OP_VZEROALL;
 }
 static bool memory_only(const struct opcode *row)
 {
@@ -209,6 +223,13 @@ static void walk_slot(const struct opcode *o, struct form f, form_fn *fn, void *
             walk_slot(&o->sub[i], f, fn, opaque);
         }
         break;
+    case T_VEXL:
+        for (int i = 0; i < 2; i++) {
+            f.vex_l = (int8_t)i;
+            walk_slot(&o->sub[i], f, fn, opaque);
+        }
+        break;
+    case T_VEXW:
     case T_REXW:
         for (int i = 0; i < 2; i++) {
             f.rex_w = (int8_t)i;
@@ -242,10 +263,29 @@ static void walk_all(form_fn *fn, void *opaque)
     for (unsigned i = 0; i < 256; i++) {
         if (i != 0x0f && (i < 0xd8 || i > 0xdf))
             continue;
-        const struct form f = {
-            .opcode = {(uint8_t)i}, .opcodes = 1, .rex_w = -1, .mem = -1, .reg = -1, .rm = -1};
+        const struct form f = {.opcode = {(uint8_t)i},
+                               .opcodes = 1,
+                               .rex_w = -1,
+                               .vex_l = -1,
+                               .mem = -1,
+                               .reg = -1,
+                               .rm = -1};
         walk_slot(&opcode_map[i], f, fn, opaque);
     }
+    for (unsigned map = 1; map <= 3; map++)
+        for (unsigned i = 0; i < 4 * 256; i++) {
+            static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
+            const struct form f = {.opcode = {(uint8_t)i},
+                                   .opcodes = 1,
+                                   .vex = (uint8_t)map,
+                                   .prefix = prefixes[i >> 8],
+                                   .rex_w = -1,
+                                   .vex_l = -1,
+                                   .mem = -1,
+                                   .reg = -1,
+                                   .rm = -1};
+            walk_slot(&vex_maps[map - 1][i], f, fn, opaque);
+        }
 }
 
 /* --- one case --- */
@@ -257,9 +297,61 @@ struct test_case {
     unsigned len;
     unsigned at;      /* of the memory operand in the window; 0: none */
     bool in_sequence; /* RBX points at DATA_AT and stays */
+    bool odd;         /* VEX fields that the row does not allow */
     struct native_state guest;
     int vector; /* exception in the guest, or -1 */
 };
+
+/* C4 or C5 with what the row asks for, and now and then with what it does not. Returns its length.
+ */
+static unsigned encode_vex(struct test_case *c, uint8_t rex, unsigned reg, unsigned index)
+{
+    const struct form *f = c->form;
+    const uint32_t attr = f->row->attr;
+    const uint8_t pp = f->prefix == 0x66 ? 1 : f->prefix == 0xf3 ? 2 : f->prefix == 0xf2 ? 3 : 0;
+    unsigned w = attr & A_W0 ? 0 : attr & A_W1 ? 1 : rex >> 3;
+    unsigned l = attr & A_L0 ? 0 : attr & A_L1 ? 1 : f->vex_l >= 0 ? (unsigned)f->vex_l : below(2);
+    unsigned vvvv = has_operand(f->row, O_Hss, O_Hx) ? below(16) : 15; /* as encoded: inverted */
+    if (attr & A_VSIB) { /* now and then not three different ones, which is #UD */
+        c->odd = one_in(40);
+        while (!c->odd && ((vvvv ^ 15) == index || (vvvv ^ 15) == reg))
+            vvvv = below(16);
+    } else {
+        c->odd = !c->in_sequence && one_in(40);
+    }
+    /* AMD family 1Ah takes VPERMQ and VPERMPD with W clear; VEX.W1 in SDM 2C "VPERMQ" */
+    if (c->odd && one_in(3) && !(attr & A_W1))
+        w ^= 1;
+    else if (c->odd && one_in(2))
+        l ^= 1;
+    else if (c->odd)
+        vvvv = below(16);
+    const uint8_t last = (uint8_t)(w << 7 | vvvv << 3 | l << 2 | pp);
+    const uint8_t first = (uint8_t)(~rex << 5);
+    if (f->vex == 1 && !w && !(rex & 3) && one_in(2)) {
+        c->bytes[0] = 0xc5;
+        c->bytes[1] = (uint8_t)((first & 0x80) | last);
+        return 2;
+    }
+    c->bytes[0] = 0xc4;
+    c->bytes[1] = (uint8_t)((first & 0x80) | (rex & 2 ? 0 : 0x40) | (rex & 1 ? 0 : 0x20) | f->vex);
+    c->bytes[2] = last;
+    return 3;
+}
+/* A SIB byte with a vector register of small indices, and base register rm. */
+static uint8_t encode_sib(struct native_state *s, unsigned index, bool quad, unsigned rm)
+{
+    const unsigned scale = below(4);
+    uint8_t *lanes[2] = {s->fx + 160 + 16 * index, s->ymm[index]};
+    for (unsigned i = 0; i < (native.avx ? 2 : 1); i++)
+        for (unsigned k = 0; k < 16; k += quad ? 8 : 4) {
+            const int64_t v = ((int)below(one_in(20) ? 8000 : 2000) - 1000) >> scale;
+            st32(lanes[i] + k, (uint32_t)v);
+            if (quad)
+                st32(lanes[i] + k + 4, (uint32_t)(v >> 32));
+        }
+    return (uint8_t)(scale << 6 | (index & 7) << 3 | rm);
+}
 
 /* Encodes the form with random registers, and points its memory operand into the window. */
 static void encode(struct test_case *c, struct native_state *s)
@@ -270,11 +362,17 @@ static void encode(struct test_case *c, struct native_state *s)
     c->at = 0;
     const bool wide = f->rex_w < 0 ? one_in(3) : f->rex_w;
     uint8_t rex = (uint8_t)((wide ? 8 : 0) | (one_in(2) ? rnd() & 5 : 0));
-    if (f->prefix)
+    const unsigned index = below(16); /* of VSIB */
+    if (f->row->attr & A_VSIB)
+        rex |= (uint8_t)(index >> 2 & 2);
+    c->odd = false;
+    if (f->vex)
+        rex = (uint8_t)(rex & 7) | (wide ? 8 : 0);
+    else if (f->prefix)
         out[n++] = f->prefix;
     else if (f->opcode[0] != 0x0f && one_in(8))
         out[n++] = 0x66; /* selects the 16-bit image of FNSAVE and its kin, else nothing */
-    const bool sse42_osize = f->prefix == 0xf2 && f->opcodes == 3 && one_in(3);
+    const bool sse42_osize = !f->vex && f->prefix == 0xf2 && f->opcodes == 3 && one_in(3);
     if (sse42_osize)
         out[n++] = 0x66;
 
@@ -284,6 +382,8 @@ static void encode(struct test_case *c, struct native_state *s)
                                              : one_in(2);
     unsigned reg = f->reg >= 0 ? (unsigned)f->reg : below(8);
     unsigned rm = f->rm >= 0 ? (unsigned)f->rm : below(8);
+    if ((f->row->attr & A_VSIB) && (reg | (rex & 4 ? 8 : 0)) == index)
+        reg ^= 1;
     static const uint8_t bases[] = {3, 5, 6, 8, 9, 10, 11, 13, 14, 15};
     const unsigned base = c->in_sequence ? REG_RBX : bases[below(ARRAY_SIZE(bases))];
     if (!mem && !(rex & 1) && rm == 4 && has_operand(f->row, O_Eb, O_Ry_Mw))
@@ -294,7 +394,9 @@ static void encode(struct test_case *c, struct native_state *s)
         rm = base & 7;
         rex = (uint8_t)((rex & ~1) | base >> 3);
     }
-    if (rex || one_in(4))
+    if (f->vex)
+        n = encode_vex(c, rex, reg | (rex & 4 ? 8 : 0), index);
+    else if (rex || one_in(4))
         out[n++] = 0x40 | rex;
     memcpy(out + n, f->opcode, f->opcodes);
     n += f->opcodes;
@@ -313,13 +415,16 @@ static void encode(struct test_case *c, struct native_state *s)
             }
             c->at = at;
             s->gpr[base] = window + at - (uint64_t)(int64_t)disp;
-            out[n++] = (uint8_t)(0x40 | reg << 3 | rm);
+            const bool vsib = f->row->attr & A_VSIB;
+            out[n++] = (uint8_t)(0x40 | reg << 3 | (vsib ? 4 : rm));
+            if (vsib)
+                out[n++] = encode_sib(s, index, f->opcode[0] & 1, rm);
             out[n++] = (uint8_t)disp;
         } else {
             out[n++] = (uint8_t)(0xc0 | reg << 3 | rm);
         }
     }
-    if (has_operand(f->row, O_Ib, O_Ib))
+    if (has_operand(f->row, O_Ib, O_Ib) || has_operand(f->row, O_Lx, O_Lx))
         out[n++] = (uint8_t)(one_in(3) ? rnd() : below(20));
     c->len = n;
 }
@@ -329,17 +434,17 @@ static void prepare_memory(const struct test_case *c, struct native_state *s)
 {
     const enum op op = c->form->row->op;
     unsigned at = c->at;
-    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU) {
+    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU) {
         at = one_in(8) ? (1 + below(2)) * 4096 - below(20) : DATA_AT + below(64);
         s->gpr[REG_RDI] = window + at;
     }
-    if (op == OP_PCMPESTRI || op == OP_PCMPESTRM) {
+    if (op == OP_PCMPESTRI || op == OP_PCMPESTRM || op == OP_VPCMPESTRI || op == OP_VPCMPESTRM) {
         s->gpr[REG_RAX] = one_in(4) ? rnd() : (uint64_t)(int64_t)((int)below(40) - 20);
         s->gpr[REG_RDX] = one_in(4) ? rnd() : (uint64_t)(int64_t)((int)below(40) - 20);
     }
     if (!at)
         return;
-    for (unsigned i = at & ~15u; i < MIN(at + 640, WINDOW_BYTES); i += 16) {
+    for (unsigned i = at & ~15u; i < MIN(at + 900, WINDOW_BYTES); i += 16) {
         if (c->form->opcode[0] != 0x0f && one_in(2))
             random_f80(before + i);
         else
@@ -347,22 +452,22 @@ static void prepare_memory(const struct test_case *c, struct native_state *s)
     }
     if (at >= WINDOW_BYTES)
         return;
-    uint8_t operand[640];
-    memcpy(operand, before + at, MIN(640, WINDOW_BYTES - at));
+    uint8_t operand[900];
+    memcpy(operand, before + at, MIN(900, WINDOW_BYTES - at));
     if (op == OP_FXRSTOR || op == OP_XRSTOR || op == OP_XSAVE)
         st32(operand + 24, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
-    if (op == OP_LDMXCSR)
+    if (op == OP_LDMXCSR || op == OP_VLDMXCSR)
         st32(operand, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
     if (op == OP_XRSTOR && !one_in(16)) {
         memset(operand + 512, 0, 24);
-        operand[512] = (uint8_t)below(4);
+        operand[512] = (uint8_t)below(8);
     }
     if (op == OP_FBLD)
         for (unsigned i = 0; i < 9; i++)
             operand[i] = (uint8_t)(below(10) | below(10) << 4);
-    memcpy(before + at, operand, MIN(640, WINDOW_BYTES - at));
+    memcpy(before + at, operand, MIN(900, WINDOW_BYTES - at));
     if (op == OP_XSAVE || op == OP_XRSTOR) {
-        s->gpr[REG_RAX] = rnd() & 3;
+        s->gpr[REG_RAX] = rnd() & (native.avx ? 7 : 3);
         s->gpr[REG_RDX] = 0;
     }
 }
@@ -412,6 +517,12 @@ static void print_difference(const struct native_state *in, const struct native_
                    (long long)ld64(in->fx + at + 8), (long long)ld64(in->fx + at),
                    (long long)ld64(host->fx + at + 8), (long long)ld64(host->fx + at),
                    (long long)ld64(guest->fx + at + 8), (long long)ld64(guest->fx + at));
+    for (unsigned i = 0; i < 16; i++)
+        if (memcmp(host->ymm[i], guest->ymm[i], 16))
+            printf("  ymm%u above: in %016llx.%016llx host %016llx.%016llx guest %016llx.%016llx\n",
+                   i, (long long)ld64(in->ymm[i] + 8), (long long)ld64(in->ymm[i]),
+                   (long long)ld64(host->ymm[i] + 8), (long long)ld64(host->ymm[i]),
+                   (long long)ld64(guest->ymm[i] + 8), (long long)ld64(guest->ymm[i]));
 }
 
 /*
@@ -428,7 +539,7 @@ static bool host_differs(const struct form *f, const struct native_state *guest)
 {
     const enum op op = f->row->op;
     const uint16_t cw = ld16(guest->fx), sw = ld16(guest->fx + 2);
-    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU)
+    if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU)
         return native.vector == VEC_PF || native.vector == VEC_AC;
     return (op == OP_FLD_M32 || op == OP_FLD_M64) && (sw & ~cw & FSW_DE);
 }
@@ -528,13 +639,14 @@ static bool run_case(const struct form *f, struct tally *t)
     if (one_in(20))
         native.in.rflags |= FLAG_AC;
     random_fx(native.in.fx, one_in(12));
+    random_ymm(&native.in);
     encode(&c, &native.in);
     prepare_memory(&c, &native.in);
 
     /* A second try: the host's kernel may take the thread between instruction and FNSTENV, and some
      * processors lose the last-instruction pointers then. */
     const bool same = compare(&c) || compare(&c);
-    if (native.vector == VEC_UD)
+    if (native.vector == VEC_UD && !c.odd)
         return false;
     t->cases++;
     t->faults += native.vector >= 0;
@@ -566,7 +678,7 @@ static void run_form(const struct form *f, void *opaque)
 #define MAX_SEQUENCE 12
 
 struct pool {
-    struct form form[600];
+    struct form form[1600];
     unsigned n;
 };
 
@@ -585,7 +697,8 @@ static void collect(const struct form *f, void *opaque)
     }
     if (op == OP_FNSTSW_AX || op == OP_PCMPESTRI || op == OP_PCMPESTRM || is_fcomi(op) ||
         op == OP_FXSAVE || op == OP_XSAVE || op == OP_XRSTOR || op == OP_MASKMOVQ ||
-        op == OP_MASKMOVDQU)
+        op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU || op == OP_VPCMPESTRI || op == OP_VPCMPESTRM ||
+        (f->row->attr & A_VSIB))
         return;
     assert_true(pool->n < ARRAY_SIZE(pool->form));
     pool->form[pool->n++] = g;
@@ -639,6 +752,7 @@ static bool run_sequence(const struct pool *pool, bool verbose)
     native.in.gpr[REG_RBX] = window + DATA_AT;
     native.in.rflags = (rnd() & FLAGS_ARITH) | 0x202;
     random_fx(native.in.fx, one_in(12));
+    random_ymm(&native.in);
     if (!control) {
         st16(native.in.fx, ld16(native.in.fx) | FSW_DE);
         st16(native.in.fx + 2, ld16(native.in.fx + 2) & (uint16_t) ~(FSW_DE | FSW_ES | FSW_B));
@@ -761,6 +875,7 @@ static void try_prefixes(const struct form *f, void *opaque)
         native.in.gpr[REG_RBX] = native.in.gpr[REG_RDI] = window + DATA_AT;
         native.in.rflags = 0x202;
         random_fx(native.in.fx, false);
+        random_ymm(&native.in);
         st16(native.in.fx, FCW_INIT);
         st32(native.in.fx + 24, MXCSR_INIT);
         do {
@@ -865,7 +980,7 @@ static int setup(void **state)
     cpu->cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_MP | CR0_AM;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     cpu->efer = EFER_LME | EFER_LMA;
-    cpu->xcr0 = XCR0_X87 | XCR0_SSE;
+    cpu->xcr0 = XCR0_X87 | XCR0_SSE | (native.avx ? XCR0_AVX : 0);
     cpu->cpl = 3;
     cpu->seg[SEG_CS].sel = 0x33; /* as FCS and FDS show */
     cpu->seg[SEG_SS].sel = 0x2b;

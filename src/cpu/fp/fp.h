@@ -94,7 +94,9 @@ static inline bool fp_x87_all_masked(const struct cpu *cpu)
  */
 void fp_trap_begin(struct cpu *cpu);
 void fp_trap_end(struct cpu *cpu);
-void fp_trap_end_arith(struct cpu *cpu, enum fp_lanes lanes, enum fp_arith op, v128 a, v128 b);
+/* n: how many pairs of a and b there are, one with SSE, two with 256 bits. */
+void fp_trap_end_arith(struct cpu *cpu, enum fp_lanes lanes, enum fp_arith op, const v128 *a,
+                       const v128 *b, unsigned n);
 /* Exceptions found by code of our own: sets MXCSR flags and raises #XM if one is unmasked. */
 void fp_raise(struct cpu *cpu, uint32_t flags);
 

@@ -236,7 +236,8 @@ void fp_trap_end(struct cpu *cpu)
     fp_raise(cpu, flags);
 }
 
-void fp_trap_end_arith(struct cpu *cpu, enum fp_lanes lanes, enum fp_arith op, v128 a, v128 b)
+void fp_trap_end_arith(struct cpu *cpu, enum fp_lanes lanes, enum fp_arith op, const v128 *a,
+                       const v128 *b, unsigned pairs)
 {
     uint32_t flags = store_mxcsr() & MXCSR_EXC;
     /* only an unmasked overflow or underflow makes a closer look worth while; an exact denormal,
@@ -245,12 +246,13 @@ void fp_trap_end_arith(struct cpu *cpu, enum fp_lanes lanes, enum fp_arith op, v
         const bool f64 = lanes == FP_SD || lanes == FP_PD;
         const unsigned n = lanes == FP_PS ? 4 : lanes == FP_PD ? 2 : 1;
         flags = 0;
-        for (unsigned i = 0; i < (op == FP_NARROW ? MIN(n, 2) : n); i++) {
-            const enum fp_arith one = op != FP_ADDSUB ? op : i & 1 ? FP_ADD : FP_SUB;
-            v128 x = a, y = b;
-            element(&x, &y, i, f64, one);
-            flags |= element_flags(cpu, x, y, f64, one);
-        }
+        for (unsigned k = 0; k < pairs; k++)
+            for (unsigned i = 0; i < (op == FP_NARROW ? MIN(n, 2) : n); i++) {
+                const enum fp_arith one = op != FP_ADDSUB ? op : i & 1 ? FP_ADD : FP_SUB;
+                v128 x = a[k], y = b[k];
+                element(&x, &y, i, f64, one);
+                flags |= element_flags(cpu, x, y, f64, one);
+            }
     }
     load_mxcsr(host_mxcsr(cpu));
     fp_raise(cpu, flags);
