@@ -549,7 +549,6 @@ static void state_of_odd_square(void **state)
     state_free(&save);
 }
 
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -12,7 +12,7 @@ struct native_state {
     uint64_t rflags;
     uint32_t env[7]; /* FNSTENV image (of out only): some processors keep the pointers out of fx */
     uint32_t pad[7];
-    uint8_t fx[512]; /* FXSAVE64 image */
+    uint8_t fx[512];     /* FXSAVE64 image */
     uint8_t ymm[16][16]; /* bits 255:128; zeros on a host without AVX */
 } __attribute__((aligned(64)));
 
