@@ -327,7 +327,7 @@ static unsigned encode_vex(struct test_case *c, uint8_t rex, unsigned reg, unsig
     else if (c->odd)
         vvvv = below(16);
     const uint8_t last = (uint8_t)(w << 7 | vvvv << 3 | l << 2 | pp);
-    const uint8_t first = (uint8_t)(~rex << 5);
+    const uint8_t first = (uint8_t)((~rex & 7u) << 5);
     if (f->vex == 1 && !w && !(rex & 3) && one_in(2)) {
         c->bytes[0] = 0xc5;
         c->bytes[1] = (uint8_t)((first & 0x80) | last);
