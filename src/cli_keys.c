@@ -390,7 +390,11 @@ static const struct key_row display_keys[] = {
 bool cli_display(struct cli_parse *p, const char *arg)
 {
     p->display_given = true;
-    return apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg);
+    if (!apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg))
+        return false;
+    if (p->cfg->display == SHOW_NOTHING && strchr(arg, ','))
+        return cli_fail(p, "%s: without a window there is nothing more to say", arg);
+    return true;
 }
 
 /* --- -m, -smp --- */

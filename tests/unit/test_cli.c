@@ -155,6 +155,7 @@ static void test_refused(void **state)
         {"-display sdl,grab-mod=x", "grab-mod=x: there are lctrl-lalt"},
         {"-display sdl,window-close=x", "window-close=x is neither on nor off"},
         {"-display sdl,full-screan=on", "did you mean \"full-screen\"?"},
+        {"-display none,grab-mod=rctrl", "without a window there is nothing more to say"},
         {"-full-screen -display none", "-full-screen needs a window"},
         {"-full-screen", "-full-screen needs a window"},
         {"-audiodev pa,id=a", "-audiodev: pa: there are sdl, wav and none"},
