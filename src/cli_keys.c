@@ -142,13 +142,11 @@ static bool choose_accel(struct cli_parse *p, const char *name)
     if (p->accel_found)
         return true; /* as in QEMU, the first that works is taken */
     p->accel_given = true;
-    if (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0) {
+    if (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 || strcmp(name, "jit") == 0) {
         p->accel_found = true;
-        p->cfg->accel = strcmp(name, "tcg") == 0 ? ACCEL_FASTEST : ACCEL_INTERP;
+        p->cfg->accel = *name == 't' ? ACCEL_FASTEST : *name == 'i' ? ACCEL_INTERP : ACCEL_JIT;
         return true;
     }
-    if (strcmp(name, "jit") == 0)
-        return cli_fail(p, "there is no translator yet; tcg is the fastest engine there is");
     for (unsigned i = 0; i < ARRAY_SIZE(foreign); i++) {
         if (strcmp(name, foreign[i]) == 0) {
             snprintf(p->accel_refused, sizeof p->accel_refused, "%s", name);
@@ -177,6 +175,7 @@ bool cli_accel_done(struct cli_parse *p)
 static const struct key_row accel_keys[] = {
     {"accel", KEY_HINT, 0, "", NULL},
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
+    {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
     {"thread", KEY_HINT, 0, "all virtual CPUs take turns on one thread", NULL},
     {"tb-size", KEY_HINT, 0, "there is no translator's cache", NULL},
     {"split-wx", KEY_HINT, 0, "there is no translator's cache", NULL},

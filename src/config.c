@@ -17,6 +17,7 @@ void vm_config_init(struct vm_config *cfg)
     *cfg = (struct vm_config){
         .ram_bytes = 128 * MiB,
         .smp = 1,
+        .jit_threshold = 50,
         .topology = {1, 1, 1},
         .boot_menu_ms = -1,
         .boot_fail_ms = -1,

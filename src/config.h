@@ -54,7 +54,7 @@ struct config_audio {
 #define CONFIG_AUDIO_HZ  48000
 
 enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
-enum accel { ACCEL_FASTEST, ACCEL_INTERP };
+enum accel { ACCEL_FASTEST, ACCEL_INTERP, ACCEL_JIT };
 
 struct vm_config {
     const char *version;             /* of this program, for those who ask; not owned */
@@ -62,6 +62,7 @@ struct vm_config {
     unsigned smp;                    /* -smp, at most CONFIG_MAX_CPUS */
     struct cpu_topology topology;    /* -smp sockets=,cores=,threads= */
     enum accel accel;                /* -accel: tcg means the fastest engine there is */
+    int jit_threshold;               /* -accel jit,threshold=: entries before translation */
     char *name;                      /* -name, NULL = none */
     char *process_name;              /* -name ...,process=, NULL = as started */
     bool debug_threads;              /* -name ...,debug-threads=on */

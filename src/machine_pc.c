@@ -238,6 +238,8 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .model = pc->cfg.vm->cpu,
         .index = n,
         .topology = pc->cfg.vm->topology,
+        .jit_threshold =
+            pc->cfg.vm->accel == ACCEL_JIT ? (unsigned)pc->cfg.vm->jit_threshold : 0,
         .tsc_hz = 1000000000,
         .hooks =
             {

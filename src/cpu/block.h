@@ -31,6 +31,9 @@ struct block {
     uint32_t link_gen[2];  /* cross-page links: cpu->code_gen they were made in */
     struct block *in_head; /* blocks that link here: list through in_next of their slot */
     struct block *in_next[2];
+    insn_fn *first;        /* the handler of insn[0], also while a hook of the translator is there */
+    struct native *native; /* its host code, if it has any */
+    uint16_t heat;         /* entries until it gets some */
     struct insn insn[];
 };
 
@@ -66,6 +69,7 @@ struct code_cache {
     struct jump_line jump[JUMP_CACHE_LINES];
     struct exec_line exec[EXEC_LINES];
     struct block *io_block; /* one instruction fetched from where there is no host memory */
+    struct jit *jit;        /* NULL: everything is interpreted */
 };
 
 struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err);

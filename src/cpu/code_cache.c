@@ -1,8 +1,10 @@
 /* See block.h: finding, decoding, linking and dropping blocks. */
+#define _GNU_SOURCE
 #include "cpu/block.h"
 #include "cpu/access.h"
 #include "cpu/decode_tables.h"
 #include "cpu/handlers.h"
+#include "cpu/jit/jit.h"
 #include "cpu/run.h"
 
 #include <stdlib.h>
@@ -19,8 +21,12 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
         goto fail;
     cc->cpu = cpu;
     cc->ram = ram;
+    /* low, where it can be, so that translated code names blocks by 32 bits */
     cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
+    if (cc->arena == MAP_FAILED)
+        cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
     /* one pointer a page, committed as it is touched */
     cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,
@@ -73,6 +79,7 @@ void code_cache_destroy(struct code_cache *cc)
     }
     if (cc->pages && cc->pages != MAP_FAILED)
         munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
+    jit_destroy(cc->jit);
     free(cc->hash);
     free(cc->io_block);
     free(cc);
@@ -84,6 +91,8 @@ void code_flush(struct code_cache *cc)
     cc->arena_used = 0;
     memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
     memset(cc->jump, 0, sizeof cc->jump);
+    if (cc->jit)
+        jit_flush(cc->jit);
     cc->cpu->link_from = NULL;
     cc->cpu->code_gen++;
     cc->cpu->stats.cache_flushes++;
@@ -113,6 +122,7 @@ static void unlink_outgoing(struct block *b, unsigned slot)
         p = (uintptr_t *)&from->in_next[s];
     }
     b->link[slot] = NULL;
+    jit_unlink(b, slot);
 }
 
 static void unlink_incoming(struct block *b)
@@ -123,6 +133,7 @@ static void unlink_incoming(struct block *b)
         const unsigned s = p & 1;
         p = (uintptr_t)from->in_next[s];
         from->link[s] = NULL;
+        jit_unlink(from, s);
     }
     b->in_head = NULL;
 }
@@ -139,6 +150,7 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
         to->in_head = (struct block *)((uintptr_t)from | slot);
     }
     from->link_gen[slot] = same_page ? 0 : cc->cpu->code_gen;
+    jit_link(from, slot, to, from->link_gen[slot]);
 }
 
 /* --- dropping --- */
@@ -150,6 +162,7 @@ static void drop(struct code_cache *cc, struct block *b)
     b->stale = true;
     for (unsigned i = 0; i <= b->n; i++)
         b->insn[i].fn = op_stale;
+    jit_drop(b);
     for (struct block **p = &cc->hash[hash_index(b->start, b->mode)]; *p; p = &(*p)->hash_next) {
         if (*p == b) {
             *p = b->hash_next;
@@ -313,6 +326,7 @@ static void finish(struct block *b)
     last->off = b->bytes;
     last->index = b->n;
     bind_fuse(b);
+    b->first = b->insn->fn;
 }
 
 /* Fetches up to 15 bytes that may lie on two pages or in I/O memory. Returns how many. */
@@ -442,6 +456,8 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
     struct block **head = &cc->hash[hash_index(b->start, b->mode)];
     b->hash_next = *head;
     *head = b;
+    if (cc->jit)
+        jit_watch(cc->jit, b);
     return b;
 }
 
@@ -458,6 +474,8 @@ struct block *code_find(struct cpu *cpu)
 {
     struct code_cache *cc = cpu->code;
     const gla_t lin = code_linear(cpu, cpu->rip);
+    if (unlikely(cc->jit && cc->jit->full))
+        code_flush(cc);
     struct jump_line *j = &cc->jump[jump_index(lin)];
     uint64_t bytes_left = UINT64_MAX; /* up to the CS limit */
 

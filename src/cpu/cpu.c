@@ -2,6 +2,7 @@
 #include "cpu/cpu.h"
 #include "cpu/access.h"
 #include "cpu/block.h"
+#include "cpu/jit/jit.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
 #include "cpu/run.h"
@@ -120,6 +121,8 @@ static void next_generation(struct cpu *cpu)
 {
     if (++cpu->code_gen == 0) /* 0 marks links that need no generation */
         cpu->code_gen = 1;
+    if (cpu->code && cpu->code->jit)
+        jit_new_generation(cpu->code->jit);
 }
 
 /* Keeping global pages is a licence, not a duty (SDM 3A §4.10.4.1): this TLB forgets all. */
@@ -221,6 +224,11 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->code = code_cache_create(cpu, cfg->mem->ram, err);
     if (!cpu->code)
         goto fail;
+    if (cfg->jit_threshold) {
+        cpu->code->jit = jit_create(cpu, cfg->jit_threshold, err);
+        if (!cpu->code->jit)
+            goto fail;
+    }
     for (unsigned i = 0; i < TLB_MODES; i++) {
         cpu->tlb[i].used = true;
         tlb_flush(&cpu->tlb[i]);

@@ -349,6 +349,16 @@ struct cpu {
     const struct insn *(*unfused_fn)(struct cpu *cpu, const struct insn *u);
     bool fp_on; /* the host's FP control registers hold the guest's (fp/fp.h) */
 
+    /* --- the translator's (jit/) --- */
+    struct cpu *self;               /* for code that knows only GS */
+    uint64_t jit_page;              /* linear address of the page the running code is in */
+    uint32_t pending;               /* flags to be computed: pending.h */
+    uint64_t pending_a, pending_b;  /* ... from these */
+    uint64_t jit_flags, jit_target; /* on their way */
+    uint64_t jit_salt;              /* of the table of indirect branches */
+    struct insn *jit_back;          /* an instruction that stands for the return to host code */
+    const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
+
     struct memmap *mem;
     struct iomap *io;
     struct event_queue *time;
@@ -378,6 +388,7 @@ struct cpu {
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes;                     /* stores to pages that hold code */
+        uint64_t translated_blocks, translated_insns, code_flushes;
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
 };
@@ -391,6 +402,7 @@ struct cpu_config {
     struct cpu_hooks hooks;
     const char *model; /* "max,+x,-y" */
     unsigned index;
+    unsigned jit_threshold;       /* entries of a block before it is translated; 0: never */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;
 };

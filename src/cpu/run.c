@@ -6,6 +6,7 @@
 #include "cpu/debug.h"
 #include "cpu/except.h"
 #include "cpu/fp/fp.h"
+#include "cpu/jit/jit.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,10 +149,16 @@ static void hold_back(struct cpu *cpu, int64_t n)
 static void take_fault(struct cpu *cpu)
 {
     clear_break(cpu);
+    if (cpu->jit_back) { /* the fault came out of a handler that host code called */
+        if (!cpu->block->stale)
+            cpu->jit_back->fn = cpu->jit_back_fn;
+        cpu->jit_back = NULL;
+    }
     hold_back(cpu, -cpu->held_back);
     if (cpu->cur) {
         cpu->rip = cpu_cur_rip(cpu);
         cpu->budget += cpu->block->n - cpu->cur->index;
+        jit_rehook(cpu->block);
         cpu->cur = NULL;
         cpu->pending_dr6 = 0; /* it did not happen */
     }
@@ -225,10 +232,12 @@ static void execute(struct cpu *cpu, struct block *b)
 static void execute_part(struct cpu *cpu, struct block *b, int64_t count)
 {
     cpu->block = b;
+    jit_unhook(b); /* host code runs whole blocks only */
     if (count < b->n)
         run_set_break(cpu, (unsigned)count);
     execute(cpu, b);
     clear_break(cpu);
+    jit_rehook(b);
 }
 
 /* TLB look-ups for data that an instruction makes, or one iteration of it; a read-modify-write

@@ -296,6 +296,7 @@ static inline void rig_open_sized(struct rig *r, const char *model, uint64_t ram
         .door = &r->door,
         .log = &r->log,
         .model = model,
+        .jit_threshold = getenv("VITRINE_TEST_JIT") ? (unsigned)atoi(getenv("VITRINE_TEST_JIT")) : 0,
         .tsc_hz = 1000000000,
     };
     r->cpu = cpu_create(&cfg, &err);

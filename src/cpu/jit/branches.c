@@ -1,0 +1,214 @@
+/* How a block ends, and the code out of line behind it. */
+#include "cpu/jit/translate.h"
+#include "cpu/op_int.h"
+
+static unsigned start_offset(const struct tr *t)
+{
+    return (unsigned)(t->b->start & ~PAGE_MASK);
+}
+
+static uint8_t *stub(const struct tr *t, enum jit_stub s)
+{
+    return (uint8_t *)(uintptr_t)t->j->stub[s];
+}
+
+/* Offset of a direct continuation from the start of the block's page. */
+static int64_t continuation(const struct tr *t, unsigned slot)
+{
+    const struct insn *last = &t->b->insn[t->b->n - 1];
+    return (int64_t)start_offset(t) + (slot ? last->disp : t->b->bytes);
+}
+
+/*
+ * What the jump at from leads to, for a continuation in this page: the exit, until jit_link()
+ * knows better. For another page: a check that its address still means what it did.
+ */
+static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
+{
+    struct emit *e = t->e;
+    const int64_t at = continuation(t, slot);
+    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE;
+    if (!same_page) {
+        emit_here(e, from);
+        emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
+        t->n->generation[slot] = e->p - 4;
+        uint8_t *other = emit_jcc_forward(e, CC_NE);
+        emit_alu_imm(e, 8, X_ADD, CPU_SLOT(jit_page), (int32_t)(at & (int64_t)PAGE_MASK));
+        /* taken back, should there be no link: the exit computes from this page */
+        t->n->site[slot] = emit_jmp_forward(e);
+        emit_here(e, other);
+    }
+    t->n->exit[slot] = e->p;
+    if (same_page) {
+        emit_here(e, from);
+        t->n->site[slot] = from;
+    }
+    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
+    emit_jmp(e, stub(t, STUB_EXIT_LINK));
+}
+
+/* Fall through to slot 0, or jump to slot 1. */
+static void go_on(struct tr *t, unsigned slot)
+{
+    write_continuation(t, slot, emit_jmp_forward(t->e));
+}
+
+/* RIP behind u, into reg. */
+static void next_rip(struct tr *t, unsigned reg)
+{
+    emit_load(t->e, 8, reg, CPU_SLOT(jit_page));
+    emit_lea(t->e, 8, reg, h_mem(reg, (int32_t)(start_offset(t) + t->u->off + t->u->len)));
+}
+
+/* This instruction's handler goes on instead; nothing of it has happened yet. */
+static void bail_out(struct tr *t, uint8_t *from)
+{
+    t->late[t->n_late++] = (struct late){.from = from, .u = t->u};
+}
+
+static struct host_rm jump_line(const struct tr *t, size_t member)
+{
+    const uintptr_t table = (uintptr_t)t->j->jump[jit_jump_mode(t->b->mode)];
+    return h_sib(H_NONE, H_R14, 3, (int32_t)(table + member));
+}
+
+/* Looks for host code of RIP target (in a register, changed by it); R14 names its line then. */
+static void look_up(struct tr *t, unsigned target)
+{
+    struct emit *e = t->e;
+    t->j->jump_modes_used |= BIT(jit_jump_mode(t->b->mode));
+    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), UINT32_C(0x9e3779b1), 4); /* IMUL */
+    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 22, 1);
+    emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
+    emit_alu(e, 8, X_XOR, target, CPU_SLOT(jit_salt));
+    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, key)));
+    bail_out(t, emit_jcc_forward(e, CC_NE));
+}
+
+static void jump_there(struct tr *t)
+{
+    emit_rm(t->e, 4, 0xff, 4, jump_line(t, offsetof(struct jit_jump, code)));
+}
+
+static void branch_conditionally(struct tr *t)
+{
+    need_flags(t, op_info[t->u->op].flags_read);
+    flush_flags(t);
+    uint8_t *taken = emit_jcc_forward(t->e, (unsigned)(t->u->op - OP_JO));
+    uint8_t *not_taken = emit_jmp_forward(t->e);
+    write_continuation(t, 0, not_taken);
+    write_continuation(t, 1, taken);
+}
+
+static void call(struct tr *t)
+{
+    struct emit *e = t->e;
+    flush_flags(t);
+    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    const struct host_rm at = address_check(t, H_R10, 8, true, true);
+    next_rip(t, H_R11);
+    emit_store(e, 8, at, H_R11);
+    emit_mov(e, 8, H_R15, H_R10);
+    go_on(t, 1);
+}
+
+static void ret(struct tr *t)
+{
+    struct emit *e = t->e;
+    flush_flags(t);
+    const struct host_rm at = address_check(t, H_R15, 8, false, true);
+    emit_load(e, 8, H_R10, at);
+    emit_mov(e, 8, H_R11, H_R10);
+    look_up(t, H_R11);
+    emit_lea(e, 8, H_R15, h_mem(H_R15, (int32_t)(8 + t->u->imm)));
+    jump_there(t);
+}
+
+/* Where an indirect JMP or CALL leads, into R10. */
+static void load_target(struct tr *t)
+{
+    if (t->u->mem)
+        emit_load(t->e, 8, H_R10, address_check(t, effective_address(t, H_R10), 8, false, true));
+    else
+        emit_mov(t->e, 8, H_R10, get(t, t->u->rm, H_R10));
+}
+
+static void jump_indirect(struct tr *t)
+{
+    flush_flags(t);
+    load_target(t);
+    emit_mov(t->e, 8, H_R11, H_R10);
+    look_up(t, H_R11);
+    jump_there(t);
+}
+
+static void call_indirect(struct tr *t)
+{
+    struct emit *e = t->e;
+    flush_flags(t);
+    load_target(t);
+    emit_store(e, 8, CPU_SLOT(jit_target), H_R10);
+    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(e, 8, H_R10, address_check(t, H_R10, 8, true, true));
+    emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
+    look_up(t, H_R11);
+    next_rip(t, H_R11);
+    emit_store(e, 8, h_mem(H_R10, 0), H_R11);
+    emit_lea(e, 8, H_R15, h_mem(H_R15, -8));
+    emit_load(e, 8, H_R10, CPU_SLOT(jit_target));
+    jump_there(t);
+}
+
+void translate_end(struct tr *t)
+{
+    switch (t->how[t->u->index]) {
+    case T_JMP:
+        flush_flags(t);
+        go_on(t, 1);
+        break;
+    case T_JCC:
+        branch_conditionally(t);
+        break;
+    case T_CALL:
+        call(t);
+        break;
+    case T_RET:
+        ret(t);
+        break;
+    case T_JMP_IND:
+        jump_indirect(t);
+        break;
+    case T_CALL_IND:
+        call_indirect(t);
+        break;
+    default:
+        if (bind_ends_block(t->u)) { /* its handler knows where to go on */
+            flush_flags(t);
+            emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
+            emit_jmp(t->e, stub(t, STUB_EXIT_INSN));
+        } else {
+            translate_insn(t);
+            flush_flags(t);
+            go_on(t, 0);
+        }
+        break;
+    }
+}
+
+void write_late(struct tr *t)
+{
+    struct emit *e = t->e;
+    for (unsigned i = 0; i < t->n_late; i++) {
+        const struct late *l = &t->late[i];
+        emit_here(e, l->from);
+        if (l->def.valid)
+            store_def(t, &l->def);
+        emit_mov_imm(e, H_R11, (uintptr_t)l->u);
+        if (l->back) {
+            emit_call(e, stub(t, l->flags ? STUB_INSN_FLAGS : STUB_INSN));
+            emit_jmp(e, l->back);
+        } else {
+            emit_jmp(e, stub(t, STUB_EXIT_INSN));
+        }
+    }
+}

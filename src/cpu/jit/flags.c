@@ -1,0 +1,192 @@
+/*
+ * The guest's arithmetic flags in translated code. They are needed rarely: flags that the next
+ * instruction overwrites cost nothing, a condition reads the host's own flags, and exact flags at
+ * a fault or an exit are described by an operation and its operands, which usually still are in
+ * registers when they are asked for, and stored just before they would not be any more.
+ */
+#include "cpu/jit/translate.h"
+
+/* --- which flags matter --- */
+
+/* All flags, whatever the operands are. */
+static uint32_t written_for_sure(const struct insn *u, enum template how)
+{
+    const uint32_t w = op_info[u->op].flags_written;
+    if (how == T_HANDLER || how == T_SHIFT_CL) /* some leave flags alone that they may change */
+        return 0;
+    return how == T_BT ? FLAG_CF : w;
+}
+
+static uint32_t read_by(const struct insn *u, enum template how)
+{
+    if (how == T_HANDLER)
+        return 0; /* it looks into memory: see touches_memory() */
+    return op_info[u->op].flags_read;
+}
+
+/* May fault, or runs by its handler: then the flags in front of it have to be exact. */
+static bool may_be_seen(const struct insn *u, enum template how)
+{
+    switch (how) {
+    case T_HANDLER:
+    case T_PUSH:
+    case T_POP:
+    case T_LEAVE:
+    case T_CALL:
+    case T_RET:
+    case T_JMP_IND:
+    case T_CALL_IND:
+        return true;
+    case T_LEA:
+    case T_NOP:
+        return false;
+    default:
+        return u->mem;
+    }
+}
+
+void analyse_flags(struct tr *t)
+{
+    bool seen = true; /* by what follows the block */
+    uint32_t read = 0;
+    for (unsigned i = t->b->n; i-- > 0;) {
+        const struct insn *u = &t->b->insn[i];
+        t->seen[i] = seen;
+        t->read[i] = read;
+        const uint32_t w = written_for_sure(u, t->how[i]);
+        if (w == FLAGS_ARITH)
+            seen = false;
+        read &= ~w;
+        read |= read_by(u, t->how[i]);
+        if (may_be_seen(u, t->how[i]))
+            seen = true;
+    }
+}
+
+/* --- storing --- */
+
+static void store_value(struct tr *t, struct value v, int32_t slot)
+{
+    if (v.kind == V_IMM) {
+        emit_store_imm(t->e, 8, h_gs(slot), (int32_t)v.v);
+    } else if (v.kind == V_REG) {
+        const unsigned g = (unsigned)v.v;
+        const unsigned h = get(t, g, H_R14);
+        emit_store(t->e, 8, h_gs(slot), h);
+    }
+}
+
+/* Moves only: the host's flags stay. Uses R14. */
+void store_def(struct tr *t, const struct pending_def *d)
+{
+    store_value(t, d->a, offsetof(struct cpu, pending_a));
+    store_value(t, d->b, offsetof(struct cpu, pending_b));
+    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)d->kind);
+}
+
+void flush_flags(struct tr *t)
+{
+    if (t->def.valid)
+        store_def(t, &t->def);
+    t->def.valid = false;
+}
+
+static bool names(struct value v, unsigned g)
+{
+    return v.kind == V_REG && v.v == g;
+}
+
+void clobber(struct tr *t, unsigned g)
+{
+    if (t->def.valid && (names(t->def.a, g) || names(t->def.b, g)))
+        flush_flags(t);
+}
+
+/* --- after an instruction that writes flags --- */
+
+void flags_written(struct tr *t, uint32_t mask, uint32_t kind, struct value a, struct value b)
+{
+    t->host_flags = mask;
+    t->def = (struct pending_def){
+        .valid = flags_seen(t) || flags_read(t), .kind = kind, .a = a, .b = b};
+}
+
+void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, unsigned hb,
+                       int64_t imm)
+{
+    t->host_flags = mask;
+    t->def.valid = false;
+    if (!flags_seen(t) && !flags_read(t))
+        return;
+    emit_store(t->e, 8, CPU_SLOT(pending_a), ha);
+    if ((kind & 0xff) == PENDING_LOGIC)
+        ; /* of the result alone */
+    else if (hb != H_NONE)
+        emit_store(t->e, 8, CPU_SLOT(pending_b), hb);
+    else
+        emit_store_imm(t->e, 8, CPU_SLOT(pending_b), (int32_t)imm);
+    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)kind);
+}
+
+void flags_unknown(struct tr *t)
+{
+    t->host_flags = 0;
+    t->def.valid = false;
+}
+
+/* --- before one that reads them --- */
+
+static bool set_again(struct tr *t);
+
+void need_flags(struct tr *t, uint32_t mask)
+{
+    if ((t->host_flags & mask) == mask)
+        return;
+    if (!set_again(t)) {
+        flush_flags(t);
+        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
+    }
+    t->host_flags = FLAGS_ARITH;
+}
+
+/* Repeats a comparison whose operands still are there. */
+static bool set_again(struct tr *t)
+{
+    const struct pending_def *d = &t->def;
+    if (!d->valid)
+        return false;
+    const unsigned size = 1u << (d->kind >> 8);
+    unsigned a = H_NONE;
+    if (d->a.kind == V_REG)
+        a = get(t, (unsigned)d->a.v, H_R10);
+    switch (d->kind & 0xff) {
+    case PENDING_LOGIC:
+        if (a == H_NONE)
+            return false;
+        emit_test(t->e, size, h_reg(a), a);
+        return true;
+    case PENDING_CMP:
+        if (a == H_NONE || d->b.kind == V_NONE)
+            return false;
+        if (d->b.kind == V_IMM)
+            emit_alu_imm(t->e, size, X_CMP, h_reg(a), (int32_t)d->b.v);
+        else
+            emit_alu(t->e, size, X_CMP, a, h_reg(get(t, (unsigned)d->b.v, H_R11)));
+        return true;
+    case PENDING_SUB:
+        if (a == H_NONE)
+            return false;
+        emit_mov(t->e, 8, H_R10, a);
+        if (d->b.kind == V_IMM) {
+            emit_alu_imm(t->e, size, X_ADD, h_reg(H_R10), (int32_t)d->b.v);
+            emit_alu_imm(t->e, size, X_CMP, h_reg(H_R10), (int32_t)d->b.v);
+        } else {
+            const unsigned b = get(t, (unsigned)d->b.v, H_R11);
+            emit_alu(t->e, size, X_ADD, H_R10, h_reg(b));
+            emit_alu(t->e, size, X_CMP, H_R10, h_reg(b));
+        }
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,243 @@
+/* See jit.h: code memory, and the life of translated blocks. */
+#define _GNU_SOURCE
+#include "cpu/jit/jit.h"
+#include "cpu/jit/translate.h"
+#include "cpu/op_int.h"
+#include "cpu/run.h"
+
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CODE_BYTES   (32 * MiB)
+#define BLOCK_ROOM   (64 * KiB) /* more than any block takes */
+#define MAX_NATIVES  (256 * 1024)
+#define SALTS        128
+
+/* --- the host --- */
+
+/* Below 2 GiB, so that code can name it by a 32-bit displacement. */
+static void *low_memory(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static bool host_has_bmi2(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
+}
+
+/* Two mappings of one memory: none of them can be written and executed. */
+static bool map_code(struct jit *j)
+{
+    const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (ftruncate(fd, (off_t)CODE_BYTES) == 0) {
+        j->code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        j->run = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    }
+    close(fd);
+    if (j->code == MAP_FAILED)
+        j->code = NULL;
+    if (j->run == MAP_FAILED)
+        j->run = NULL;
+    j->size = CODE_BYTES;
+    return j->code && j->run;
+}
+
+struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
+{
+    if (!host_has_bmi2()) {
+        error_set(err, "the translator needs a host processor with BMI2; use -accel interp");
+        return NULL;
+    }
+    struct jit *j = calloc(1, sizeof *j);
+    if (!j) {
+        error_set(err, "not enough host memory for the translator");
+        return NULL;
+    }
+    j->cpu = cpu;
+    j->threshold = MAX(threshold, 1u);
+    j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
+    j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
+    if (!j->natives || !j->jump || !map_code(j)) {
+        error_set(err, "this host gives no memory for translated code; use -accel interp");
+        jit_destroy(j);
+        return NULL;
+    }
+    struct emit e = {.p = j->code, .end = j->code + j->size};
+    stubs_write(j, &e);
+    j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
+    j->stub_end = j->used = (size_t)(e.p - j->code);
+    cpu->self = cpu;
+    return j;
+}
+
+void jit_destroy(struct jit *j)
+{
+    if (!j)
+        return;
+    if (j->code)
+        munmap(j->code, CODE_BYTES);
+    if (j->run)
+        munmap((void *)(uintptr_t)j->run, CODE_BYTES);
+    if (j->natives)
+        munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
+    if (j->jump)
+        munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
+    free(j);
+}
+
+/* GS names the CPU that runs on this thread; setting it is dear, so it stays until another does. */
+static void name_cpu(struct cpu *cpu)
+{
+    static _Thread_local struct cpu *named;
+    if (likely(named == cpu))
+        return;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
+    named = cpu;
+}
+
+/* --- from the interpreter --- */
+
+static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
+{
+    (void)u;
+    struct jit *j = cpu->code->jit;
+    const struct block *b = cpu->block;
+    const struct native *n = b->native;
+    const uint64_t rip = cpu->r[REG_PC];
+    name_cpu(cpu);
+    cpu->jit_page = rip & PAGE_MASK;
+    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] = (struct jit_jump){
+        .key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
+    return j->enter(cpu, jit_runs_at(j, n->body));
+}
+
+static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)
+{
+    struct block *b = cpu->block;
+    if (--b->heat == 0)
+        jit_translate(cpu->code->jit, b);
+    return u->fn == op_warm ? b->first(cpu, u) : u->fn(cpu, u);
+}
+
+void jit_watch(struct jit *j, struct block *b)
+{
+    if ((b->mode & MODE_CODE_MASK) != MODE_CODE64 || (b->mode & MODE_ALIGN) || !b->cached)
+        return;
+    b->heat = (uint16_t)j->threshold;
+    b->insn->fn = op_warm;
+}
+
+void jit_unhook(struct block *b)
+{
+    if (!b->stale)
+        b->insn->fn = b->first;
+}
+
+void jit_rehook(struct block *b)
+{
+    if (b->stale)
+        return;
+    if (b->native)
+        b->insn->fn = op_jit_enter;
+    else if (b->heat)
+        b->insn->fn = op_warm;
+}
+
+/* --- links --- */
+
+void jit_link(struct block *from, unsigned slot, struct block *to, uint32_t generation)
+{
+    const struct native *n = from->native;
+    if (!n || !to->native || !n->site[slot])
+        return;
+    if (n->generation[slot]) {
+        memcpy(n->generation[slot], &generation, 4);
+    } else if (generation) {
+        return; /* in this page, but the next block reaches into another one */
+    }
+    emit_patch(n->site[slot], to->native->entry);
+}
+
+void jit_unlink(struct block *from, unsigned slot)
+{
+    const struct native *n = from->native;
+    if (!n || !n->site[slot])
+        return;
+    if (n->generation[slot]) {
+        const uint32_t never = 0;
+        memcpy(n->generation[slot], &never, 4);
+    }
+    emit_patch(n->site[slot], n->exit[slot]);
+}
+
+void jit_translate(struct jit *j, struct block *b)
+{
+    if (j->n_natives == MAX_NATIVES || j->used + BLOCK_ROOM > j->size) {
+        j->full = true;
+        return;
+    }
+    jit_unhook(b);
+    struct native *n = &j->natives[j->n_natives];
+    *n = (struct native){.entry = NULL};
+    struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
+    if (!translate_block(j, b, n, &e))
+        return; /* stays with the interpreter */
+    j->n_natives++;
+    j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
+    j->cpu->stats.translated_blocks++;
+    j->cpu->stats.translated_insns += b->n;
+    b->native = n;
+    jit_rehook(b);
+    for (unsigned slot = 0; slot < 2; slot++)
+        if (b->link[slot])
+            jit_link(b, slot, b->link[slot], b->link_gen[slot]);
+    uintptr_t p = (uintptr_t)b->in_head;
+    while (p) {
+        struct block *from = (struct block *)(p & ~(uintptr_t)1);
+        jit_link(from, p & 1, b, from->link_gen[p & 1]);
+        p = (uintptr_t)from->in_next[p & 1];
+    }
+}
+
+void jit_drop(struct block *b)
+{
+    if (!b->native)
+        return;
+    struct emit e = {.p = b->native->entry, .end = b->native->body};
+    emit_jmp(&e, b->native->left);
+}
+
+void jit_flush(struct jit *j)
+{
+    j->used = j->stub_end;
+    j->n_natives = 0;
+    j->full = false;
+    j->cpu->stats.code_flushes++;
+    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
+        if (j->jump_modes_used & BIT(m))
+            memset(j->jump[m], 0, sizeof j->jump[m]);
+}
+
+/*
+ * Keys are salted with a number that changes, in bits 63:57: a canonical address has bits 63:56
+ * equal, so keys of two salts never are, and the table is cleared every 128th time only.
+ */
+void jit_new_generation(struct jit *j)
+{
+    j->salt = (uint8_t)((j->salt + 1) % SALTS);
+    j->cpu->jit_salt = (uint64_t)j->salt << 57;
+    if (j->salt == 0)
+        for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
+            if (j->jump_modes_used & BIT(m))
+                memset(j->jump[m], 0, sizeof j->jump[m]);
+}

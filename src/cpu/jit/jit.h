@@ -1,0 +1,114 @@
+/*
+ * The translator's first tier: hot decoded blocks become host code, template by template; whatever
+ * has no template calls the interpreter's handler. See ARCHITECTURE.md "The translator".
+ *
+ * Contract with the interpreter: it counts entries of a block (op_warm), hands the block over when
+ * it is hot, and from then on enters host code through op_jit_enter. Host code leaves to it with
+ * the state as the interpreter would have it at that instruction; at a fault too.
+ *
+ * While host code runs:
+ *   host RAX RCX RDX RBX RBP RSI RDI R8 R9 R12   the guest's, same number
+ *   host R15                                     guest RSP
+ *   host R13                                     cpu->budget
+ *   host R10 R11 R14                             scratch
+ *   GS base                                      struct cpu; guest R10 R11 R13 R14 R15 are there
+ * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
+ * to the translator as a result of registers that still hold its operands.
+ */
+#ifndef VITRINE_CPU_JIT_JIT_H
+#define VITRINE_CPU_JIT_JIT_H
+
+#include "cpu/block.h"
+#include "cpu/jit/emit_x64.h"
+
+/* Host code of one block. Places in it are addresses where it is written, not where it runs. */
+struct native {
+    uint8_t *indirect;      /* from an indirect branch: R10 is RIP */
+    uint8_t *entry;         /* from another block: takes its length off the budget first */
+    uint8_t *body;         /* behind that */
+    uint8_t *left;         /* goes back to the run loop, as entry does once the block is dropped */
+    uint8_t *site[2];      /* displacement of the jump to the next block, by slot; NULL: none */
+    uint8_t *exit[2];      /* where it leads while there is no such block */
+    uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
+};
+
+#define JIT_JUMP_LINES 1024
+#define JIT_JUMP_MODES 32
+
+/* Indirect branches: RIP (salted, see jit_new_generation) to where host code is entered. */
+struct jit_jump {
+    uint64_t key;
+    const uint8_t *code;
+};
+
+/* Common code, made once; where it runs. */
+enum jit_stub {
+    STUB_ENTER,       /* C calls it: (cpu, body) */
+    STUB_INSN,        /* R11 = insn: its handler, back behind it */
+    STUB_INSN_FLAGS,  /* the same, and host flags are the guest's then */
+    STUB_FLAGS,       /* host flags become the guest's */
+    STUB_SETTLE,      /* pending flags become the interpreter's */
+    STUB_EXIT_LINK,   /* R11 = block + slot: goes on at its continuation */
+    STUB_EXIT_START,  /* R11 = block: goes on at its start, by the loop */
+    STUB_EXIT_INSN,   /* R11 = the last insn of a block: its handler goes on */
+    STUB_COUNT,
+};
+
+typedef const struct insn *jit_enter_fn(struct cpu *cpu, const uint8_t *body);
+
+struct jit {
+    struct cpu *cpu;
+    jit_enter_fn *enter;
+    uint8_t *code, *run; /* the same memory: where it is written, where it runs */
+    size_t size, used, stub_end;
+    const uint8_t *stub[STUB_COUNT];
+    struct native *natives; /* of all blocks, in low memory */
+    unsigned n_natives;
+    struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
+    uint32_t jump_modes_used;
+    uint8_t salt;
+    unsigned threshold; /* entries of a block before it is translated */
+    bool full;          /* the next look-up throws everything away */
+};
+
+/* NULL with err set where the host does not let us run code we wrote, or lacks BMI2. */
+struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err);
+void jit_destroy(struct jit *j);
+
+/* The block is new: counts its entries, if code of its kind can be translated. */
+void jit_watch(struct jit *j, struct block *b);
+/* Host code for b, if it fits. */
+void jit_translate(struct jit *j, struct block *b);
+/* from's continuation is to; or is nobody's business any more. */
+void jit_link(struct block *from, unsigned slot, struct block *to, uint32_t generation);
+void jit_unlink(struct block *from, unsigned slot);
+void jit_drop(struct block *b);
+void jit_flush(struct jit *j);
+/* Linear addresses mean something else now. */
+void jit_new_generation(struct jit *j);
+/* Runs the first instruction of b by the interpreter, until jit_rehook(). */
+void jit_unhook(struct block *b);
+void jit_rehook(struct block *b);
+
+static inline unsigned jit_jump_index(gla_t rip)
+{
+    return (uint32_t)rip * UINT32_C(0x9e3779b1) >> 22;
+}
+/* Those bits of a 64-bit mode that distinguish code at one address. */
+static inline unsigned jit_jump_mode(uint32_t mode)
+{
+    return (mode & MODE_USER ? 1 : 0) | (mode & MODE_CPL0 ? 2 : 0) | (mode & MODE_NO_X87 ? 4 : 0) |
+           (mode & MODE_NO_SSE ? 8 : 0) | (mode & MODE_NO_AVX ? 16 : 0);
+}
+/* Where the code written at p runs. */
+static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
+{
+    return j->run + (p - j->code);
+}
+
+/* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
+bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);
+/* stubs.c */
+bool stubs_write(struct jit *j, struct emit *e);
+
+#endif

@@ -1,0 +1,237 @@
+/*
+ * Common host code: the way in, the ways out, and calls of C from the middle of a block. Written
+ * once by the emitter, so that the assignment of registers is written down in one place (jit.h).
+ */
+#include "cpu/jit/jit.h"
+#include "cpu/jit/pending.h"
+#include "cpu/jit/translate.h"
+#include "cpu/op_int.h"
+#include "cpu/run.h"
+
+#include <stddef.h>
+
+#define SLOT(field) h_gs((int32_t)offsetof(struct cpu, field))
+
+static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+/* --- what the stubs call --- */
+
+/* State as the interpreter has it in front of u. */
+static struct block *sync(struct cpu *cpu, const struct insn *u)
+{
+    struct block *b = block_of(u);
+    cpu->cur = u;
+    cpu->block = b;
+    cpu->r[REG_PC] = cpu->jit_page | (b->start & ~PAGE_MASK);
+    jit_settle(cpu);
+    return b;
+}
+
+/* Behind an instruction that ran by its handler alone. */
+static const struct insn *op_jit_back(struct cpu *cpu, const struct insn *u)
+{
+    (void)cpu;
+    return u;
+}
+
+static insn_fn *handler_of(const struct block *b, const struct insn *u)
+{
+    return u->fused ? bind_plain(u, b->mode) : u == b->insn ? b->first : u->fn;
+}
+
+/* Runs u by its handler. True: the block is left, cpu->rip says for where. */
+static bool run_insn(struct cpu *cpu, struct insn *u)
+{
+    struct block *b = sync(cpu, u);
+    if (b->stale) { /* cannot be: who made it so has left */
+        op_stale(cpu, u);
+        return true;
+    }
+    struct insn *next = u + 1;
+    insn_fn *const next_fn = next->fn;
+    cpu->jit_back = next;
+    cpu->jit_back_fn = next_fn;
+    next->fn = op_jit_back;
+    const struct insn *r = handler_of(b, u)(cpu, u);
+    cpu->jit_back = NULL;
+    if (cpu->broken == next)
+        cpu->broken_fn = next_fn;
+    else if (!b->stale)
+        next->fn = next_fn;
+    if (!r)
+        return true;
+    if (unlikely(b->stale || cpu->broken)) {
+        op_stale(cpu, next);
+        return true;
+    }
+    return false;
+}
+
+static uint64_t host_flags(const struct cpu *cpu)
+{
+    return flags_arith(cpu) | FLAG_1 | FLAG_IF;
+}
+
+static bool c_insn(struct cpu *cpu, struct insn *u)
+{
+    return run_insn(cpu, u);
+}
+
+static bool c_insn_flags(struct cpu *cpu, struct insn *u)
+{
+    if (run_insn(cpu, u))
+        return true;
+    cpu->jit_flags = host_flags(cpu);
+    return false;
+}
+
+static bool c_flags(struct cpu *cpu, struct insn *u)
+{
+    (void)u;
+    jit_settle(cpu);
+    cpu->jit_flags = host_flags(cpu);
+    return false;
+}
+
+static bool c_settle(struct cpu *cpu, struct insn *u)
+{
+    (void)u;
+    jit_settle(cpu);
+    return false;
+}
+
+static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
+{
+    struct block *b = (struct block *)(block_and_slot & ~(uintptr_t)1);
+    const unsigned slot = block_and_slot & 1;
+    sync(cpu, b->insn);
+    cpu->cur = NULL;
+    const struct insn *last = &b->insn[b->n - 1];
+    const uint64_t target =
+        slot ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm : cpu->r[REG_PC] + b->bytes;
+    END_DIRECT(cpu, slot, target);
+}
+
+static const struct insn *c_exit_start(struct cpu *cpu, struct block *b)
+{
+    sync(cpu, b->insn);
+    cpu->cur = NULL;
+    END_TO_LOOP(cpu, cpu->r[REG_PC]);
+}
+
+static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
+{
+    struct block *b = sync(cpu, u);
+    insn_fn *fn = handler_of(b, u);
+    return fn(cpu, u);
+}
+
+/* --- their code --- */
+
+static void spill(struct emit *e)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (guest_host[g] != H_NONE)
+            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
+    emit_store(e, 8, SLOT(budget), H_R13);
+}
+
+static void reload(struct emit *e)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (guest_host[g] != H_NONE)
+            emit_load(e, 8, guest_host[g], h_gs(guest_slot(g)));
+    emit_load(e, 8, H_R13, SLOT(budget));
+}
+
+static void frame_down(struct emit *e)
+{
+    emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8);
+    for (unsigned i = ARRAY_SIZE(callee_saved); i-- > 0;)
+        emit_pop(e, callee_saved[i]);
+}
+
+static void arguments(struct emit *e, const void *fn)
+{
+    emit_load(e, 8, H_RDI, SLOT(self));
+    emit_mov(e, 8, H_RSI, H_R11);
+    emit_mov_imm(e, H_RAX, (uintptr_t)fn);
+}
+
+static void write_enter(struct emit *e)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(callee_saved); i++)
+        emit_push(e, callee_saved[i]);
+    emit_alu_imm(e, 8, X_SUB, h_reg(H_RSP), 8);
+    emit_mov(e, 8, H_R10, H_RSI);
+    reload(e);
+    emit_rm(e, 4, 0xff, 4, h_reg(H_R10)); /* JMP R10 */
+}
+
+/* A call from the middle of a block: comes back, or the block is left. */
+static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), bool flags)
+{
+    spill(e);
+    arguments(e, (const void *)(uintptr_t)fn);
+    emit_alu_imm(e, 8, X_SUB, h_reg(H_RSP), 8);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8);
+    emit_test(e, 1, h_reg(H_RAX), H_RAX);
+    uint8_t *leave = emit_jcc_forward(e, CC_NE);
+    reload(e);
+    if (flags) {
+        emit_rm(e, 4, 0xff, 6, SLOT(jit_flags)); /* PUSH */
+        emit_u8(e, 0x9d);                        /* POPFQ */
+    }
+    emit_u8(e, 0xc3); /* RET */
+    emit_here(e, leave);
+    emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8); /* the return address */
+    frame_down(e);
+    emit_alu(e, 4, X_XOR, H_RAX, h_reg(H_RAX));
+    emit_u8(e, 0xc3);
+}
+
+/* The last of a block: C goes on in our caller's place. */
+static void write_exit(struct emit *e, const void *fn)
+{
+    spill(e);
+    arguments(e, fn);
+    frame_down(e);
+    emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
+}
+
+bool stubs_write(struct jit *j, struct emit *e)
+{
+    for (unsigned s = 0; s < STUB_COUNT; s++) {
+        j->stub[s] = e->p;
+        switch ((enum jit_stub)s) {
+        case STUB_ENTER:
+            write_enter(e);
+            break;
+        case STUB_INSN:
+            write_call(e, c_insn, false);
+            break;
+        case STUB_INSN_FLAGS:
+            write_call(e, c_insn_flags, true);
+            break;
+        case STUB_FLAGS:
+            write_call(e, c_flags, true);
+            break;
+        case STUB_SETTLE:
+            write_call(e, c_settle, false);
+            break;
+        case STUB_EXIT_LINK:
+            write_exit(e, (const void *)(uintptr_t)c_exit_link);
+            break;
+        case STUB_EXIT_START:
+            write_exit(e, (const void *)(uintptr_t)c_exit_start);
+            break;
+        case STUB_EXIT_INSN:
+            write_exit(e, (const void *)(uintptr_t)c_exit_insn);
+            break;
+        case STUB_COUNT:
+            break;
+        }
+    }
+    return !e->full;
+}

@@ -1,0 +1,817 @@
+/* Templates: which instructions have one, and the code of those that do not end a block. */
+#include "cpu/jit/translate.h"
+#include "cpu/op_int.h"
+
+/* --- choosing --- */
+
+static bool address_ok(const struct insn *u)
+{
+    /* an address relative to RIP is the displacement behind an offset in the page */
+    return u->asize == 8 && u->disp >= INT32_MIN + 2 * (int64_t)PAGE_SIZE &&
+           u->disp <= INT32_MAX - 2 * (int64_t)PAGE_SIZE;
+}
+
+/* Byte operands are named by offset in cpu->r (bind.c): AH and its like are odd. */
+static bool high_byte(unsigned operand, unsigned size)
+{
+    return size == 1 && (operand & 1);
+}
+
+static bool is_imm(enum operand o)
+{
+    return o >= O_Ib && o <= O_1;
+}
+
+static enum template alu(const struct insn *u)
+{
+    const enum operand src = u->row->opnd[1];
+    const bool to_mem = u->mem && ((u->row->opnd[0] >= O_Eb && u->row->opnd[0] <= O_Ey) ||
+                                   u->row->opnd[0] == O_Ob || u->row->opnd[0] == O_Ov);
+    if (u->lock || (u->mem && !address_ok(u)))
+        return T_HANDLER;
+    if (!to_mem && high_byte(u->a, u->osize))
+        return T_HANDLER;
+    if (!is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize))
+        return T_HANDLER;
+    if (u->mem && (u->op == OP_ADC || u->op == OP_SBB))
+        return T_HANDLER;
+    return u->op == OP_MOV ? T_MOV : T_ALU;
+}
+
+static enum template shift(const struct insn *u)
+{
+    if (u->mem || high_byte(u->a, u->osize))
+        return T_HANDLER;
+    if (u->row->opnd[1] == O_CL)
+        return (u->op == OP_SHL || u->op == OP_SHR || u->op == OP_SAR) && u->osize >= 4
+                   ? T_SHIFT_CL
+                   : T_HANDLER;
+    const unsigned count = u->imm & (u->osize == 8 ? 63 : 31);
+    if (count == 0 || count >= u->osize * 8u || u->op == OP_RCL || u->op == OP_RCR)
+        return T_HANDLER;
+    return T_SHIFT_IMM;
+}
+
+static enum template by_op(const struct insn *u)
+{
+    const bool mem_ok = !u->mem || address_ok(u);
+    switch (u->op) {
+    case OP_ADD:
+    case OP_OR:
+    case OP_ADC:
+    case OP_SBB:
+    case OP_AND:
+    case OP_SUB:
+    case OP_XOR:
+    case OP_CMP:
+    case OP_TEST:
+    case OP_MOV:
+        return alu(u);
+    case OP_NOP:
+        return T_NOP;
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+        return mem_ok && (u->mem || u->row->opnd[1] != O_Eb || !(u->b & 1)) ? T_EXTEND : T_HANDLER;
+    case OP_LEA:
+        return mem_ok && u->osize >= 4 ? T_LEA : T_HANDLER;
+    case OP_INC:
+    case OP_DEC:
+        return !u->mem && !high_byte(u->a, u->osize) ? T_INCDEC : T_HANDLER;
+    case OP_NOT:
+    case OP_NEG:
+        return !u->mem && !high_byte(u->a, u->osize) ? T_NOTNEG : T_HANDLER;
+    case OP_SHL:
+    case OP_SHR:
+    case OP_SAR:
+    case OP_ROL:
+    case OP_ROR:
+        return shift(u);
+    case OP_IMUL:
+        return mem_ok && u->osize >= 4 ? T_IMUL : T_HANDLER;
+    case OP_MUL:
+    case OP_IMUL1:
+        return !u->mem && u->osize >= 4 ? T_MUL : T_HANDLER;
+    case OP_XCHG:
+        return !u->mem && u->osize >= 4 && u->row->opnd[0] == O_Ev ? T_XCHG : T_HANDLER;
+    case OP_BSWAP:
+        return u->osize >= 4 ? T_BSWAP : T_HANDLER;
+    case OP_CBW:
+    case OP_CWD:
+        return T_WIDEN;
+    case OP_BT:
+        return !u->mem && u->osize >= 4 ? T_BT : T_HANDLER;
+    case OP_PUSH:
+        return u->osize == 8 && (u->row->opnd[0] == O_Zv || is_imm(u->row->opnd[0])) ? T_PUSH
+                                                                                     : T_HANDLER;
+    case OP_POP:
+        return u->osize == 8 && u->row->opnd[0] == O_Zv ? T_POP : T_HANDLER;
+    case OP_LEAVE:
+        return u->osize == 8 ? T_LEAVE : T_HANDLER;
+    case OP_JMP:
+        return T_JMP;
+    case OP_CALL:
+        return u->osize == 8 ? T_CALL : T_HANDLER;
+    case OP_RET:
+        return u->osize == 8 ? T_RET : T_HANDLER;
+    case OP_JMPN:
+        return mem_ok && u->osize == 8 ? T_JMP_IND : T_HANDLER;
+    case OP_CALLN:
+        return mem_ok && u->osize == 8 ? T_CALL_IND : T_HANDLER;
+    default:
+        break;
+    }
+    if (u->op >= OP_JO && u->op <= OP_JG)
+        return T_JCC;
+    if (u->op >= OP_SETO && u->op <= OP_SETG)
+        return !u->mem && !high_byte(u->a, 1) ? T_SETCC : T_HANDLER;
+    if (u->op >= OP_CMOVO && u->op <= OP_CMOVG)
+        return !u->mem && u->osize >= 4 ? T_CMOV : T_HANDLER;
+    return T_HANDLER;
+}
+
+enum template template_of(const struct insn *u, uint32_t mode)
+{
+    if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
+        return T_HANDLER;
+    return by_op(u);
+}
+
+/* --- small things --- */
+
+void by_handler(struct tr *t)
+{
+    flush_flags(t);
+    emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_INSN]);
+    flags_unknown(t);
+}
+
+/* The guest register of a bound operand. */
+static unsigned reg_of(unsigned operand, unsigned size)
+{
+    return size == 1 ? operand >> 3 : operand;
+}
+
+static int32_t immediate(const struct insn *u)
+{
+    return (int32_t)sign_extend(u->imm, u->osize >= 4 ? 32 : u->osize * 8);
+}
+
+static struct value v_reg(unsigned g)
+{
+    return (struct value){V_REG, g};
+}
+static struct value v_imm(int64_t v)
+{
+    return (struct value){V_IMM, v};
+}
+static const struct value v_none = {V_NONE, 0};
+
+static bool wanted(const struct tr *t)
+{
+    return flags_seen(t) || flags_read(t);
+}
+
+/* Guest register g to be changed in place: a host register that holds it. */
+static unsigned begin_change(struct tr *t, unsigned g, unsigned scratch)
+{
+    clobber(t, g);
+    return get(t, g, scratch);
+}
+
+/* --- ADD to CMP, TEST --- */
+
+enum { TEST = 8 };
+
+static unsigned alu_index(const struct insn *u)
+{
+    static const uint8_t index[] = {
+        [OP_ADD - OP_ADD] = X_ADD, [OP_OR - OP_ADD] = X_OR,   [OP_ADC - OP_ADD] = X_ADC,
+        [OP_SBB - OP_ADD] = X_SBB, [OP_AND - OP_ADD] = X_AND, [OP_SUB - OP_ADD] = X_SUB,
+        [OP_XOR - OP_ADD] = X_XOR, [OP_CMP - OP_ADD] = X_CMP, [OP_TEST - OP_ADD] = TEST};
+    return index[u->op - OP_ADD];
+}
+
+static void op_reg(struct tr *t, unsigned x, unsigned a, unsigned b)
+{
+    if (x == TEST)
+        emit_test(t->e, t->u->osize, h_reg(a), b);
+    else
+        emit_alu(t->e, t->u->osize, x, a, h_reg(b));
+}
+
+static void op_imm(struct tr *t, unsigned x, struct host_rm a)
+{
+    if (x == TEST)
+        emit_test_imm(t->e, t->u->osize, a, immediate(t->u));
+    else
+        emit_alu_imm(t->e, t->u->osize, x, a, immediate(t->u));
+}
+
+static uint32_t kind_of(unsigned x, unsigned size)
+{
+    switch (x) {
+    case X_ADD:
+        return pending_kind(PENDING_ADD, size);
+    case X_SUB:
+        return pending_kind(PENDING_SUB, size);
+    case X_CMP:
+        return pending_kind(PENDING_CMP, size);
+    default:
+        return pending_kind(PENDING_LOGIC, size);
+    }
+}
+
+/* ADC, SBB: their flags are taken from the host as they are. Uses R10. */
+static void flags_from_host(struct tr *t)
+{
+    struct emit *e = t->e;
+    t->host_flags = FLAGS_ARITH;
+    t->def.valid = false;
+    if (!flags_seen(t) && !flags_read(t))
+        return;
+    emit_mov(e, 8, H_R10, H_RAX);
+    emit_rm(e, 1, 0x0f90, 0, h_reg(H_RAX)); /* SETO AL */
+    emit_u8(e, 0x9f);                       /* LAHF */
+    emit_store(e, 8, CPU_SLOT(pending_a), H_RAX);
+    emit_mov(e, 8, H_RAX, H_R10);
+    emit_store_imm(e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ALL, 8));
+}
+
+static void with_carry(struct tr *t, unsigned x)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, g = reg_of(u->a, size);
+    need_flags(t, FLAG_CF);
+    const unsigned d = begin_change(t, g, H_R10);
+    if (is_imm(u->row->opnd[1]))
+        op_imm(t, x, h_reg(d));
+    else
+        op_reg(t, x, d, get(t, reg_of(u->b, size), H_R11));
+    put(t, g, d);
+    flags_from_host(t);
+}
+
+/* Operands in registers, or a register and an immediate; nothing is written. */
+static void compare_registers(struct tr *t, unsigned x)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, ga = reg_of(u->a, size);
+    const bool imm = is_imm(u->row->opnd[1]);
+    const unsigned gb = imm ? 0 : reg_of(u->b, size);
+    const unsigned a = get(t, ga, H_R10), b = imm ? H_NONE : get(t, gb, H_R11);
+    if (x == TEST && (imm || ga != gb) && wanted(t)) { /* the result is in no register */
+        emit_mov(t->e, 8, H_R10, a);
+        if (imm)
+            op_imm(t, X_AND, h_reg(H_R10));
+        else
+            op_reg(t, X_AND, H_R10, b);
+        flags_written_now(t, FLAGS_ARITH, kind_of(x, size), H_R10, H_NONE, 0);
+        return;
+    }
+    if (imm)
+        op_imm(t, x, h_reg(a));
+    else
+        op_reg(t, x, a, b);
+    flags_written(t, FLAGS_ARITH, kind_of(x, size), v_reg(ga),
+                  x == TEST ? v_none : imm ? v_imm(immediate(u)) : v_reg(gb));
+}
+
+static void alu_registers(struct tr *t, unsigned x)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, g = reg_of(u->a, size);
+    const bool imm = is_imm(u->row->opnd[1]);
+    const unsigned gb = imm ? 0 : reg_of(u->b, size);
+    const bool twice = x == X_ADD && !imm && gb == g;
+    t->def.valid = false; /* overwritten, and nothing can fault before */
+    const unsigned d = begin_change(t, g, H_R10);
+    if (twice && wanted(t)) {
+        emit_store(t->e, 8, CPU_SLOT(pending_a), d);
+        emit_store(t->e, 8, CPU_SLOT(pending_b), d);
+        emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ADD2, size));
+    }
+    if (imm)
+        op_imm(t, x, h_reg(d));
+    else
+        op_reg(t, x, d, gb == g ? d : get(t, gb, H_R11));
+    put(t, g, d);
+    if (twice) {
+        t->host_flags = FLAGS_ARITH;
+        t->def.valid = false;
+    } else if (x == X_SUB && !imm && gb == g) {
+        flags_written(t, FLAGS_ARITH, pending_kind(PENDING_LOGIC, size), v_imm(0), v_none);
+    } else {
+        const bool logic = x != X_ADD && x != X_SUB;
+        flags_written(t, FLAGS_ARITH, kind_of(x, size), v_reg(g),
+                      logic ? v_none : imm ? v_imm(immediate(u)) : v_reg(gb));
+    }
+}
+
+/* reg op= [mem], or compares them */
+static void alu_from_memory(struct tr *t, unsigned x)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, g = reg_of(u->a, size);
+    const bool changes = x != X_CMP && x != TEST;
+    const bool logic = x != X_ADD && x != X_SUB && x != X_CMP;
+    if (changes)
+        clobber(t, g);
+    const struct host_rm m = memory_operand(t, size, false);
+    if (guest_host[g] != H_NONE && (!wanted(t) || (logic && x != TEST))) {
+        if (x == TEST)
+            emit_test(t->e, size, m, guest_host[g]);
+        else
+            emit_alu(t->e, size, x, guest_host[g], m);
+        if (x == TEST || !logic)
+            flags_written(t, FLAGS_ARITH, 0, v_none, v_none); /* which nobody wants */
+        else
+            flags_written(t, FLAGS_ARITH, kind_of(x, size), v_reg(g), v_none);
+        return;
+    }
+    emit_load(t->e, size, H_R11, m);
+    const unsigned d = get(t, g, H_R10);
+    if (x == TEST) {
+        emit_alu(t->e, size, X_AND, H_R11, h_reg(d));
+        flags_written_now(t, FLAGS_ARITH, kind_of(x, size), H_R11, H_NONE, 0);
+        return;
+    }
+    emit_alu(t->e, size, x, d, h_reg(H_R11));
+    if (changes)
+        put(t, g, d);
+    flags_written_now(t, FLAGS_ARITH, kind_of(x, size), d, H_R11, 0);
+}
+
+/* [mem] op= reg or immediate, or compares them */
+static void alu_to_memory(struct tr *t, unsigned x)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize;
+    const bool changes = x != X_CMP && x != TEST, imm = is_imm(u->row->opnd[1]);
+    const unsigned g = imm ? 0 : reg_of(u->b, size);
+    if (!imm && guest_host[g] == H_NONE && wanted(t)) { /* registers run out */
+        by_handler(t);
+        return;
+    }
+    const struct host_rm m = memory_operand(t, size, changes);
+    if (!wanted(t)) {
+        if (imm)
+            op_imm(t, x, m);
+        else if (x == TEST)
+            emit_test(t->e, size, m, get(t, g, H_R11));
+        else
+            emit_alu_to(t->e, size, x, m, get(t, g, H_R11));
+        flags_written(t, FLAGS_ARITH, 0, v_none, v_none);
+        return;
+    }
+    emit_load(t->e, size, H_R11, m);
+    if (x == X_CMP) { /* both operands are kept */
+        if (imm)
+            op_imm(t, x, h_reg(H_R11));
+        else
+            emit_alu(t->e, size, x, H_R11, h_reg(guest_host[g]));
+    } else {
+        if (imm)
+            op_imm(t, x == TEST ? X_AND : x, h_reg(H_R11));
+        else
+            emit_alu(t->e, size, x == TEST ? X_AND : x, H_R11, h_reg(guest_host[g]));
+        if (changes)
+            emit_store(t->e, size, m, H_R11);
+    }
+    flags_written_now(t, FLAGS_ARITH, kind_of(x, size), H_R11, imm ? H_NONE : guest_host[g],
+                      immediate(u));
+}
+
+static void t_alu(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned x = alu_index(u);
+    const enum operand to = u->row->opnd[0];
+    if (x == X_ADC || x == X_SBB)
+        with_carry(t, x);
+    else if (u->mem && ((to >= O_Eb && to <= O_Ey) || to == O_Ob || to == O_Ov))
+        alu_to_memory(t, x);
+    else if (u->mem)
+        alu_from_memory(t, x);
+    else if (x == X_CMP || x == TEST)
+        compare_registers(t, x);
+    else
+        alu_registers(t, x);
+}
+
+/* --- moves --- */
+
+static void move_immediate(struct tr *t, unsigned g)
+{
+    const struct insn *u = t->u;
+    clobber(t, g);
+    if (u->osize >= 4) {
+        const unsigned d = home(g, H_R10);
+        emit_mov_imm(t->e, d, u->osize == 8 ? u->imm : (uint32_t)u->imm);
+        put(t, g, d);
+        return;
+    }
+    const unsigned d = get(t, g, H_R10);
+    emit_store_imm(t->e, u->osize, h_reg(d), immediate(u));
+    put(t, g, d);
+}
+
+static void t_mov(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize;
+    const enum operand to = u->row->opnd[0];
+    const bool imm = is_imm(u->row->opnd[1]);
+    if (u->mem && ((to >= O_Eb && to <= O_Ey) || to == O_Ob || to == O_Ov)) {
+        const struct host_rm m = memory_operand(t, size, true);
+        if (imm)
+            emit_store_imm(t->e, size, m, immediate(u));
+        else
+            emit_store(t->e, size, m, get(t, reg_of(u->b, size), H_R11));
+        return;
+    }
+    const unsigned g = reg_of(u->a, size);
+    if (imm) {
+        move_immediate(t, g);
+        return;
+    }
+    clobber(t, g);
+    struct host_rm from;
+    if (u->mem)
+        from = memory_operand(t, size, false);
+    else
+        from = h_reg(get(t, reg_of(u->b, size), H_R11));
+    if (size >= 4) {
+        const unsigned d = home(g, H_R10);
+        emit_load(t->e, size, d, from);
+        put(t, g, d);
+    } else if (guest_host[g] != H_NONE) {
+        emit_load(t->e, size, guest_host[g], from);
+    } else { /* the rest of the register stays: it is written where it lives */
+        emit_load(t->e, size, H_R11, from);
+        emit_store(t->e, size, h_gs(guest_slot(g)), H_R11);
+    }
+}
+
+static void t_extend(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const enum operand src = u->row->opnd[1];
+    const unsigned from = src == O_Eb ? 1 : src == O_Ew ? 2 : 4, g = u->a;
+    clobber(t, g);
+    struct host_rm m;
+    if (u->mem)
+        m = memory_operand(t, from, false);
+    else
+        m = h_reg(get(t, reg_of(u->b, from == 1 ? 1 : 4), H_R11));
+    const unsigned d = u->osize == 2 && guest_host[g] == H_NONE ? H_R10 : home(g, H_R10);
+    uint32_t opcode;
+    if (u->op == OP_MOVZX)
+        opcode = from == 1 ? 0x0fb6 : 0x0fb7;
+    else
+        opcode = from == 1 ? 0x0fbe : from == 2 ? 0x0fbf : 0x63;
+    if (from >= u->osize) /* nothing to extend */
+        opcode = 0x8b;
+    emit_extend(t->e, u->osize, opcode, d, m, from);
+    if (u->osize == 2 && guest_host[g] == H_NONE)
+        emit_store(t->e, 2, h_gs(guest_slot(g)), d);
+    else
+        put(t, g, d);
+}
+
+static void t_lea(struct tr *t)
+{
+    const struct insn *u = t->u;
+    clobber(t, u->reg);
+    struct insn plain = *u; /* a segment has no part in it */
+    plain.seg = SEG_FLAT;
+    t->u = &plain;
+    const unsigned lin = effective_address(t, H_R10);
+    t->u = u;
+    if (u->osize == 8) {
+        put(t, u->reg, lin);
+    } else {
+        const unsigned d = home(u->reg, H_R10);
+        emit_load(t->e, 4, d, h_reg(lin));
+        put(t, u->reg, d);
+    }
+}
+
+static void t_xchg(struct tr *t)
+{
+    const struct insn *u = t->u;
+    clobber(t, u->rm);
+    clobber(t, u->reg);
+    const unsigned a = get(t, u->rm, H_R10), b = get(t, u->reg, H_R11);
+    emit_load(t->e, u->osize, H_R14, h_reg(a));
+    emit_load(t->e, u->osize, home(u->rm, H_R10), h_reg(b));
+    put(t, u->rm, home(u->rm, H_R10));
+    put(t, u->reg, H_R14);
+}
+
+static void t_bswap(struct tr *t)
+{
+    const unsigned g = t->u->reg, d = begin_change(t, g, H_R10);
+    const uint8_t code[3] = {(uint8_t)(0x40 | (t->u->osize == 8 ? 8 : 0) | (d >> 3)), 0x0f,
+                             (uint8_t)(0xc8 | (d & 7))};
+    emit_bytes(t->e, code, 3);
+    put(t, g, d);
+}
+
+static void t_widen(struct tr *t)
+{
+    const struct insn *u = t->u;
+    clobber(t, u->op == OP_CBW ? REG_RAX : REG_RDX);
+    if (u->osize != 4)
+        emit_u8(t->e, u->osize == 2 ? 0x66 : 0x48);
+    emit_u8(t->e, u->op == OP_CBW ? 0x98 : 0x99);
+}
+
+/* --- one operand, shifts, products --- */
+
+/* Flags that an instruction changes only in part go on from those in memory: not pending then, or
+ * pending so that the flags of keep are there already (enum pending_op). */
+static void settle(struct tr *t, enum pending_op keep)
+{
+    flush_flags(t);
+    emit_alu_imm(t->e, 1, X_CMP, CPU_SLOT(pending), (int32_t)keep);
+    uint8_t *there = emit_jcc_forward(t->e, CC_BE);
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
+    emit_here(t->e, there);
+    t->host_flags = 0;
+}
+
+static void t_incdec(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, g = reg_of(u->a, size);
+    const bool dec = u->op == OP_DEC;
+    uint32_t mask = FLAGS_ARITH & ~FLAG_CF;
+    if (wanted(t)) {
+        settle(t, PENDING_PARTIAL);
+        if (flags_read(t) & FLAG_CF) {
+            emit_rm_imm(t->e, 8, 0x0fba, 4, CPU_SLOT(flag_aux), 63, 1); /* BT */
+            mask = FLAGS_ARITH;
+        }
+    }
+    const unsigned d = begin_change(t, g, H_R10);
+    emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
+    put(t, g, d);
+    flags_written(t, mask, pending_kind(dec ? PENDING_DEC : PENDING_INC, size), v_reg(g), v_none);
+}
+
+static void t_notneg(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, g = reg_of(u->a, size);
+    const unsigned d = begin_change(t, g, H_R10);
+    emit_rm(t->e, size, size == 1 ? 0xf6 : 0xf7, u->op == OP_NEG ? X_NEG : X_NOT, h_reg(d));
+    put(t, g, d);
+    if (u->op == OP_NEG)
+        flags_written(t, FLAGS_ARITH, pending_kind(PENDING_NEG, size), v_reg(g), v_none);
+}
+
+static unsigned shift_index(const struct insn *u)
+{
+    switch (u->op) {
+    case OP_ROL:
+        return X_ROL;
+    case OP_ROR:
+        return X_ROR;
+    case OP_SHL:
+        return X_SHL;
+    case OP_SHR:
+        return X_SHR;
+    default:
+        return X_SAR;
+    }
+}
+
+static enum pending_op shift_pending(unsigned x)
+{
+    return x == X_SHL ? PENDING_SHL : x == X_SHR ? PENDING_SHR : PENDING_SAR;
+}
+
+/* OF is defined for a count of one only, AF never: the host's are not looked at. */
+static void t_shift_imm(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned size = u->osize, g = reg_of(u->a, size), x = shift_index(u);
+    const unsigned count = u->imm & (size == 8 ? 63 : 31);
+    const bool rotate = x == X_ROL || x == X_ROR;
+    if (rotate && wanted(t)) { /* changes some flags only */
+        by_handler(t);
+        return;
+    }
+    if (!rotate)
+        t->def.valid = false;
+    const unsigned d = begin_change(t, g, H_R10);
+    if (wanted(t)) {
+        emit_store(t->e, 8, CPU_SLOT(pending_a), d);
+        emit_store_imm(t->e, 8, CPU_SLOT(pending_b), (int32_t)count);
+        /* a full writer: what was pending before does not matter */
+        emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(shift_pending(x), size));
+    }
+    emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
+    put(t, g, d);
+    t->def.valid = false;
+    t->host_flags = rotate ? 0 : FLAG_CF | FLAG_ZF | FLAG_SF | FLAG_PF;
+}
+
+/* By a count that may be 0, which changes no flag. BMI2's shifts change none ever. */
+static void t_shift_cl(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned g = u->a, x = shift_index(u);
+    if (wanted(t))
+        settle(t, PENDING_NONE);
+    const unsigned d = begin_change(t, g, H_R10);
+    if (wanted(t)) {
+        emit_store(t->e, 8, CPU_SLOT(pending_a), d);
+        emit_store(t->e, 8, CPU_SLOT(pending_b), H_RCX);
+        emit_store_imm(t->e, 4, CPU_SLOT(pending),
+                       (int32_t)pending_kind(shift_pending(x), u->osize));
+        t->def.valid = false;
+        t->host_flags = 0;
+    }
+    emit_vex(t->e, x == X_SHL ? P_66 : x == X_SHR ? P_F2 : P_F3, 2, u->osize == 8, 0, 0xf7, d,
+             H_RCX, h_reg(d), -1);
+    put(t, g, d);
+}
+
+/* CF and OF are the host's; SF, ZF, AF and PF are undefined and come from the lower half. */
+static void product_flags(struct tr *t, unsigned low)
+{
+    t->host_flags = FLAG_CF | FLAG_OF;
+    t->def.valid = false;
+    if (!wanted(t))
+        return;
+    emit_rm(t->e, 1, 0x0f90, 0, CPU_SLOT(pending_b)); /* SETO */
+    emit_store(t->e, 8, CPU_SLOT(pending_a), low);
+    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_IMUL, t->u->osize));
+}
+
+static void t_imul(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const bool imm = u->row->opnd[2] != O_NONE;
+    clobber(t, u->reg);
+    struct host_rm m;
+    if (u->mem)
+        m = memory_operand(t, u->osize, false);
+    else
+        m = h_reg(get(t, u->rm, H_R11));
+    unsigned d = home(u->reg, H_R10);
+    if (imm) {
+        emit_rm_imm(t->e, u->osize, 0x69, d, m, (uint32_t)u->imm, 4);
+    } else {
+        if (guest_host[u->reg] == H_NONE) { /* R10 may be the address */
+            emit_load(t->e, u->osize, H_R11, m);
+            m = h_reg(H_R11);
+            d = get(t, u->reg, H_R10);
+        }
+        emit_rm(t->e, u->osize, 0x0faf, d, m);
+    }
+    put(t, u->reg, d);
+    product_flags(t, d);
+}
+
+static void t_mul(struct tr *t)
+{
+    const struct insn *u = t->u;
+    clobber(t, REG_RAX);
+    clobber(t, REG_RDX);
+    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL,
+            h_reg(get(t, u->rm, H_R11)));
+    product_flags(t, H_RAX);
+}
+
+/* --- conditions and bits --- */
+
+static void t_setcc(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const unsigned g = reg_of(u->a, 1);
+    need_flags(t, op_info[u->op].flags_read);
+    clobber(t, g);
+    const unsigned cc = (unsigned)(u->op - OP_SETO);
+    if (guest_host[g] != H_NONE)
+        emit_rm(t->e, 1, 0x0f90 | cc, 0, h_reg(guest_host[g]));
+    else
+        emit_rm(t->e, 1, 0x0f90 | cc, 0, h_gs(guest_slot(g)));
+}
+
+static void t_cmov(struct tr *t)
+{
+    const struct insn *u = t->u;
+    need_flags(t, op_info[u->op].flags_read);
+    clobber(t, u->a);
+    const unsigned from = get(t, u->b, H_R11), d = get(t, u->a, H_R10);
+    emit_rm(t->e, u->osize, 0x0f40 | (unsigned)(u->op - OP_CMOVO), d, h_reg(from));
+    put(t, u->a, d);
+}
+
+/* Changes CF; the undefined flags stay as they are (op_bit.c). */
+static void t_bt(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const bool imm = u->row->opnd[1] != O_Gv;
+    if (wanted(t))
+        settle(t, PENDING_NONE);
+    const unsigned a = get(t, u->rm, H_R10);
+    if (imm)
+        emit_rm_imm(t->e, u->osize, 0x0fba, 4, h_reg(a), u->imm & (u->osize * 8 - 1), 1);
+    else
+        emit_rm(t->e, u->osize, 0x0fa3, get(t, u->reg, H_R11), h_reg(a));
+    if (!wanted(t))
+        return;
+    emit_rm(t->e, 1, 0x0f92, 0, CPU_SLOT(pending_b)); /* SETB */
+    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_BT, u->osize));
+    t->def.valid = false;
+    t->host_flags = FLAG_CF;
+}
+
+/* --- the stack --- */
+
+static void t_push(struct tr *t)
+{
+    const struct insn *u = t->u;
+    clobber(t, REG_RSP);
+    emit_lea(t->e, 8, H_R10, h_mem(H_R15, -8));
+    const struct host_rm m = address_check(t, H_R10, 8, true, false);
+    if (u->row->opnd[0] == O_Zv)
+        emit_store(t->e, 8, m, get(t, u->reg, H_R11));
+    else
+        emit_store_imm(t->e, 8, m, (int32_t)u->imm);
+    emit_mov(t->e, 8, H_R15, H_R10);
+}
+
+static void t_pop(struct tr *t)
+{
+    const unsigned g = t->u->reg;
+    clobber(t, g);
+    clobber(t, REG_RSP);
+    const struct host_rm m = address_check(t, H_R15, 8, false, false);
+    if (g == REG_RSP) {
+        emit_load(t->e, 8, H_R15, m);
+        return;
+    }
+    const unsigned d = home(g, H_R10);
+    emit_load(t->e, 8, d, m);
+    emit_lea(t->e, 8, H_R15, h_mem(H_R15, 8));
+    put(t, g, d);
+}
+
+static void t_leave(struct tr *t)
+{
+    clobber(t, REG_RSP);
+    clobber(t, REG_RBP);
+    const struct host_rm m = address_check(t, H_RBP, 8, false, false);
+    emit_load(t->e, 8, H_R10, m);
+    emit_lea(t->e, 8, H_R15, h_mem(H_RBP, 8));
+    emit_mov(t->e, 8, H_RBP, H_R10);
+}
+
+static void t_nop(struct tr *t)
+{
+    (void)t;
+}
+
+typedef void template_fn(struct tr *t);
+static template_fn *const templates[] = {
+    [T_HANDLER] = by_handler,
+    [T_NOP] = t_nop,
+    [T_ALU] = t_alu,
+    [T_MOV] = t_mov,
+    [T_EXTEND] = t_extend,
+    [T_LEA] = t_lea,
+    [T_INCDEC] = t_incdec,
+    [T_NOTNEG] = t_notneg,
+    [T_SHIFT_IMM] = t_shift_imm,
+    [T_SHIFT_CL] = t_shift_cl,
+    [T_IMUL] = t_imul,
+    [T_MUL] = t_mul,
+    [T_SETCC] = t_setcc,
+    [T_CMOV] = t_cmov,
+    [T_XCHG] = t_xchg,
+    [T_BSWAP] = t_bswap,
+    [T_WIDEN] = t_widen,
+    [T_BT] = t_bt,
+    [T_PUSH] = t_push,
+    [T_POP] = t_pop,
+    [T_LEAVE] = t_leave,
+};
+
+void translate_insn(struct tr *t)
+{
+    const unsigned late = t->n_late;
+    templates[t->how[t->u->index]](t);
+    /* what left the line comes back behind the whole instruction */
+    for (unsigned i = late; i < t->n_late; i++) {
+        if (t->late[i].back) {
+            t->late[i].back = t->e->p;
+            t->late[i].flags = op_info[t->u->op].flags_written && flags_read(t);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+/* What the parts of the translator share: the registers, and the state of one translation. */
+#ifndef VITRINE_CPU_JIT_TRANSLATE_H
+#define VITRINE_CPU_JIT_TRANSLATE_H
+
+#include "cpu/jit/jit.h"
+#include "cpu/jit/pending.h"
+
+#include <stddef.h>
+
+/* Guest registers that live in host registers (jit.h). */
+static const uint8_t guest_host[16] = {
+    [REG_RAX] = H_RAX, [REG_RCX] = H_RCX, [REG_RDX] = H_RDX, [REG_RBX] = H_RBX,
+    [REG_RSP] = H_R15, [REG_RBP] = H_RBP, [REG_RSI] = H_RSI, [REG_RDI] = H_RDI,
+    [REG_R8] = H_R8,   [REG_R9] = H_R9,   [REG_R10] = H_NONE, [REG_R11] = H_NONE,
+    [REG_R12] = H_R12, [REG_R13] = H_NONE, [REG_R14] = H_NONE, [REG_R15] = H_NONE,
+};
+
+static inline int32_t guest_slot(unsigned g)
+{
+    return (int32_t)(offsetof(struct cpu, r) + 8 * g);
+}
+static inline struct block *block_of(const struct insn *u)
+{
+    return (struct block *)((uintptr_t)(u - u->index) - offsetof(struct block, insn));
+}
+#define CPU_SLOT(field) h_gs((int32_t)offsetof(struct cpu, field))
+
+/* What becomes of an instruction. */
+enum template {
+    T_HANDLER, /* none: the interpreter's handler */
+    T_NOP,
+    T_ALU, /* ADD OR ADC SBB AND SUB XOR CMP TEST */
+    T_MOV,
+    T_EXTEND,
+    T_LEA,
+    T_INCDEC,
+    T_NOTNEG,
+    T_SHIFT_IMM,
+    T_SHIFT_CL,
+    T_IMUL,
+    T_MUL,
+    T_SETCC,
+    T_CMOV,
+    T_XCHG,
+    T_BSWAP,
+    T_WIDEN, /* CBW CWD and their wider forms */
+    T_BT,
+    T_PUSH,
+    T_POP,
+    T_LEAVE,
+    /* the last of a block */
+    T_JMP,
+    T_JCC,
+    T_CALL,
+    T_RET,
+    T_JMP_IND,
+    T_CALL_IND,
+};
+
+/* Where a value is that flags are to be computed from. */
+struct value {
+    enum { V_NONE, V_REG, V_IMM } kind;
+    int64_t v; /* guest register, or the immediate */
+};
+
+/* Flags as an operation and its operands (pending.h). */
+struct pending_def {
+    bool valid;
+    uint32_t kind;
+    struct value a, b;
+};
+
+/* Code out of line, written behind the block: u by its handler. */
+struct late {
+    uint8_t *from;       /* displacement that leads here */
+    const uint8_t *back; /* and where it goes on; NULL: the handler ends the block */
+    const struct insn *u;
+    bool flags; /* host flags are to be the guest's behind it */
+    struct pending_def def; /* flags that are not in memory, but have to be there */
+};
+#define MAX_LATE (2 * BLOCK_MAX_INSNS)
+
+struct tr {
+    struct jit *j;
+    struct emit *e;
+    struct block *b;
+    struct native *n;
+    const struct insn *u; /* the instruction at hand */
+    uint32_t host_flags;  /* which of the guest's flags the host's are */
+    struct pending_def def; /* the guest's flags, not in memory yet; else they are */
+    uint8_t *spent;         /* displacement of the jump out when the budget is */
+    unsigned n_late;
+    struct late late[MAX_LATE];
+    enum template how[BLOCK_MAX_INSNS];
+    /* of the flags behind an instruction, before they are overwritten: */
+    uint32_t read[BLOCK_MAX_INSNS]; /* which are read */
+    bool seen[BLOCK_MAX_INSNS];     /* may all be seen: by a fault, a handler, or what follows */
+};
+
+/* flags.c */
+enum template template_of(const struct insn *u, uint32_t mode);
+void analyse_flags(struct tr *t);
+/* Guest register g is about to change: flags that depend on it go to memory first. */
+void clobber(struct tr *t, unsigned g);
+/* Flags of memory are exact, unless nobody sees them. */
+void flush_flags(struct tr *t);
+void store_def(struct tr *t, const struct pending_def *d);
+/* The host's flags are the guest's, as far as mask goes. */
+void need_flags(struct tr *t, uint32_t mask);
+/* u wrote flags: the host has those of mask, they can be computed from kind, a, b. */
+void flags_written(struct tr *t, uint32_t mask, uint32_t kind, struct value a, struct value b);
+/* The same, when a is in host register ha (and b, unless immediate, in hb): to memory at once. */
+void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, unsigned hb,
+                       int64_t imm);
+/* Those of a handler: in memory. */
+void flags_unknown(struct tr *t);
+static inline bool flags_seen(const struct tr *t)
+{
+    return t->seen[t->u->index];
+}
+static inline uint32_t flags_read(const struct tr *t)
+{
+    return t->read[t->u->index];
+}
+
+/* templates.c */
+void translate_insn(struct tr *t);
+/* The handler does it. */
+void by_handler(struct tr *t);
+/* branches.c */
+void translate_end(struct tr *t);
+void write_late(struct tr *t);
+/* memory.c: see there */
+struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
+unsigned effective_address(struct tr *t, unsigned scratch);
+struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
+
+/* Guest register g in a host register: its own, or loaded into scratch. */
+unsigned get(struct tr *t, unsigned g, unsigned scratch);
+/* Where a new value of g is made, and its way home. */
+static inline unsigned home(unsigned g, unsigned scratch)
+{
+    return guest_host[g] != H_NONE ? guest_host[g] : scratch;
+}
+void put(struct tr *t, unsigned g, unsigned from);
+
+#endif
