@@ -353,7 +353,7 @@ struct cpu {
     struct cpu *self;               /* for code that knows only GS */
     uint64_t jit_page;              /* linear address of the page the running code is in */
     uint32_t pending;               /* flags to be computed: pending.h */
-    uint64_t pending_a, pending_b;  /* ... from these */
+    uint64_t pending_a, pending_b, pending_c; /* ... from these */
     uint64_t jit_flags, jit_target; /* on their way */
     uint64_t jit_salt;              /* of the table of indirect branches */
     struct insn *jit_back;          /* an instruction that stands for the return to host code */

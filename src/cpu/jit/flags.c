@@ -14,7 +14,7 @@ static uint32_t written_for_sure(const struct insn *u, enum template how)
     const uint32_t w = op_info[u->op].flags_written;
     if (how == T_HANDLER || how == T_SHIFT_CL) /* some leave flags alone that they may change */
         return 0;
-    return how == T_BT ? FLAG_CF : w;
+    return how == T_BT ? FLAG_CF : how == T_DIV ? 0 : w;
 }
 
 static uint32_t read_by(const struct insn *u, enum template how)
@@ -36,6 +36,8 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_RET:
     case T_JMP_IND:
     case T_CALL_IND:
+        return true;
+    case T_DIV:
         return true;
     case T_LEA:
     case T_NOP:
@@ -79,6 +81,12 @@ static void store_value(struct tr *t, struct value v, int32_t slot)
 /* Moves only: the host's flags stay. Uses R14. */
 void store_def(struct tr *t, const struct pending_def *d)
 {
+    if (d->part) {
+        store_value(t, d->a, offsetof(struct cpu, pending_c));
+        emit_store_imm(t->e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2),
+                       (int32_t)d->kind);
+        return;
+    }
     store_value(t, d->a, offsetof(struct cpu, pending_a));
     store_value(t, d->b, offsetof(struct cpu, pending_b));
     emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)d->kind);
@@ -109,6 +117,15 @@ void flags_written(struct tr *t, uint32_t mask, uint32_t kind, struct value a, s
     t->host_flags = mask;
     t->def = (struct pending_def){
         .valid = flags_seen(t) || flags_read(t), .kind = kind, .a = a, .b = b};
+}
+
+void flags_written_part(struct tr *t, uint32_t mask, enum pending_part part, unsigned g)
+{
+    t->host_flags = mask;
+    t->def = (struct pending_def){.valid = flags_seen(t) || flags_read(t),
+                                  .part = true,
+                                  .kind = pending_part(part, t->u->osize),
+                                  .a = {V_REG, g}};
 }
 
 void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, unsigned hb,
@@ -153,7 +170,7 @@ void need_flags(struct tr *t, uint32_t mask)
 static bool set_again(struct tr *t)
 {
     const struct pending_def *d = &t->def;
-    if (!d->valid)
+    if (!d->valid || d->part)
         return false;
     const unsigned size = 1u << (d->kind >> 8);
     unsigned a = H_NONE;

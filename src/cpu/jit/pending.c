@@ -4,8 +4,6 @@
 
 static void settle_shift(struct cpu *cpu, enum pending_op op, uint64_t a, unsigned n, unsigned c)
 {
-    if (!c)
-        return;
     /* SDM 2B "SAL/SAR/SHL/SHR"; OF beyond a count of one as op_shift.inc has it */
     const uint64_t mask = ~UINT64_C(0) >> (64 - n);
     a &= mask;
@@ -53,23 +51,39 @@ static void all(struct cpu *cpu, uint64_t v)
     flags_set_arith(cpu, (uint32_t)(v >> 8 & (FLAGS_ARITH & 0xff)) | (v & 1 ? FLAG_OF : 0));
 }
 
-void jit_settle(struct cpu *cpu)
+static void set_cf_of(struct cpu *cpu, bool cf, bool of)
 {
-    const enum pending_op op = cpu->pending & 0xff;
-    if (op == PENDING_NONE)
-        return;
-    const unsigned size = 1u << (cpu->pending >> 8);
+    cpu->flag_aux = flag_make_aux(cf, of, flag_af(cpu));
+}
+
+static void settle_part(struct cpu *cpu, enum pending_part part, unsigned size)
+{
+    const uint64_t c = cpu->pending_c;
+    const unsigned top = size * 8 - 1;
+    switch (part) {
+    case PART_NONE:
+        break;
+    case PART_INC:
+    case PART_DEC:
+        inc_dec(cpu, c, size, part == PART_DEC);
+        break;
+    case PART_BT:
+        set_cf_of(cpu, c & 1, flag_of(cpu));
+        break;
+    case PART_ROL:
+        set_cf_of(cpu, c & 1, ((c >> top) ^ c) & 1);
+        break;
+    case PART_ROR:
+        set_cf_of(cpu, (c >> top) & 1, ((c >> top) ^ (c >> (top - 1))) & 1);
+        break;
+    }
+}
+
+static void settle_all(struct cpu *cpu, enum pending_op op, unsigned size)
+{
     const uint64_t a = cpu->pending_a, b = cpu->pending_b;
-    cpu->pending = PENDING_NONE;
     switch (op) {
     case PENDING_NONE:
-        break;
-    case PENDING_INC:
-    case PENDING_DEC:
-        inc_dec(cpu, a, size, op == PENDING_DEC);
-        break;
-    case PENDING_BT:
-        cpu->flag_aux = flag_make_aux(b & 1, flag_of(cpu), flag_af(cpu));
         break;
     case PENDING_SHL:
     case PENDING_SHR:
@@ -102,4 +116,14 @@ void jit_settle(struct cpu *cpu)
         all(cpu, a);
         break;
     }
+}
+
+void jit_settle(struct cpu *cpu)
+{
+    const uint32_t p = cpu->pending;
+    if (!p)
+        return;
+    cpu->pending = 0;
+    settle_all(cpu, p & 0xff, 1u << (p >> 8 & 0xff));
+    settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24));
 }

@@ -3,7 +3,10 @@
  * which width, with which values. jit_settle() turns them into the interpreter's lazy flags by the
  * interpreter's own functions, so that undefined flags come out the same.
  *
- * Those up to PENDING_BT change only some flags: the others are in the lazy flags already.
+ * cpu->pending: bits 7:0 an operation that wrote all flags (enum pending_op), bits 15:8 the log2
+ * of its width in bytes; bits 23:16 one behind it that wrote only some (enum pending_part), bits
+ * 31:24 its width. A store of all 32 bits forgets what was pending; one of the upper half adds to
+ * it.
  */
 #ifndef VITRINE_CPU_JIT_PENDING_H
 #define VITRINE_CPU_JIT_PENDING_H
@@ -12,11 +15,7 @@
 
 enum pending_op {
     PENDING_NONE,
-    PENDING_INC, /* a: result */
-    PENDING_DEC, /* a: result */
-    PENDING_PARTIAL = PENDING_DEC, /* up to here CF is in the lazy flags */
-    PENDING_BT,  /* b: CF */
-    PENDING_SHL, /* a: operand, b: count */
+    PENDING_SHL, /* a: operand, b: count, not 0 */
     PENDING_SHR,
     PENDING_SAR,
     PENDING_ADD,   /* a: result, b: addend */
@@ -29,10 +28,30 @@ enum pending_op {
     PENDING_ALL,   /* a: AL and AH after SETO AL, LAHF */
 };
 
+/*
+ * Those that write some flags, with their result or flag in pending_c. A bit says which flags they
+ * leave alone, so that it can be asked whether a second one covers the first.
+ */
+enum pending_part {
+    PART_NONE,
+    PART_ALL_BUT_CF = 0x10,
+    PART_INC = PART_ALL_BUT_CF,
+    PART_DEC = PART_ALL_BUT_CF + 1,
+    PART_CF = 0x20,
+    PART_BT = PART_CF, /* c: CF */
+    PART_CF_OF = 0x40,
+    PART_ROL = PART_CF_OF,
+    PART_ROR = PART_CF_OF + 1,
+};
+
 /* In cpu->pending: operation, and log2 of the width in bytes above it. */
 static inline uint32_t pending_kind(enum pending_op op, unsigned size)
 {
     return (uint32_t)op | (uint32_t)__builtin_ctz(size) << 8;
+}
+static inline uint32_t pending_part(enum pending_part part, unsigned size)
+{
+    return (uint32_t)part | (uint32_t)__builtin_ctz(size) << 8;
 }
 
 void jit_settle(struct cpu *cpu);

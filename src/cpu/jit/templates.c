@@ -99,6 +99,14 @@ static enum template by_op(const struct insn *u)
     case OP_CBW:
     case OP_CWD:
         return T_WIDEN;
+    case OP_DIV:
+    case OP_IDIV:
+        return mem_ok && u->osize >= 4 ? T_DIV : T_HANDLER;
+    case OP_SHLX:
+    case OP_SHRX:
+    case OP_SARX:
+    case OP_RORX:
+        return mem_ok && (u->osize == 4 || u->osize == 8) ? T_BMI : T_HANDLER;
     case OP_BT:
         return !u->mem && u->osize >= 4 ? T_BT : T_HANDLER;
     case OP_PUSH:
@@ -139,6 +147,13 @@ enum template template_of(const struct insn *u, uint32_t mode)
 
 /* --- small things --- */
 
+/* The jump at from leads out of line, where the handler does this instruction. */
+static void leave_line(struct tr *t, uint8_t *from)
+{
+    t->late[t->n_late++] =
+        (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+}
+
 void by_handler(struct tr *t)
 {
     flush_flags(t);
@@ -171,6 +186,12 @@ static const struct value v_none = {V_NONE, 0};
 static bool wanted(const struct tr *t)
 {
     return flags_seen(t) || flags_read(t);
+}
+
+/* Guest register g as an operand, wherever it is. */
+static struct host_rm guest_operand(unsigned g)
+{
+    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_gs(guest_slot(g));
 }
 
 /* Guest register g to be changed in place: a host register that holds it. */
@@ -350,10 +371,6 @@ static void alu_to_memory(struct tr *t, unsigned x)
     const unsigned size = u->osize;
     const bool changes = x != X_CMP && x != TEST, imm = is_imm(u->row->opnd[1]);
     const unsigned g = imm ? 0 : reg_of(u->b, size);
-    if (!imm && guest_host[g] == H_NONE && wanted(t)) { /* registers run out */
-        by_handler(t);
-        return;
-    }
     const struct host_rm m = memory_operand(t, size, changes);
     if (!wanted(t)) {
         if (imm)
@@ -370,16 +387,16 @@ static void alu_to_memory(struct tr *t, unsigned x)
         if (imm)
             op_imm(t, x, h_reg(H_R11));
         else
-            emit_alu(t->e, size, x, H_R11, h_reg(guest_host[g]));
+            emit_alu(t->e, size, x, H_R11, guest_operand(g));
     } else {
         if (imm)
             op_imm(t, x == TEST ? X_AND : x, h_reg(H_R11));
         else
-            emit_alu(t->e, size, x == TEST ? X_AND : x, H_R11, h_reg(guest_host[g]));
+            emit_alu(t->e, size, x == TEST ? X_AND : x, H_R11, guest_operand(g));
         if (changes)
             emit_store(t->e, size, m, H_R11);
     }
-    flags_written_now(t, FLAGS_ARITH, kind_of(x, size), H_R11, imm ? H_NONE : guest_host[g],
+    flags_written_now(t, FLAGS_ARITH, kind_of(x, size), H_R11, imm ? H_NONE : get(t, g, H_R14),
                       immediate(u));
 }
 
@@ -530,15 +547,21 @@ static void t_widen(struct tr *t)
 
 /* --- one operand, shifts, products --- */
 
-/* Flags that an instruction changes only in part go on from those in memory: not pending then, or
- * pending so that the flags of keep are there already (enum pending_op). */
-static void settle(struct tr *t, enum pending_op keep)
+/*
+ * For an instruction that changes some flags: those of before are put into memory, and no other
+ * such part is left pending there whose flags it does not cover (in: enum pending_part's bits).
+ */
+static void settle_for(struct tr *t, unsigned in)
 {
+    if (t->def.valid && !t->def.part) { /* known to be alone */
+        flush_flags(t);
+        return;
+    }
     flush_flags(t);
-    emit_alu_imm(t->e, 1, X_CMP, CPU_SLOT(pending), (int32_t)keep);
-    uint8_t *there = emit_jcc_forward(t->e, CC_BE);
+    emit_test_imm(t->e, 1, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)in);
+    uint8_t *fine = emit_jcc_forward(t->e, CC_E);
     emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
-    emit_here(t->e, there);
+    emit_here(t->e, fine);
     t->host_flags = 0;
 }
 
@@ -547,18 +570,21 @@ static void t_incdec(struct tr *t)
     const struct insn *u = t->u;
     const unsigned size = u->osize, g = reg_of(u->a, size);
     const bool dec = u->op == OP_DEC;
-    uint32_t mask = FLAGS_ARITH & ~FLAG_CF;
-    if (wanted(t)) {
-        settle(t, PENDING_PARTIAL);
-        if (flags_read(t) & FLAG_CF) {
-            emit_rm_imm(t->e, 8, 0x0fba, 4, CPU_SLOT(flag_aux), 63, 1); /* BT */
-            mask = FLAGS_ARITH;
-        }
+    const bool carry = flags_read(t) & FLAG_CF;
+    if (carry)
+        need_flags(t, FLAG_CF);
+    const uint32_t had = t->host_flags;
+    if (wanted(t) && !(carry && (t->def.valid ? t->def.part : true)))
+        settle_for(t, PART_CF | PART_CF_OF);
+    else if (wanted(t)) { /* the host's CF is kept, so all is settled without a look */
+        flush_flags(t);
+        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
     }
     const unsigned d = begin_change(t, g, H_R10);
     emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
     put(t, g, d);
-    flags_written(t, mask, pending_kind(dec ? PENDING_DEC : PENDING_INC, size), v_reg(g), v_none);
+    flags_written_part(t, (FLAGS_ARITH & ~FLAG_CF) | (carry ? had & FLAG_CF : 0),
+                       dec ? PART_DEC : PART_INC, g);
 }
 
 static void t_notneg(struct tr *t)
@@ -600,8 +626,12 @@ static void t_shift_imm(struct tr *t)
     const unsigned size = u->osize, g = reg_of(u->a, size), x = shift_index(u);
     const unsigned count = u->imm & (size == 8 ? 63 : 31);
     const bool rotate = x == X_ROL || x == X_ROR;
-    if (rotate && wanted(t)) { /* changes some flags only */
-        by_handler(t);
+    if (rotate && wanted(t)) {
+        settle_for(t, PART_ALL_BUT_CF);
+        const unsigned d = begin_change(t, g, H_R10);
+        emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
+        put(t, g, d);
+        flags_written_part(t, FLAG_CF, x == X_ROL ? PART_ROL : PART_ROR, g);
         return;
     }
     if (!rotate)
@@ -625,14 +655,16 @@ static void t_shift_cl(struct tr *t)
     const struct insn *u = t->u;
     const unsigned g = u->a, x = shift_index(u);
     if (wanted(t))
-        settle(t, PENDING_NONE);
+        flush_flags(t);
     const unsigned d = begin_change(t, g, H_R10);
     if (wanted(t)) {
+        emit_test_imm(t->e, 1, h_reg(H_RCX), u->osize == 8 ? 63 : 31);
+        uint8_t *none = emit_jcc_forward(t->e, CC_E);
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store(t->e, 8, CPU_SLOT(pending_b), H_RCX);
         emit_store_imm(t->e, 4, CPU_SLOT(pending),
                        (int32_t)pending_kind(shift_pending(x), u->osize));
-        t->def.valid = false;
+        emit_here(t->e, none);
         t->host_flags = 0;
     }
     emit_vex(t->e, x == X_SHL ? P_66 : x == X_SHR ? P_F2 : P_F3, 2, u->osize == 8, 0, 0xf7, d,
@@ -687,6 +719,57 @@ static void t_mul(struct tr *t)
     product_flags(t, H_RAX);
 }
 
+/* What cannot be divided goes to the handler, which raises #DE. The quotient fits if the upper half
+ * of the dividend is less than the divisor (DIV), or is the sign of the lower one (IDIV). */
+static void t_div(struct tr *t)
+{
+    const struct insn *u = t->u;
+    struct emit *e = t->e;
+    const unsigned size = u->osize;
+    clobber(t, REG_RAX);
+    clobber(t, REG_RDX);
+    if (u->mem)
+        emit_load(e, size, H_R10, memory_operand(t, size, false));
+    else
+        emit_load(e, size, H_R10, h_reg(get(t, u->rm, H_R10)));
+    t->host_flags = 0;
+    if (u->op == OP_DIV) {
+        emit_alu(e, size, X_CMP, H_RDX, h_reg(H_R10));
+        leave_line(t, emit_jcc_forward(e, CC_AE));
+    } else { /* neither 0 nor -1 */
+        emit_lea(e, size, H_R11, h_mem(H_R10, 1));
+        emit_alu_imm(e, size, X_CMP, h_reg(H_R11), 1);
+        leave_line(t, emit_jcc_forward(e, CC_BE));
+        emit_mov(e, size, H_R11, H_RAX);
+        emit_rm_imm(e, size, 0xc1, X_SAR, h_reg(H_R11), size * 8 - 1, 1);
+        emit_alu(e, size, X_CMP, H_R11, h_reg(H_RDX));
+        leave_line(t, emit_jcc_forward(e, CC_NE));
+    }
+    emit_rm(e, size, 0xf7, u->op == OP_DIV ? X_DIV : X_IDIV, h_reg(H_R10));
+}
+
+/* SHLX, SHRX, SARX, RORX: no flags (SDM 2B "SARX/SHLX/SHRX", "RORX") */
+static void t_bmi(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const bool w = u->osize == 8, rorx = u->op == OP_RORX;
+    clobber(t, u->reg);
+    struct host_rm from;
+    if (u->mem) {
+        emit_load(t->e, u->osize, H_R11, memory_operand(t, u->osize, false));
+        from = h_reg(H_R11);
+    } else {
+        from = h_reg(get(t, u->rm, H_R11));
+    }
+    const unsigned d = home(u->reg, H_R10);
+    if (rorx)
+        emit_vex(t->e, P_F2, 3, w, 0, 0xf0, d, 0, from, (int)(u->imm & 63));
+    else
+        emit_vex(t->e, u->op == OP_SHLX ? P_66 : u->op == OP_SHRX ? P_F2 : P_F3, 2, w, 0, 0xf7, d,
+                 get(t, u->vvvv, H_R14), from, -1);
+    put(t, u->reg, d);
+}
+
 /* --- conditions and bits --- */
 
 static void t_setcc(struct tr *t)
@@ -718,7 +801,7 @@ static void t_bt(struct tr *t)
     const struct insn *u = t->u;
     const bool imm = u->row->opnd[1] != O_Gv;
     if (wanted(t))
-        settle(t, PENDING_NONE);
+        settle_for(t, PART_ALL_BUT_CF | PART_CF_OF);
     const unsigned a = get(t, u->rm, H_R10);
     if (imm)
         emit_rm_imm(t->e, u->osize, 0x0fba, 4, h_reg(a), u->imm & (u->osize * 8 - 1), 1);
@@ -726,8 +809,9 @@ static void t_bt(struct tr *t)
         emit_rm(t->e, u->osize, 0x0fa3, get(t, u->reg, H_R11), h_reg(a));
     if (!wanted(t))
         return;
-    emit_rm(t->e, 1, 0x0f92, 0, CPU_SLOT(pending_b)); /* SETB */
-    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_BT, u->osize));
+    emit_rm(t->e, 1, 0x0f92, 0, CPU_SLOT(pending_c)); /* SETB */
+    emit_store_imm(t->e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2),
+                   (int32_t)pending_part(PART_BT, u->osize));
     t->def.valid = false;
     t->host_flags = FLAG_CF;
 }
@@ -798,6 +882,8 @@ static template_fn *const templates[] = {
     [T_BSWAP] = t_bswap,
     [T_WIDEN] = t_widen,
     [T_BT] = t_bt,
+    [T_DIV] = t_div,
+    [T_BMI] = t_bmi,
     [T_PUSH] = t_push,
     [T_POP] = t_pop,
     [T_LEAVE] = t_leave,

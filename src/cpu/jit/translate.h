@@ -45,6 +45,8 @@ enum template {
     T_BSWAP,
     T_WIDEN, /* CBW CWD and their wider forms */
     T_BT,
+    T_DIV,
+    T_BMI, /* SHLX SHRX SARX RORX */
     T_PUSH,
     T_POP,
     T_LEAVE,
@@ -66,6 +68,7 @@ struct value {
 /* Flags as an operation and its operands (pending.h). */
 struct pending_def {
     bool valid;
+    bool part;     /* kind and a are of enum pending_part: the other flags are in memory */
     uint32_t kind;
     struct value a, b;
 };
@@ -78,7 +81,7 @@ struct late {
     bool flags; /* host flags are to be the guest's behind it */
     struct pending_def def; /* flags that are not in memory, but have to be there */
 };
-#define MAX_LATE (2 * BLOCK_MAX_INSNS)
+#define MAX_LATE (4 * BLOCK_MAX_INSNS)
 
 struct tr {
     struct jit *j;
@@ -109,6 +112,8 @@ void store_def(struct tr *t, const struct pending_def *d);
 void need_flags(struct tr *t, uint32_t mask);
 /* u wrote flags: the host has those of mask, they can be computed from kind, a, b. */
 void flags_written(struct tr *t, uint32_t mask, uint32_t kind, struct value a, struct value b);
+/* u wrote the flags of mask only: part of enum pending_part, from guest register g. */
+void flags_written_part(struct tr *t, uint32_t mask, enum pending_part part, unsigned g);
 /* The same, when a is in host register ha (and b, unless immediate, in hb): to memory at once. */
 void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, unsigned hb,
                        int64_t imm);
