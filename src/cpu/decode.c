@@ -266,10 +266,10 @@ static void decode_operand(struct reader *r, struct insn *u, enum operand o, uin
 {
     switch (o) {
     case O_Ib:
-        if (u->op == OP_ENTER)
-            u->imm2 = (uint8_t)fetch(r, 1);
-        else
-            u->imm = fetch(r, 1);
+        u->imm = fetch(r, 1);
+        break;
+    case O_Ib2:
+        u->imm2 = (uint8_t)fetch(r, 1);
         break;
     case O_Ib_s:
         u->imm = (uint64_t)fetch_signed(r, 1);
