@@ -365,6 +365,8 @@ static bool in_vvvv(enum operand o)
 static enum fault_reason vex_illegal(const struct insn *u, const struct cpu_features *feat)
 {
     const uint32_t attr = u->row->attr;
+    if ((attr & A_VEX) && !feat->has[FEAT_AVX])
+        return REASON_UD_FEATURE;
     if ((attr & A_L1_AVX2) && u->vl == 32 && !feat->has[FEAT_AVX2])
         return REASON_UD_FEATURE;
     if (((attr & A_W0) && u->vex_w) || ((attr & A_W1) && !u->vex_w))
