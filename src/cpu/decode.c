@@ -418,9 +418,10 @@ static enum fault_reason operand_illegal(const struct insn *u)
         if (o == O_Sw && (u->reg > SEG_GS || (u->op == OP_MOV_TO_SREG && u->reg == SEG_CS)))
             return REASON_UD_OPERAND;
     }
-    /* VSIB needs a SIB byte; a gather's three registers must differ (SDM 2C "VGATHERDPS") */
-    if ((u->row->attr & A_VSIB) &&
-        ((u->modrm & 7) != 4 || u->reg == u->vvvv || u->reg == u->imm2 || u->vvvv == u->imm2))
+    /* VSIB needs a SIB byte, which 16-bit addresses do not have (SDM 2A §2.3.12 "Vector SIB"); a
+     * gather's three registers must differ (SDM 2C "VGATHERDPS") */
+    if ((u->row->attr & A_VSIB) && (u->asize == 2 || (u->modrm & 7) != 4 || u->reg == u->vvvv ||
+                                    u->reg == u->imm2 || u->vvvv == u->imm2))
         return REASON_UD_OPERAND;
     if (u->lock && !lock_legal(u))
         return REASON_UD_LOCK;
