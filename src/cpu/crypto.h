@@ -46,17 +46,20 @@ static inline bool host_has_sha(void)
 #define HOST_INSN(text, ...) (void)0
 #endif
 
+/* Apart, so that it costs the handlers no stack frame where the host computes. */
+#define SOFT __attribute__((noinline))
+
 /* Of two operands, a being the destination. */
-#define CRYPTO2(name, isa)                                               \
-    v128 soft_##name(v128 a, v128 b);                                    \
-    static inline v128 host_##name(v128 a, v128 b)                       \
-    {                                                                    \
-        HOST_INSN(#name " %1, %0", "x"(b));                              \
-        return a;                                                        \
-    }                                                                    \
-    static inline v128 vec_##name(v128 a, v128 b)                        \
-    {                                                                    \
-        return host_has_##isa() ? host_##name(a, b) : soft_##name(a, b); \
+#define CRYPTO2(name, isa)                                                       \
+    SOFT v128 soft_##name(v128 a, v128 b);                                       \
+    static inline v128 host_##name(v128 a, v128 b)                               \
+    {                                                                            \
+        HOST_INSN(#name " %1, %0", "x"(b));                                      \
+        return a;                                                                \
+    }                                                                            \
+    static inline v128 vec_##name(v128 a, v128 b)                                \
+    {                                                                            \
+        return likely(host_has_##isa()) ? host_##name(a, b) : soft_##name(a, b); \
     }
 CRYPTO2(aesenc, aes)
 CRYPTO2(aesenclast, aes)
@@ -71,11 +74,11 @@ CRYPTO2(sha256msg2, sha)
 #undef CRYPTO2
 
 /* And an immediate. */
-#define CRYPTO_IMM(name, isa)                                                      \
-    v128 soft_##name(v128 a, v128 b, unsigned imm);                                \
-    static inline v128 vec_##name(v128 a, v128 b, unsigned imm)                    \
-    {                                                                              \
-        return host_has_##isa() ? host_##name(a, b, imm) : soft_##name(a, b, imm); \
+#define CRYPTO_IMM(name, isa)                                                              \
+    SOFT v128 soft_##name(v128 a, v128 b, unsigned imm);                                   \
+    static inline v128 vec_##name(v128 a, v128 b, unsigned imm)                            \
+    {                                                                                      \
+        return likely(host_has_##isa()) ? host_##name(a, b, imm) : soft_##name(a, b, imm); \
     }
 /* The constant is added to every byte. */
 static inline v128 v128_of_byte(unsigned byte)
@@ -129,7 +132,7 @@ static inline v128 host_sha1rnds4(v128 a, v128 b, unsigned imm)
 CRYPTO_IMM(sha1rnds4, sha)
 #undef CRYPTO_IMM
 
-v128 soft_aesimc(v128 b);
+SOFT v128 soft_aesimc(v128 b);
 static inline v128 host_aesimc(v128 b)
 {
     v128 a = {0};
@@ -138,11 +141,11 @@ static inline v128 host_aesimc(v128 b)
 }
 static inline v128 vec_aesimc(v128 b)
 {
-    return host_has_aes() ? host_aesimc(b) : soft_aesimc(b);
+    return likely(host_has_aes()) ? host_aesimc(b) : soft_aesimc(b);
 }
 
 /* The round constant is added to two words. */
-v128 soft_aeskeygenassist(v128 b, unsigned imm);
+SOFT v128 soft_aeskeygenassist(v128 b, unsigned imm);
 static inline v128 host_aeskeygenassist(v128 b, unsigned imm)
 {
     v128 a = {0};
@@ -152,11 +155,11 @@ static inline v128 host_aeskeygenassist(v128 b, unsigned imm)
 }
 static inline v128 vec_aeskeygenassist(v128 b, unsigned imm)
 {
-    return host_has_aes() ? host_aeskeygenassist(b, imm) : soft_aeskeygenassist(b, imm);
+    return likely(host_has_aes()) ? host_aeskeygenassist(b, imm) : soft_aeskeygenassist(b, imm);
 }
 
 /* wk: XMM0, two words with their constants added. */
-v128 soft_sha256rnds2(v128 a, v128 b, v128 wk);
+SOFT v128 soft_sha256rnds2(v128 a, v128 b, v128 wk);
 static inline v128 host_sha256rnds2(v128 a, v128 b, v128 wk)
 {
     HOST_INSN("sha256rnds2 %1, %0", "x"(b), "Yz"(wk));
@@ -164,7 +167,7 @@ static inline v128 host_sha256rnds2(v128 a, v128 b, v128 wk)
 }
 static inline v128 vec_sha256rnds2(v128 a, v128 b, v128 wk)
 {
-    return host_has_sha() ? host_sha256rnds2(a, b, wk) : soft_sha256rnds2(a, b, wk);
+    return likely(host_has_sha()) ? host_sha256rnds2(a, b, wk) : soft_sha256rnds2(a, b, wk);
 }
 
 /*
