@@ -46,7 +46,19 @@ enum template {
     T_WIDEN, /* CBW CWD and their wider forms */
     T_BT,
     T_DIV,
-    T_BMI, /* SHLX SHRX SARX RORX */
+    T_BT_CHANGE,  /* BTS BTR BTC */
+    T_BMI_SHIFT,  /* SHLX SHRX SARX RORX, PDEP, PEXT */
+    T_BMI,        /* ANDN BLSI BLSR BLSMSK BZHI BEXTR */
+    T_SCAN,       /* BSF BSR */
+    T_COUNT,      /* TZCNT LZCNT POPCNT */
+    T_MULX,
+    T_RMW_UNARY, /* INC DEC NOT NEG */
+    T_RMW_SHIFT,
+    T_SETCC_MEM,
+    T_XCHG_MEM,
+    T_CMPXCHG,
+    T_XADD,
+    T_BT_MEM, /* BT BTS BTR BTC, immediate */
     T_PUSH,
     T_POP,
     T_LEAVE,
@@ -130,6 +142,17 @@ static inline uint32_t flags_read(const struct tr *t)
 
 /* templates.c */
 void translate_insn(struct tr *t);
+/* Guest register g to be changed in place: a host register that holds it. */
+unsigned begin_change(struct tr *t, unsigned g, unsigned scratch);
+/* The jump at from leads out of line, where the handler does this instruction. */
+void leave_line(struct tr *t, uint8_t *from);
+void settle_for(struct tr *t, unsigned in);
+/* templates_bits.c, templates_rmw.c */
+typedef void template_fn(struct tr *t);
+template_fn t_bt, t_bt_change, t_bmi_shift, t_bmi, t_scan, t_count, t_mulx;
+template_fn t_rmw_unary, t_rmw_shift, t_setcc_mem, t_xchg_mem, t_cmpxchg, t_xadd, t_bt_mem;
+enum template bits_template(const struct insn *u, bool mem_ok);
+enum template rmw_template(const struct insn *u, bool mem_ok);
 /* The handler does it. */
 void by_handler(struct tr *t);
 /* branches.c */
@@ -148,5 +171,44 @@ static inline unsigned home(unsigned g, unsigned scratch)
     return guest_host[g] != H_NONE ? guest_host[g] : scratch;
 }
 void put(struct tr *t, unsigned g, unsigned from);
+
+/* The guest register of a bound operand (bind.c names byte registers by offset). */
+static inline unsigned reg_of(unsigned operand, unsigned size)
+{
+    return size == 1 ? operand >> 3 : operand;
+}
+
+static inline int32_t immediate(const struct insn *u)
+{
+    return (int32_t)sign_extend(u->imm, u->osize >= 4 ? 32 : u->osize * 8);
+}
+
+static inline struct value v_reg(unsigned g)
+{
+    return (struct value){V_REG, g};
+}
+
+static inline struct value v_imm(int64_t v)
+{
+    return (struct value){V_IMM, v};
+}
+
+static inline bool wanted(const struct tr *t)
+{
+    return flags_seen(t) || flags_read(t);
+}
+
+/* Guest register g as an operand, wherever it is. */
+static inline struct host_rm guest_operand(unsigned g)
+{
+    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_gs(guest_slot(g));
+}
+
+static const struct value v_none = {V_NONE, 0};
+
+static inline bool is_imm(enum operand o)
+{
+    return o >= O_Ib && o <= O_1;
+}
 
 #endif
