@@ -173,7 +173,7 @@ void need_flags(struct tr *t, uint32_t mask)
         return;
     if (!set_again(t)) {
         flush_flags(t);
-        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
+        call_stub(t, STUB_FLAGS);
     }
     t->host_flags = FLAGS_ARITH;
 }

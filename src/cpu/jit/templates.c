@@ -131,11 +131,13 @@ static enum template by_op(const struct insn *u)
     return bits_template(u, mem_ok);
 }
 
-enum template template_of(const struct insn *u, uint32_t mode)
+enum template template_of(const struct tr *t, const struct insn *u)
 {
+    const uint32_t mode = t->b->mode;
     if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
         return T_HANDLER;
-    return by_op(u);
+    const enum template how = by_op(u);
+    return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
 }
 
 /* --- small things --- */
@@ -146,11 +148,17 @@ void leave_line(struct tr *t, uint8_t *from)
         (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
+void call_stub(struct tr *t, enum jit_stub s)
+{
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[s]);
+    t->vectors = false;
+}
+
 void by_handler(struct tr *t)
 {
     flush_flags(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
-    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_INSN]);
+    call_stub(t, STUB_INSN);
     flags_unknown(t);
 }
 
@@ -205,7 +213,7 @@ static uint32_t kind_of(unsigned x, unsigned size)
 }
 
 /* ADC, SBB: their flags are taken from the host as they are. Uses R10. */
-static void flags_from_host(struct tr *t)
+void flags_from_host(struct tr *t)
 {
     struct emit *e = t->e;
     t->host_flags = FLAGS_ARITH;
@@ -527,7 +535,7 @@ void settle_for(struct tr *t, unsigned in)
     flush_flags(t);
     emit_test_imm(t->e, 1, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)in);
     uint8_t *fine = emit_jcc_forward(t->e, CC_E);
-    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
+    call_stub(t, STUB_SETTLE);
     emit_here(t->e, fine);
     t->host_flags = 0;
 }
@@ -545,7 +553,7 @@ static void t_incdec(struct tr *t)
         settle_for(t, PART_CF | PART_CF_OF);
     else if (wanted(t)) { /* the host's CF is kept, so all is settled without a look */
         flush_flags(t);
-        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
+        call_stub(t, STUB_FLAGS);
     }
     const unsigned d = begin_change(t, g, H_R10);
     emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
@@ -829,6 +837,7 @@ static template_fn *const templates[] = {
     [T_CMPXCHG] = t_cmpxchg,
     [T_XADD] = t_xadd,
     [T_BT_MEM] = t_bt_mem,
+    [T_VEC] = t_vec,
     [T_PUSH] = t_push,
     [T_POP] = t_pop,
     [T_LEAVE] = t_leave,
@@ -843,6 +852,7 @@ void translate_insn(struct tr *t)
         if (t->late[i].back) {
             t->late[i].back = t->e->p;
             t->late[i].flags = t->host_flags && flags_read(t);
+            t->late[i].vectors = t->vectors;
         }
     }
 }

@@ -58,6 +58,7 @@ enum template {
     T_XCHG_MEM,
     T_CMPXCHG,
     T_XADD,
+    T_VEC,
     T_BT_MEM, /* BT BTS BTR BTC, immediate */
     T_PUSH,
     T_POP,
@@ -90,7 +91,8 @@ struct late {
     uint8_t *from;       /* displacement that leads here */
     const uint8_t *back; /* and where it goes on; NULL: the handler ends the block */
     const struct insn *u;
-    bool flags; /* host flags are to be the guest's behind it */
+    bool flags;   /* host flags are to be the guest's behind it */
+    bool vectors; /* vector registers are to be loaded behind it */
     struct pending_def def; /* flags that are not in memory, but have to be there */
 };
 #define MAX_LATE (4 * BLOCK_MAX_INSNS)
@@ -103,6 +105,7 @@ struct tr {
     const struct insn *u; /* the instruction at hand */
     uint32_t host_flags;  /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
+    bool vectors;           /* the guest's vector registers are in the host's */
     uint8_t *spent;         /* displacement of the jump out when the budget is */
     unsigned n_late;
     struct late late[MAX_LATE];
@@ -113,7 +116,9 @@ struct tr {
 };
 
 /* flags.c */
-enum template template_of(const struct insn *u, uint32_t mode);
+enum template template_of(const struct tr *t, const struct insn *u);
+/* Calls common code that leaves vector registers in memory. */
+void call_stub(struct tr *t, enum jit_stub s);
 void analyse_flags(struct tr *t);
 /* Guest register g is about to change: flags that depend on it go to memory first. */
 void clobber(struct tr *t, unsigned g);
@@ -153,6 +158,11 @@ template_fn t_bt, t_bt_change, t_bmi_shift, t_bmi, t_scan, t_count, t_mulx;
 template_fn t_rmw_unary, t_rmw_shift, t_setcc_mem, t_xchg_mem, t_cmpxchg, t_xadd, t_bt_mem;
 enum template bits_template(const struct insn *u, bool mem_ok);
 enum template rmw_template(const struct insn *u, bool mem_ok);
+/* templates_vec.c */
+template_fn t_vec;
+enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
+/* All arithmetic flags are the host's, also to be found later. Uses R10. */
+void flags_from_host(struct tr *t);
 /* The handler does it. */
 void by_handler(struct tr *t);
 /* branches.c */
