@@ -20,36 +20,52 @@ static int64_t continuation(const struct tr *t, unsigned slot)
 }
 
 /*
- * What the jump at from leads to, for a continuation in this page: the exit, until jit_link()
- * knows better. For another page: a check that its address still means what it did.
+ * What the jump at from leads to, until jit_link() knows better: the exit. For another page a
+ * check that its address still means what it did comes first. Flags that are not in memory yet are
+ * put there on the way, unless the next block overwrites them unseen.
  */
 static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
 {
     struct emit *e = t->e;
+    struct native *n = t->n;
     const int64_t at = continuation(t, slot);
     const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE;
+    emit_here(e, from);
+    n->site[slot] = from;
+    n->exit[slot] = e->p;
+    if (t->def.valid) {
+        store_def(t, &t->def);
+        emit_mov_imm(e, H_R11, 0);
+        if (same_page) {
+            n->storing[slot] = n->exit[slot];
+            n->storing_site[slot] = emit_jmp_forward(e);
+            emit_here(e, n->storing_site[slot]);
+        }
+    }
     if (!same_page) {
-        emit_here(e, from);
         emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
-        t->n->generation[slot] = e->p - 4;
+        n->generation[slot] = e->p - 4;
         uint8_t *other = emit_jcc_forward(e, CC_NE);
         emit_alu_imm(e, 8, X_ADD, CPU_SLOT(jit_page), (int32_t)(at & (int64_t)PAGE_MASK));
-        /* taken back, should there be no link: the exit computes from this page */
-        t->n->site[slot] = emit_jmp_forward(e);
+        n->site[slot] = emit_jmp_forward(e);
         emit_here(e, other);
-    }
-    t->n->exit[slot] = e->p;
-    if (same_page) {
-        emit_here(e, from);
-        t->n->site[slot] = from;
+        n->exit[slot] = e->p;
     }
     emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
     emit_jmp(e, stub(t, STUB_EXIT_LINK));
 }
 
+/* In front of the jumps to what follows: R11 as at a block's entry. */
+static void pass_flags(struct tr *t)
+{
+    t->n->def = t->def;
+    emit_mov_imm(t->e, H_R11, t->def.valid ? (uintptr_t)&t->n->def : 0);
+}
+
 /* Fall through to slot 0, or jump to slot 1. */
 static void go_on(struct tr *t, unsigned slot)
 {
+    pass_flags(t);
     write_continuation(t, slot, emit_jmp_forward(t->e));
 }
 
@@ -93,7 +109,7 @@ static void jump_there(struct tr *t)
 static void branch_conditionally(struct tr *t)
 {
     need_flags(t, op_info[t->u->op].flags_read);
-    flush_flags(t);
+    pass_flags(t);
     uint8_t *taken = emit_jcc_forward(t->e, (unsigned)(t->u->op - OP_JO));
     uint8_t *not_taken = emit_jmp_forward(t->e);
     write_continuation(t, 0, not_taken);
@@ -103,7 +119,7 @@ static void branch_conditionally(struct tr *t)
 static void call(struct tr *t)
 {
     struct emit *e = t->e;
-    flush_flags(t);
+    clobber(t, REG_RSP);
     emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
     const struct host_rm at = address_check(t, H_R10, 8, true, true);
     next_rip(t, H_R11);
@@ -163,7 +179,6 @@ void translate_end(struct tr *t)
 {
     switch (t->how[t->u->index]) {
     case T_JMP:
-        flush_flags(t);
         go_on(t, 1);
         break;
     case T_JCC:
@@ -188,7 +203,6 @@ void translate_end(struct tr *t)
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));
         } else {
             translate_insn(t);
-            flush_flags(t);
             go_on(t, 0);
         }
         break;

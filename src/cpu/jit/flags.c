@@ -74,6 +74,7 @@ void analyse_flags(struct tr *t)
         if (may_be_seen(u, t->how[i]))
             seen = true;
     }
+    t->n->wants_flags = seen || read;
 }
 
 /* --- storing --- */

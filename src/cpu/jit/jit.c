@@ -183,7 +183,10 @@ void jit_link(struct block *from, unsigned slot, struct block *to, uint32_t gene
     } else if (generation) {
         return; /* in this page, but the next block reaches into another one */
     }
-    emit_patch(n->site[slot], to->native->entry);
+    const bool store = n->storing[slot] && to->native->wants_flags;
+    if (store)
+        emit_patch(n->storing_site[slot], to->native->entry);
+    emit_patch(n->site[slot], store ? n->storing[slot] : to->native->entry);
 }
 
 void jit_unlink(struct block *from, unsigned slot)
@@ -195,6 +198,8 @@ void jit_unlink(struct block *from, unsigned slot)
         const uint32_t never = 0;
         memcpy(n->generation[slot], &never, 4);
     }
+    if (n->storing[slot]) /* falls through to the exit */
+        emit_patch(n->storing_site[slot], n->storing_site[slot] + 4);
     emit_patch(n->site[slot], n->exit[slot]);
 }
 

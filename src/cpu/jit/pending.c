@@ -138,3 +138,20 @@ void jit_settle(struct cpu *cpu)
     settle_all(cpu, p & 0xff, 1u << (p >> 8 & 0xff));
     settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24));
 }
+
+static uint64_t value_of(const struct cpu *cpu, struct value v)
+{
+    return v.kind == V_REG ? cpu->r[v.v] : (uint64_t)v.v;
+}
+
+void pending_set(struct cpu *cpu, const struct pending_def *d)
+{
+    if (d->part) {
+        cpu->pending_c = value_of(cpu, d->a);
+        cpu->pending = (cpu->pending & 0xffff) | d->kind << 16;
+        return;
+    }
+    cpu->pending_a = value_of(cpu, d->a);
+    cpu->pending_b = value_of(cpu, d->b);
+    cpu->pending = d->kind;
+}

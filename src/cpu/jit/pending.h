@@ -57,6 +57,22 @@ static inline uint32_t pending_part(enum pending_part part, unsigned size)
     return (uint32_t)part | (uint32_t)__builtin_ctz(size) << 8;
 }
 
+/* Where a value is that flags are to be computed from. */
+struct value {
+    enum { V_NONE, V_REG, V_IMM } kind;
+    int64_t v; /* guest register, or the immediate */
+};
+
+/* Flags as an operation and its operands (pending.h). */
+struct pending_def {
+    bool valid;
+    bool part;     /* kind and a are of enum pending_part: the other flags are in memory */
+    uint32_t kind;
+    struct value a, b;
+};
+
+/* The flags of d are pending from now on; the registers it names are in cpu. */
+void pending_set(struct cpu *cpu, const struct pending_def *d);
 void jit_settle(struct cpu *cpu);
 
 #endif

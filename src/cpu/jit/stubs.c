@@ -112,8 +112,12 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     END_DIRECT(cpu, slot, target);
 }
 
-static const struct insn *c_exit_start(struct cpu *cpu, struct block *b)
+/* def: flags that the block before did not put into memory, since this one overwrites them. */
+static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
+                                       const struct pending_def *def)
 {
+    if (def)
+        pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
     END_TO_LOOP(cpu, cpu->r[REG_PC]);
@@ -208,11 +212,15 @@ static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), 
     emit_u8(e, 0xc3);
 }
 
-/* The last of a block: C goes on in our caller's place. */
-static void write_exit(struct emit *e, const void *fn)
+/* The last of a block: C goes on in our caller's place. start: STUB_EXIT_START's arguments. */
+static void write_exit(struct emit *e, const void *fn, bool start)
 {
     spill(e);
     arguments(e, fn);
+    if (start) {
+        emit_mov(e, 8, H_RSI, H_R10);
+        emit_mov(e, 8, H_RDX, H_R11);
+    }
     frame_down(e);
     emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
 }
@@ -242,13 +250,13 @@ bool stubs_write(struct jit *j, struct emit *e)
             emit_u8(e, 0xc3);
             break;
         case STUB_EXIT_LINK:
-            write_exit(e, (const void *)(uintptr_t)c_exit_link);
+            write_exit(e, (const void *)(uintptr_t)c_exit_link, false);
             break;
         case STUB_EXIT_START:
-            write_exit(e, (const void *)(uintptr_t)c_exit_start);
+            write_exit(e, (const void *)(uintptr_t)c_exit_start, true);
             break;
         case STUB_EXIT_INSN:
-            write_exit(e, (const void *)(uintptr_t)c_exit_insn);
+            write_exit(e, (const void *)(uintptr_t)c_exit_insn, false);
             break;
         case STUB_COUNT:
             break;

@@ -9,6 +9,7 @@ static void write_entry(struct tr *t)
     t->n->indirect = e->p; /* R10 = RIP */
     emit_alu_imm(e, 8, X_AND, h_reg(H_R10), -(int32_t)PAGE_SIZE);
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
+    emit_mov_imm(e, H_R11, 0);
     t->n->entry = e->p;
     emit_alu_imm(e, 8, X_SUB, h_reg(H_R13), b->n);
     uint8_t *spent = emit_jcc_forward(e, CC_S);
@@ -22,7 +23,7 @@ static void write_leaving(struct tr *t)
     emit_here(e, t->spent);
     emit_alu_imm(e, 8, X_ADD, h_reg(H_R13), t->b->n);
     t->n->left = e->p;
-    emit_mov_imm(e, H_R11, (uintptr_t)t->b);
+    emit_mov_imm(e, H_R10, (uintptr_t)t->b);
     emit_jmp(e, (uint8_t *)(uintptr_t)t->j->stub[STUB_EXIT_START]);
 }
 

@@ -72,20 +72,6 @@ enum template {
     T_CALL_IND,
 };
 
-/* Where a value is that flags are to be computed from. */
-struct value {
-    enum { V_NONE, V_REG, V_IMM } kind;
-    int64_t v; /* guest register, or the immediate */
-};
-
-/* Flags as an operation and its operands (pending.h). */
-struct pending_def {
-    bool valid;
-    bool part;     /* kind and a are of enum pending_part: the other flags are in memory */
-    uint32_t kind;
-    struct value a, b;
-};
-
 /* Code out of line, written behind the block: u by its handler. */
 struct late {
     uint8_t *from;       /* displacement that leads here */
