@@ -95,6 +95,7 @@ void cpu_update_mode(struct cpu *cpu)
         cpu->tlb_cur = &cpu->tlb[lifted ? TLB_KERNEL_AC : TLB_KERNEL];
     }
     cpu->mode = mode;
+    cpu->stack_limit = 0;
 }
 
 static void update_walk(struct cpu *cpu)
@@ -131,6 +132,7 @@ void cpu_flush_tlb(struct cpu *cpu, bool keep_global)
     (void)keep_global;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush(&cpu->tlb[i]);
+    cpu->stack_limit = 0;
     next_generation(cpu);
     update_walk(cpu);
     cpu->stats.tlb_flushes++;
@@ -140,6 +142,7 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
 {
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush_page(&cpu->tlb[i], lin);
+    cpu->stack_limit = 0;
     next_generation(cpu);
     cpu->stats.tlb_page_flushes++;
 }
@@ -155,9 +158,11 @@ static void map_changed(void *opaque)
 /* A page of host memory is traced from now on: its write lines must go. */
 static void flags_set(void *opaque, ram_t start, uint64_t len)
 {
-    for (struct cpu *cpu = opaque; cpu; cpu = cpu->next)
+    for (struct cpu *cpu = opaque; cpu; cpu = cpu->next) {
         for (unsigned i = 0; i < TLB_MODES; i++)
             tlb_drop_writes(&cpu->tlb[i], ram_host(cpu->mem->ram, start), len);
+        cpu->stack_limit = 0;
+    }
 }
 
 static void traced_write(void *opaque, ram_t start, uint64_t len)

@@ -121,7 +121,7 @@ static void call(struct tr *t)
     struct emit *e = t->e;
     clobber(t, REG_RSP);
     emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
-    const struct host_rm at = address_check(t, H_R10, 8, true, true);
+    const struct host_rm at = stack_check(t, H_R10, true);
     next_rip(t, H_R11);
     emit_store(e, 8, at, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -132,7 +132,7 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = address_check(t, H_R15, 8, false, true);
+    const struct host_rm at = stack_check(t, H_R15, true);
     emit_load(e, 8, H_R10, at);
     emit_mov(e, 8, H_R11, H_R10);
     look_up(t, H_R11);
@@ -165,7 +165,7 @@ static void call_indirect(struct tr *t)
     load_target(t);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R10);
     emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
-    emit_lea(e, 8, H_R10, address_check(t, H_R10, 8, true, true));
+    emit_lea(e, 8, H_R10, stack_check(t, H_R10, true));
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     look_up(t, H_R11);
     next_rip(t, H_R11);
@@ -213,7 +213,11 @@ void write_late(struct tr *t)
 {
     struct emit *e = t->e;
     for (unsigned i = 0; i < t->n_late; i++) {
-        const struct late *l = &t->late[i];
+        struct late *l = &t->late[i];
+        if (l->stack) {
+            write_stack_look_up(t, l);
+            continue;
+        }
         emit_here(e, l->from);
         if (l->def.valid)
             store_def(t, &l->def);

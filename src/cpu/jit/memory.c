@@ -60,18 +60,14 @@ unsigned effective_address(struct tr *t, unsigned scratch)
     return lin;
 }
 
-/*
- * Looks lin up; the operand at its host address. Uses R11 and R14; the operand keeps lin and R14
- * in use. ends: the instruction is the last of its block. SDM 3A §4.10.2 for what a TLB may hold.
- */
-struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends)
+/* R11 and R14: the line for lin, then the difference to its tag is compared. The jump on a miss. */
+static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 {
     struct emit *e = t->e;
     const int32_t half = write ? (int32_t)offsetof(struct tlb_line, wr)
                                : (int32_t)offsetof(struct tlb_line, rd);
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
-    t->host_flags = 0;
     emit_rorx(e, H_R11, lin, PAGE_SHIFT - 5);
     emit_rorx(e, H_R14, lin, PAGE_SHIFT + TLB_BITS - 5);
     emit_alu(e, 4, X_XOR, H_R11, h_reg(H_R14));
@@ -93,14 +89,72 @@ struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool wri
     emit_alu_imm(e, 8, X_CMP, h_reg(H_R14), (int32_t)(PAGE_SIZE - size));
     uint8_t *miss = emit_jcc_forward(e, CC_A);
     emit_load(e, 8, H_R14, addend);
+    return miss;
+}
+
+/*
+ * Looks lin up; the operand at its host address. Uses R11 and R14; the operand keeps lin and R14
+ * in use. ends: the instruction is the last of its block. SDM 3A §4.10.2 for what a TLB may hold.
+ */
+struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends)
+{
+    t->host_flags = 0;
+    uint8_t *miss = look_up(t, lin, size, write);
     struct late *l = &t->late[t->n_late++];
     *l = (struct late){.from = miss, .u = t->u, .def = t->def};
     if (!ends)
-        l->back = e->p; /* moved behind the instruction by translate_block() */
+        l->back = t->e->p; /* moved behind the instruction by translate_insn() */
     return h_sib(lin, H_R14, 0, 0);
+}
+
+/*
+ * The stack's page is kept beside the TLB: one compare and no index. Anything that ends a TLB
+ * line, or the privilege it is for, ends it (stack_limit = 0).
+ */
+struct host_rm stack_check(struct tr *t, unsigned lin, bool ends)
+{
+    struct emit *e = t->e;
+    t->host_flags = 0;
+    emit_load(e, 8, H_R14, CPU_SLOT(stack_page));
+    emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
+    emit_alu(e, 8, X_CMP, H_R14, CPU_SLOT(stack_limit));
+    struct late *l = &t->late[t->n_late++];
+    *l = (struct late){.from = emit_jcc_forward(e, CC_AE),
+                       .u = t->u,
+                       .def = t->def,
+                       .stack = true,
+                       .lin = (uint8_t)lin,
+                       .found = e->p};
+    if (!ends)
+        l->back = e->p;
+    emit_load(e, 8, H_R14, CPU_SLOT(stack_addend));
+    return h_sib(lin, H_R14, 0, 0);
+}
+
+/* Out of line: fills it from the TLB's line; a miss there goes the usual way. */
+void write_stack_look_up(struct tr *t, struct late *l)
+{
+    struct emit *e = t->e;
+    emit_here(e, l->from);
+    uint8_t *miss = look_up(t, l->lin, 8, true);
+    emit_store(e, 8, CPU_SLOT(stack_addend), H_R14);
+    emit_mov(e, 8, H_R11, l->lin);
+    emit_alu_imm(e, 8, X_AND, h_reg(H_R11), -(int32_t)PAGE_SIZE);
+    emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
+    emit_store_imm(e, 8, CPU_SLOT(stack_limit), PAGE_SIZE - 8 + 1);
+    emit_jmp(e, l->found);
+    struct late *rest = &t->late[t->n_late++];
+    *rest = *l;
+    rest->from = miss;
+    rest->stack = false;
 }
 
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write)
 {
-    return address_check(t, effective_address(t, H_R10), size, write, false);
+    const struct insn *u = t->u;
+    const unsigned lin = effective_address(t, H_R10);
+    if (u->base == REG_RSP && u->xindex == REG_ZERO && size <= 8 && u->seg != SEG_FS &&
+        u->seg != SEG_GS)
+        return stack_check(t, lin, false);
+    return address_check(t, lin, size, write, false);
 }

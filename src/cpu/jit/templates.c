@@ -765,7 +765,7 @@ static void t_push(struct tr *t)
     const struct insn *u = t->u;
     clobber(t, REG_RSP);
     emit_lea(t->e, 8, H_R10, h_mem(H_R15, -8));
-    const struct host_rm m = address_check(t, H_R10, 8, true, false);
+    const struct host_rm m = stack_check(t, H_R10, false);
     if (u->row->opnd[0] == O_Zv)
         emit_store(t->e, 8, m, get(t, u->reg, H_R11));
     else
@@ -778,7 +778,7 @@ static void t_pop(struct tr *t)
     const unsigned g = t->u->reg;
     clobber(t, g);
     clobber(t, REG_RSP);
-    const struct host_rm m = address_check(t, H_R15, 8, false, false);
+    const struct host_rm m = stack_check(t, H_R15, false);
     if (g == REG_RSP) {
         emit_load(t->e, 8, H_R15, m);
         return;
@@ -793,7 +793,7 @@ static void t_leave(struct tr *t)
 {
     clobber(t, REG_RSP);
     clobber(t, REG_RBP);
-    const struct host_rm m = address_check(t, H_RBP, 8, false, false);
+    const struct host_rm m = stack_check(t, H_RBP, false);
     emit_load(t->e, 8, H_R10, m);
     emit_lea(t->e, 8, H_R15, h_mem(H_RBP, 8));
     emit_mov(t->e, 8, H_RBP, H_R10);

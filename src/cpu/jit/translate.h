@@ -79,9 +79,12 @@ struct late {
     const struct insn *u;
     bool flags;   /* host flags are to be the guest's behind it */
     bool vectors; /* vector registers are to be loaded behind it */
+    bool stack;   /* first the TLB is asked for the stack's page (memory.c) */
+    uint8_t lin;  /* ... whose address is there */
+    const uint8_t *found; /* where it goes on then */
     struct pending_def def; /* flags that are not in memory, but have to be there */
 };
-#define MAX_LATE (4 * BLOCK_MAX_INSNS)
+#define MAX_LATE (8 * BLOCK_MAX_INSNS)
 
 struct tr {
     struct jit *j;
@@ -158,6 +161,9 @@ void write_late(struct tr *t);
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
 unsigned effective_address(struct tr *t, unsigned scratch);
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
+/* The same for an address relative to RSP, of at most 8 bytes. Uses R11 and R14. */
+struct host_rm stack_check(struct tr *t, unsigned lin, bool ends);
+void write_stack_look_up(struct tr *t, struct late *l);
 
 /* Guest register g in a host register: its own, or loaded into scratch. */
 unsigned get(struct tr *t, unsigned g, unsigned scratch);
