@@ -392,7 +392,8 @@ static void help(const struct cli_io *io, const char *program)
     snprintf(line, sizeof line, "usage: %s [options] [DISK]", program);
     io->out(io->opaque, line);
     io->out(io->opaque,
-            "A PC in software: boots the disk image DISK, in a window or in this terminal.");
+            "A PC in software: boots the disk image DISK, in a window or in this terminal. Options "
+            "are QEMU's.");
     for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
         if (options[i].kind != OPT_HEAD) {
             help_line(io, &options[i]);
@@ -512,6 +513,11 @@ static bool resolve_chardevs(struct cli_parse *p)
         !cli_resolve_chardev(p, &cfg->monitor, &mux))
         return false;
     bool shared = cfg->monitor && mux;
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        bool ignored;
+        if (!cli_resolve_chardev(p, &cfg->console[i].spec, &ignored))
+            return false;
+    }
     for (unsigned i = 0; i < cfg->serials; i++) {
         if (!cli_resolve_chardev(p, &cfg->serial[i], &mux))
             return false;
@@ -541,6 +547,10 @@ static bool stdio_taken(const struct vm_config *cfg)
 {
     for (unsigned i = 0; i < cfg->serials; i++) {
         if (is_stdio(cfg->serial[i]))
+            return true;
+    }
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        if (is_stdio(cfg->console[i].spec))
             return true;
     }
     return is_stdio(cfg->monitor) || is_stdio(cfg->parallel) || is_stdio(cfg->debugcon) ||

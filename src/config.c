@@ -41,6 +41,8 @@ void vm_config_free(struct vm_config *cfg)
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
     free_strings(cfg->serial, cfg->serials);
+    for (unsigned i = 0; i < cfg->consoles; i++)
+        free(cfg->console[i].spec);
     for (unsigned i = 0; i < cfg->drives; i++) {
         free(cfg->drive[i].file);
         free(cfg->drive[i].format);
@@ -318,14 +320,18 @@ static bool uses_stdio(const char *spec)
 static bool check_stdio(const struct vm_config *cfg, struct error *err)
 {
     const char *user = NULL;
-    const struct {
+    struct {
         const char *what, *spec;
-    } others[] = {
+    } others[4 + CONFIG_MAX_CONSOLES] = {
         {"-monitor", cfg->monitor},
         {"-parallel", cfg->parallel},
         {"-debugcon", cfg->debugcon},
         {"-gdb", cfg->gdb},
     };
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        others[4 + i].what = "-device isa-debugcon";
+        others[4 + i].spec = cfg->console[i].spec;
+    }
     for (unsigned i = 0; i < cfg->serials; i++) {
         if (!uses_stdio(cfg->serial[i]))
             continue;

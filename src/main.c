@@ -59,7 +59,7 @@ static void print_out(void *opaque, const char *line)
 static void print_note(void *opaque, const char *line)
 {
     (void)opaque;
-    fprintf(stderr, "vitrine: note: %s\n", line);
+    fprintf(stderr, "vitrine: warning: %s\n", line);
 }
 
 static void print_stats_line(void *opaque, const char *line)
