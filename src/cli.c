@@ -151,6 +151,14 @@ static bool take_seed(struct cli_parse *p, const char *arg)
     return word_u64(arg, &p->cfg->seed) || cli_fail(p, "%s is not a number", arg);
 }
 
+static bool take_cpu_test(struct cli_parse *p, const char *arg)
+{
+    if (p->cfg->cpu_tests == CONFIG_MAX_CPU_TESTS)
+        return cli_fail(p, "more than %d files", CONFIG_MAX_CPU_TESTS);
+    p->display_given = true; /* there will be nothing to see */
+    return word_set(&p->cfg->cpu_test[p->cfg->cpu_tests++], arg, p->err);
+}
+
 static int hex_digit(char c)
 {
     static const char digits[] = "0123456789abcdef";
@@ -271,6 +279,9 @@ static const struct option options[] = {
     {"S", OPT_FLAG, NULL, TO(start_paused), "wait for \"cont\" in the monitor or gdb", NULL},
     {"gdb", OPT_CALL, "tcp::PORT|unix:PATH", 0, "where gdb may connect", take_gdb},
     {"s", OPT_CALL, NULL, 0, "-gdb tcp::1234", take_s},
+    {"cpu-test", OPT_CALL, "FILE", 0,
+     "run the single-instruction tests of FILE (docs/cpu-test.md) and no machine; may be repeated",
+     take_cpu_test},
     {"pidfile", OPT_STR, "FILE", TO(pidfile), "write the process number to FILE", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},

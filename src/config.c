@@ -41,6 +41,7 @@ void vm_config_free(struct vm_config *cfg)
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
     free_strings(cfg->serial, cfg->serials);
+    free_strings(cfg->cpu_test, cfg->cpu_tests);
     for (unsigned i = 0; i < cfg->consoles; i++)
         free(cfg->console[i].spec);
     for (unsigned i = 0; i < cfg->drives; i++) {
