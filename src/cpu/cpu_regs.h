@@ -16,9 +16,10 @@
 
 struct cpu_reg {
     const char *name;
-    uint8_t kind;  /* cpu_regs.c's */
+    uint8_t kind;  /* cpu_regs_kinds.h's */
     uint8_t bytes; /* how wide its values are */
-    uint32_t at;   /* where it is: depends on kind */
+    uint32_t at;   /* where it is in struct cpu; ST(i): i */
+    uint32_t msr;  /* an MSR's number */
 };
 
 /* The table, sorted by name (strcmp). */
