@@ -385,6 +385,7 @@ const struct config_log_item config_log_items[] = {
     {"unimp", LOG_UNIMP, "use of what Vitrine does not have, each time"},
     {"in_asm", LOG_ASM, "guest code as it is decoded"},
     {"exec", LOG_EXEC, "each block of guest code as it is entered"},
+    {"post", LOG_POST, "progress codes of firmware or a test ROM, each new byte at port 80h"},
     {"nochain", 0, "nothing to do: every block shows in exec"},
     {NULL, 0, NULL},
 };
