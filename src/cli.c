@@ -239,9 +239,11 @@ static const struct option options[] = {
     {"snapshot", OPT_FLAG, NULL, TO(snapshot), "forget at the end what guests wrote to the disks",
      NULL},
 
-    {NULL, OPT_HEAD, NULL, 0, "Linux without a boot loader", NULL},
-    {"kernel", OPT_STR, "FILE", TO(kernel), "a bzImage", NULL},
-    {"initrd", OPT_STR, "FILE", TO(initrd), "its initial RAM disk", NULL},
+    {NULL, OPT_HEAD, NULL, 0, "A kernel without a boot loader", NULL},
+    {"kernel", OPT_STR, "FILE", TO(kernel),
+     "a bzImage, a multiboot kernel, or an ELF file with a PVH note (vmlinux)", NULL},
+    {"initrd", OPT_STR, "FILE", TO(initrd),
+     "its initial RAM disk; a multiboot kernel's modules: \"FILE ARGS,FILE ARGS\"", NULL},
     {"append", OPT_STR, "WORDS", TO(append), "its command line", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Consoles and devices", NULL},

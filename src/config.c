@@ -372,6 +372,11 @@ bool vm_config_check(struct vm_config *cfg, struct error *err)
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return error_set(err, "%s does nothing without -kernel",
                          cfg->initrd ? "-initrd" : "-append");
+    if (cfg->cpu_tests && (cfg->drives || cfg->kernel || cfg->bios))
+        return error_set(err, "-cpu-test runs no machine that %s would be for",
+                         cfg->kernel   ? "-kernel"
+                         : cfg->drives ? "a disk"
+                                       : "-bios");
     if (cfg->vga_rom && cfg->vga && !strcmp(cfg->vga, "none"))
         return error_set(err, "VGA.romfile does nothing with -vga none");
     return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err) &&

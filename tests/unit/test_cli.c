@@ -155,6 +155,8 @@ static void test_refused(void **state)
         {"-device isa-debugcon,chardev=c", "no -chardev with id=c"},
         {"-chardev stdio,id=c -device isa-debugcon,chardev=c -serial stdio",
          "-serial and -device isa-debugcon cannot both use stdio"},
+        {"-cpu-test a -hda b", "-cpu-test runs no machine that a disk would be for"},
+        {"-cpu-test a -kernel b", "-cpu-test runs no machine that -kernel would be for"},
         {"-machine q35", "there is no q35 board yet, use pc"},
         {"-machine smm=on", "smm=on is not to be had, only off|auto"},
         {"-nic user", "-nic: user: not there yet, only none"},
@@ -529,6 +531,12 @@ static void test_others(void **state)
     assert_string_equal(cfg.console[0].spec, "file:post");
     assert_int_equal(cfg.console[1].port, 0xe9);
     assert_string_equal(cfg.debugcon, "file:d");
+    vm_config_free(&cfg);
+
+    cfg = taken("-cpu-test a.json -cpu-test b.MOO.gz -cpu x86-64-v2 -m 512 -d post");
+    assert_int_equal(cfg.cpu_tests, 2);
+    assert_string_equal(cfg.cpu_test[1], "b.MOO.gz");
+    assert_int_equal(cfg.log_mask, LOG_POST);
     vm_config_free(&cfg);
 
     /* what kvm-unit-tests' x86/run says */
