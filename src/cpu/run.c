@@ -24,6 +24,19 @@ const struct insn *op_break(struct cpu *cpu, const struct insn *u)
     return op_stale(cpu, u);
 }
 
+__attribute__((noinline)) const struct insn *leave_direct(struct cpu *cpu, unsigned slot,
+                                                          uint64_t target)
+{
+    struct block *from = cpu->block;
+    if (slot == 1 && cpu_code64(cpu) && unlikely(!cpu_canonical(cpu, target))) {
+        cpu->cur = &from->insn[from->n - 1];
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    }
+    cpu->link_from = from;
+    cpu->link_slot = slot;
+    END_TO_LOOP(cpu, target);
+}
+
 const struct insn *op_block_end(struct cpu *cpu, const struct insn *u)
 {
     END_DIRECT(cpu, 0, next_rip(cpu, u));
@@ -260,7 +273,7 @@ static void link_from_last(struct cpu *cpu, struct block *b)
         return;
     const bool same_page = from->page2 == RAM_NONE && b->page2 == RAM_NONE &&
                            ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
-    code_link(cpu->code, from, cpu->link_slot, b, same_page);
+    code_link(cpu->code, from, cpu->link_slot, b, cpu->rip, same_page);
 }
 
 static void log_block(struct cpu *cpu, const struct block *b)
