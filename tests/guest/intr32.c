@@ -184,6 +184,31 @@ static void nmi(void)
     check_eq(seen, 1, "after an IRET NMIs come again");
 }
 
+/*
+ * An IRET that faults has let NMIs in: the one that waits comes before the fault's handler runs.
+ * EBP counts NMIs; the first sends a second one and returns to a null CS.
+ */
+static void nmi_iret(void)
+{
+    extern uint8_t faulting_nmi[];
+    asm volatile(".pushsection .snip, \"ax\"\n"
+                 "faulting_nmi: incl %%ebp\n cmpl $1, %%ebp\n jne 1f\n movl %%eax, (%%ebx)\n"
+                 "nop\n nop\n pushl $2\n pushl $0\n pushl $0\n"
+                 "2: iretl\n 1: iretl\n .popsection" ::);
+    APIC(0xf0) = 0x1ff;
+    APIC(0x310) = APIC(0x20) & 0xff000000;
+    idt_set(NMI, KCODE32, (word)faulting_nmi, P | T_INT32, 0);
+    at(RING0);
+    in = (struct regs){.ax = 0x4400, .bx = 0xfee00300};
+    TRY("movl %%eax, (%%ebx)\n nop\n nop\n nop");
+    check(last.vector == GP && last.error == 0, "IRET to a null CS: vector %x error %x",
+          last.vector, last.error);
+    check_eq(last.r.bp, 2, "the NMI that waited came before #GP's handler");
+    in.bp = 1; /* let in what may still wait */
+    TRY("pushfl\n push %%cs\n call 1f\n 1: addl $2f - 1b, (%%esp)\n iretl\n 2: nop\n nop");
+    idt_default(NMI);
+}
+
 /* Errors on the way of an external interrupt carry EXT. */
 static void errors(void)
 {
@@ -315,6 +340,7 @@ const struct test tests[] = {
     {"shadows", shadows},
     {"halt", halt},
     {"nmi", nmi},
+    {"nmi_iret", nmi_iret},
     {"errors", errors},
     {"repeated", repeated},
     {"apic_timer", apic_timer},
