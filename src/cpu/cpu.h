@@ -468,6 +468,16 @@ static inline bool cpu_canonical(const struct cpu *cpu, gla_t a)
     const unsigned n = cpu->cr4 & CR4_LA57 ? 57 : 48;
     return (gla_t)sign_extend(a, n) == a;
 }
+/*
+ * For what is kept to be used later, and for INVPCID: the width the processor has counts, whichever
+ * paging is on now. MSRs, bases of descriptor tables and system segments. (The SDM does not tell;
+ * shown on processors by KVM's authors, "KVM: x86: model canonical checks more precisely", whose
+ * kvm-unit-tests ask for it.)
+ */
+static inline bool cpu_canonical_base(const struct cpu *cpu, gla_t a)
+{
+    return (gla_t)sign_extend(a, cpu->feat.has[FEAT_LA57] ? 57 : 48) == a;
+}
 
 /* Between two iterations of a REP: instruction breakpoints wait, and events push RF. */
 static inline bool cpu_mid_rep(const struct cpu *cpu)

@@ -326,7 +326,7 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v)
 {
     uint64_t *p = address(cpu, msr);
     if (p) {
-        if (!cpu_canonical(cpu, v))
+        if (!cpu_canonical_base(cpu, v))
             return false;
         *p = v;
         return true;
