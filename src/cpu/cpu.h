@@ -139,6 +139,9 @@ struct table_reg { /* GDTR, IDTR */
 #define EFER_LMA        BIT64(10)
 #define EFER_NXE        BIT64(11)
 
+#define DEBUGCTL_LBR    BIT64(0)
+#define DEBUGCTL_BTF    BIT64(1)
+
 #define XCR0_X87        BIT64(0)
 #define XCR0_SSE        BIT64(1)
 #define XCR0_AVX        BIT64(2)

@@ -539,4 +539,5 @@ OP_FAR(op_int1)
     software_interrupt(cpu, VEC_DB, EVENT_ICEBP);
     cpu->ext = false;
     cpu->dr7 &= ~(uint64_t)BIT(13);
+    cpu->msr_debugctl &= ~DEBUGCTL_BTF;
 }
