@@ -4,6 +4,8 @@
 
 const char image_name[] = "strict32";
 
+#include "lock.inc"
+
 /* --- x87 images --- */
 
 enum { FCW = 0x37f, FSW = 0x2800, TAGS = 0x1bff, FOP = 0x503, IMAGE = 0x6000, OPERAND = 0x6200 };
@@ -256,6 +258,90 @@ static void bit_offsets(void)
     expect_fault(GP, 0, "cmpxchg8b of a read-only segment");
 }
 
+/* --- how many bytes each instruction reads or writes, by the limit of its segment --- */
+
+static void operand_bytes(void)
+{
+    static uint8_t area[1024] __attribute__((aligned(64)));
+    static const struct pointer idt_now = {sizeof idt - 1, (word)idt},
+                                gdt_now = {GDT_BYTES - 1, (word)gdt};
+    uint32_t r[4];
+    cpuid(1, 0, r);
+    const word c4 = cr4();
+    write_cr4(c4 | 0x600);
+    asm volatile("fninit");
+    at(RING0);
+/* n bytes at the end of ES, with what init puts there; then one byte less */
+#define BYTES(n, init, text)                                                              \
+    do {                                                                                  \
+        memset(area, 0, sizeof area);                                                     \
+        init;                                                                             \
+        in = (struct regs){.bx = 16, .di = 16, .ax = 1, .cx = 1, .si = (word)area + 512}; \
+        gdt_set(SLOT(0), descriptor((word)area, 16 + (n)-1, P | T_RW, F_D));              \
+        ctx.es = SLOT(0);                                                                 \
+        TRY(text);                                                                        \
+        expect_done("%s of %u bytes", #text, n);                                          \
+        gdt_set(SLOT(0), descriptor((word)area, 16 + (n)-2, P | T_RW, F_D));              \
+        TRY(text);                                                                        \
+        expect_fault(GP, 0, "%s of %u bytes, the last one outside", #text, n);            \
+    } while (0)
+    BYTES(6, , "sgdt %%es:(%%ebx)");
+    BYTES(6, , "sidt %%es:(%%ebx)");
+    BYTES(6, memcpy(area + 16, &gdt_now, 6), "lgdt %%es:(%%ebx)");
+    BYTES(6, memcpy(area + 16, &idt_now, 6), "lidt %%es:(%%ebx)");
+    BYTES(2, , "sldt %%es:(%%ebx)");
+    BYTES(2, , "lldt %%es:(%%ebx)");
+    BYTES(2, , "smsw %%es:(%%ebx)");
+    BYTES(2, , "verr %%es:(%%ebx)");
+    BYTES(2, , "movw %%es:(%%ebx), %%fs");
+    BYTES(6, , "lfs %%es:(%%ebx), %%edx");
+    BYTES(4, , "lfs %%es:(%%ebx), %%dx");
+    BYTES(8, , "boundl %%edx, %%es:(%%ebx)");
+    BYTES(4, , "boundw %%dx, %%es:(%%ebx)");
+    BYTES(8, , "cmpxchg8b %%es:(%%ebx)");
+    BYTES(4, , "pushl %%es:(%%ebx)");
+    BYTES(2, , "arpl %%dx, %%es:(%%ebx)");
+    BYTES(1, , "setz %%es:(%%ebx)");
+    BYTES(2, , "xlatb %%es:(%%ebx)");
+    BYTES(1, , "stosb");
+    BYTES(4, , "stosl");
+    BYTES(2, , "scasw");
+    BYTES(4, , "movsl");
+    BYTES(4, , "flds %%es:(%%ebx)\n fninit");
+    BYTES(8, , "fldl %%es:(%%ebx)\n fninit");
+    BYTES(10, , "fldt %%es:(%%ebx)\n fninit");
+    BYTES(10, , "fbld %%es:(%%ebx)\n fninit");
+    BYTES(2, , "filds %%es:(%%ebx)\n fninit");
+    BYTES(8, , "fildq %%es:(%%ebx)\n fninit");
+    BYTES(2, , "fnstcw %%es:(%%ebx)");
+    BYTES(2, , "fnstsw %%es:(%%ebx)");
+    BYTES(28, , "fldenv %%es:(%%ebx)");
+    BYTES(14, , "data16 fldenv %%es:(%%ebx)");
+    BYTES(108, , "frstor %%es:(%%ebx)");
+    BYTES(94, , "data16 frstor %%es:(%%ebx)");
+    asm volatile("fninit");
+    if (r[3] & 1 << 23) {
+        BYTES(8, , "movq %%es:(%%ebx), %%mm0\n emms");
+        BYTES(4, , "movd %%mm0, %%es:(%%ebx)\n emms");
+        BYTES(4, , "punpcklbw %%es:(%%ebx), %%mm0\n emms");
+    }
+    if (r[3] & 1 << 26) {
+        BYTES(512, , "fxsave %%es:(%%ebx)");
+        BYTES(16, , "movaps %%xmm0, %%es:(%%ebx)");
+        BYTES(16, , "movups %%es:(%%ebx), %%xmm0");
+        BYTES(8, , "movlps %%xmm0, %%es:(%%ebx)");
+        BYTES(4, , "movss %%es:(%%ebx), %%xmm0");
+        BYTES(8, , "cvtps2pd %%es:(%%ebx), %%xmm0");
+        BYTES(4, memset(area + 17, 0x1f, 1), "stmxcsr %%es:(%%ebx)");
+        BYTES(4, area[16] = 0x80; area[17] = 0x1f, "ldmxcsr %%es:(%%ebx)");
+        BYTES(2, , "pinsrw $0, %%es:(%%ebx), %%xmm0");
+    }
+    write_cr4(c4);
+    lgdt(gdt, sizeof gdt - 1);
+    lidt(idt, sizeof idt - 1);
+    asm volatile("lldt %w0" ::"r"(0));
+}
+
 /* --- ENTER and LEAVE at the ends of a stack --- */
 
 static void frames(void)
@@ -291,10 +377,8 @@ static void frames(void)
 }
 
 const struct test tests[] = {
-    {"images_protected", images_protected},
-    {"images_real", images_real},
-    {"images_limit", images_limit},
-    {"bit_offsets", bit_offsets},
-    {"frames", frames},
-    {NULL, NULL},
+    {"images_protected", images_protected}, {"images_real", images_real},
+    {"images_limit", images_limit},         {"bit_offsets", bit_offsets},
+    {"operand_bytes", operand_bytes},       {"frames", frames},
+    {"lock_prefix", lock_prefix},           {NULL, NULL},
 };

@@ -8,6 +8,8 @@ uint8_t frame_a[4096] __attribute__((aligned(4096)));
 uint8_t frame_b[4096] __attribute__((aligned(4096)));
 uint8_t frame_c[4096] __attribute__((aligned(4096)));
 
+#include "lock.inc"
+
 extern uint64_t boot_pd[4 * 512];
 static uint64_t pt[512] __attribute__((aligned(4096)));
 
@@ -369,5 +371,6 @@ const struct test tests[] = {
     {"frames", frames},
     {"fxsave", fxsave},
     {"monitor", monitor},
+    {"lock_prefix", lock_prefix},
     {NULL, NULL},
 };
