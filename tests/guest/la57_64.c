@@ -192,6 +192,15 @@ static void bases(void)
     TRY("sgdt (%%rsi)\n lgdt (%%rbx)\n sgdt (%%rdi)\n lgdt (%%rsi)");
     expect_done("lgdt");
     check(!memcmp(now, &p, 10), "GDTR");
+    /* a descriptor read from there: #GP, though the selector comes through RBP */
+    gdt_set(SLOT(10), descriptor((uint32_t)FAR, 0xff, P | T_LDT, 0));
+    gdt_set(SLOT(11), FAR >> 32);
+    static uint16_t selector = 4;
+    in = (struct regs){.ax = SLOT(10), .bp = (word)&selector};
+    TRY("lldt %%ax\n mov (%%rbp), %%es");
+    expect_at(GP, 0, 3, "an LDT where it is not canonical");
+    in.ax = 0;
+    TRY("lldt %%ax");
     if (features() & HAS_INVPCID) {
         static uint64_t d[2];
         d[1] = FAR;
