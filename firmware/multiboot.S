@@ -1,20 +1,23 @@
 /*
- * The option ROM behind -kernel when the kernel has a multiboot header: fetches it and its modules
- * through the firmware configuration device, adds what only the running machine knows, and enters
- * the kernel as the Multiboot Specification asks (version 0.6.96, section 3.2 "Machine state").
+ * The option ROM behind -kernel when the kernel has a multiboot header or a PVH note: fetches it and
+ * its modules through the firmware configuration device, adds what only the running machine knows,
+ * and enters the kernel as the Multiboot Specification asks (version 0.6.96, section 3.2 "Machine
+ * state"), or Xen's "x86/HVM direct boot ABI" (docs/misc/pvh.pandoc).
  *
- * src/bios/multiboot.c has taken the files apart and made the multiboot information, but for the
- * memory map and the video mode. Low memory, which no kernel is allowed to be loaded to:
+ * src/bios/multiboot.c and pvh.c have taken the files apart and made the information, but for the
+ * memory map, the video mode and the place of the ACPI tables. Its tables are in low memory where
+ * the kernel is not (src/bios/kernel_parts.c); DS is their base while the ROM runs:
  *
- *   008000   parts: address, length, one after the other as their bytes follow in KERNEL_DATA;
- *            length 0 ends them
- *   009000   multiboot information, modules, strings
- *   00F000   memory map                             made here
- *   00F800   VBE controller and mode information    made here if a video mode is asked for
+ *   0000   parts: address, length, one after the other as their bytes follow in KERNEL_DATA;
+ *          length 0 ends them
+ *   1000   multiboot or start information, modules, strings
+ *   7000   memory map                             made here
+ *   7800   VBE controller and mode information    made here if a video mode is asked for
+ *   8000   the end, and the stack while the kernel is loaded, which may be over the firmware's
  *
  *   firmware --far call--> bev                    real mode, interrupts on, some stack
  *     load information and parts; INT 12h, 15h, 10h
- *     load the kernel                             real mode
+ *     load the kernel                             real mode, interrupts off, own stack
  *     enter                                       protected mode, flat, no paging, interrupts off
  *
  * firmware/build-option-rom assembles this into src/bios/multiboot_rom.h and sets the checksums.
@@ -22,17 +25,18 @@
         .code16
         .text
 
-        .set ROM_BLOCKS, 2              # of 512 bytes
+        .set ROM_BLOCKS, 3              # of 512 bytes
 
         .include "fw_cfg.inc"
         .set KERNEL_ENTRY, 0x10
 
-        .set PARTS, 0x8000
-        .set INFO, 0x9000
-        .set MAP, 0xf000
-        .set MAP_END, 0xf800 - 24       # where the last entry may begin
-        .set VBE_CONTROLLER, 0xf800
-        .set VBE_MODE, 0xfa00
+        .set PARTS, 0
+        .set INFO, 0x1000
+        .set MAP, 0x7000
+        .set MAP_END, 0x7800 - 28       # where the last entry may begin, with four bytes behind it
+        .set VBE_CONTROLLER, 0x7800
+        .set VBE_MODE, 0x7a00
+        .set STACK, 0x8000
 
 # Multiboot 0.6.96, section 3.3 "Boot information format".
         .set INFO_FLAGS, INFO
@@ -56,6 +60,13 @@
         .set TYPE_TEXT, 2
 
         .set MULTIBOOT_MAGIC, 0x2badb002
+
+# Xen, arch-x86/hvm/start_info.h, version 1. Its memory map has the same entries, each with four
+# bytes behind it where multiboot's has its size before it.
+        .set START_MAGIC, 0x336ec578
+        .set START_RSDP, INFO + 32
+        .set START_MAP, INFO + 40
+        .set START_MAP_ENTRIES, INFO + 48
 
         .include "rom_header.inc"
 product:
@@ -81,21 +92,45 @@ bev:
         call    load
         addw    $6, %si
         call    load
-        xorw    %ax, %ax
+        movw    $SETUP_ADDR, %ax
+        call    number
+        shrl    $4, %eax
         movw    %ax, %ds
         movw    %ax, %es
-        call    memory_sizes
+        cmpl    $START_MAGIC, INFO
+        je      start_info
+        movl    $20, %ebp               # the size before each entry
         call    memory_map
+        call    memory_sizes
         testw   $FLAG_FRAMEBUFFER, INFO_FLAGS
-        jz      1f
+        jz      fetch
         call    video
-1:      call    load_parts
+        jmp     fetch
+start_info:
+        xorl    %ebp, %ebp
+        call    memory_map
+        call    find_rsdp
+
+# The kernel, over whatever firmware has in low memory: nothing of it runs from here on.
+fetch:
+        cli
+        movw    %ds, %ax
+        movw    %ax, %ss
+        movw    $STACK, %sp
+        call    load_parts
         movw    $KERNEL_ENTRY, %ax
         call    number
         movl    %eax, %esi
         jmp     enter
 
-# The kernel's and the modules' bytes to their places. In: DS 0.
+# Out: EAX where DS begins.
+base:
+        xorl    %eax, %eax
+        movw    %ds, %ax
+        shll    $4, %eax
+        ret
+
+# The kernel's and the modules' bytes to their places. In: DS the tables'.
 load_parts:
         movw    $PARTS, %si
         movl    $(KERNEL_DATA << 16 | DMA_SELECT | DMA_READ), %eax
@@ -108,6 +143,33 @@ load_parts:
         jmp     1b
 2:      ret
 
+# ACPI 6.5 section 5.2.5.1 "Finding the RSDP on IA-PC Systems": on 16-byte boundaries of the EBDA's
+# first KiB, and from E0000h on. Changes AX, CX, ES.
+find_rsdp:
+        pushw   %es
+        movw    $0x40, %ax
+        movw    %ax, %es
+        movw    %es:0x0e, %ax
+        movw    $64, %cx
+        call    1f
+        movw    $0xe000, %ax
+        movw    $0x2000, %cx
+        call    1f
+        popw    %es
+        ret
+1:      movw    %ax, %es
+        cmpl    $0x20445352, %es:0      # "RSD "
+        jne     2f
+        cmpl    $0x20525450, %es:4      # "PTR "
+        jne     2f
+        movzwl  %ax, %eax
+        shll    $4, %eax
+        movl    %eax, START_RSDP
+        ret
+2:      incw    %ax
+        loop    1b
+        ret
+
 # INT 12h: KiB from 0.
 memory_sizes:
         int     $0x12
@@ -115,20 +177,24 @@ memory_sizes:
         movl    %eax, INFO_MEM_LOWER
         ret
 
-# INT 15h E820h: the memory map in multiboot's form, each entry with its size before it; the entry
-# that reaches over the first MiB gives mem_upper, the KiB from there. In: DS, ES 0.
+# INT 15h E820h: the memory map, each entry with EBP before it; multiboot's mem_upper is the KiB from
+# the first MiB of the entry that reaches over that. In: DS, ES the tables'.
 memory_map:
         xorl    %ebx, %ebx
         movw    $MAP, %di
-1:      movl    $20, (%di)
+1:      movl    %ebp, (%di)
         addw    $4, %di
         movl    $0xe820, %eax
         movl    $20, %ecx
         movl    $0x534d4150, %edx       # "SMAP"
+        pushl   %ebp
         int     $0x15
+        popl    %ebp
         jc      3f
         cmpl    $0x534d4150, %eax
         jne     3f
+        testl   %ebp, %ebp
+        jz      2f
         cmpl    $1, 16(%di)             # usable
         jne     2f
         cmpl    $0, 4(%di)              # below 4 GiB
@@ -148,14 +214,27 @@ memory_map:
         jbe     1b
         jmp     4f
 3:      subw    $4, %di                 # there was none
-4:      subw    $MAP, %di
-        movzwl  %di, %edi
-        movl    %edi, INFO_MMAP_LENGTH
-        movl    $MAP, INFO_MMAP_ADDR
+4:      movl    $0, (%di)
+        subw    $MAP, %di
+        movzwl  %di, %ecx
+        call    base
+        addl    $MAP, %eax
+        testl   %ebp, %ebp
+        jz      5f
+        movl    %ecx, INFO_MMAP_LENGTH
+        movl    %eax, INFO_MMAP_ADDR
+        ret
+5:      addl    $4, %eax
+        movl    %eax, START_MAP
+        xchgl   %eax, %ecx
+        movw    $24, %cx
+        xorw    %dx, %dx
+        divw    %cx
+        movw    %ax, START_MAP_ENTRIES
         ret
 
 # Finds a mode as FB_WIDTH, FB_HEIGHT and FB_BPP ask, then one with 32 bits, and sets it; else text
-# stays. Says in the information which it is. In: DS, ES 0.
+# stays. Says in the information which it is. In: DS, ES the tables'.
 video:
         cmpb    $TYPE_TEXT, FB_TYPE
         je      text
@@ -224,8 +303,11 @@ set_mode:
         cmpw    $0x004f, %ax
         jne     text
         movw    %bx, INFO_VBE_MODE
-        movl    $VBE_CONTROLLER, INFO_VBE_CONTROLLER
-        movl    $VBE_MODE, INFO_VBE_MODE_INFO
+        call    base
+        addl    $VBE_CONTROLLER, %eax
+        movl    %eax, INFO_VBE_CONTROLLER
+        addl    $(VBE_MODE - VBE_CONTROLLER), %eax
+        movl    %eax, INFO_VBE_MODE_INFO
         orw     $FLAG_VBE, INFO_FLAGS
         movl    VBE_MODE + 40, %eax
         movl    %eax, FB_ADDR
@@ -247,14 +329,16 @@ set_mode:
         movw    %ax, FB_COLOR_INFO + 4
         ret
 
-# In: ESI the entry point. Real mode -> protected mode: flat segments, paging off, interrupts off,
-# A20 open. The far return's EIP and the GDT's address are linear, as CS will begin at 0.
+# In: ESI the entry point, DS the tables'. Real mode -> protected mode: flat segments, paging off,
+# interrupts off, A20 open; all else of CR0 clear. The far return's EIP and the GDT's address are
+# linear, as CS will begin at 0.
 enter:
-        cli
         inb     $0x92, %al              # port 92h: bit 1 opens A20, bit 0 would reset
         orb     $2, %al
         andb    $0xfe, %al
         outb    %al, $0x92
+        call    base
+        movl    %eax, %ecx
         xorl    %eax, %eax
         movw    %cs, %ax
         shll    $4, %eax
@@ -267,8 +351,7 @@ enter:
         movw    %sp, %bp
         lgdtl   (%bp)
         addw    $6, %sp
-        movl    %cr0, %eax
-        orb     $1, %al
+        movl    $0x11, %eax             # PE, ET
         movl    %eax, %cr0
         lretl
 
@@ -280,9 +363,9 @@ flat:
         movw    %ax, %fs
         movw    %ax, %gs
         movw    %ax, %ss
-        movl    $PARTS, %esp            # undefined by the specification; good for a careless kernel
+        leal    STACK(%ecx), %esp       # undefined by the specification; good for a careless kernel
+        leal    INFO(%ecx), %ebx
         movl    $MULTIBOOT_MAGIC, %eax
-        movl    $INFO, %ebx
         xorl    %ecx, %ecx
         xorl    %edx, %edx
         xorl    %edi, %edi

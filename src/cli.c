@@ -151,6 +151,14 @@ static bool take_seed(struct cli_parse *p, const char *arg)
     return word_u64(arg, &p->cfg->seed) || cli_fail(p, "%s is not a number", arg);
 }
 
+static bool take_cpu_test(struct cli_parse *p, const char *arg)
+{
+    if (p->cfg->cpu_tests == CONFIG_MAX_CPU_TESTS)
+        return cli_fail(p, "more than %d files", CONFIG_MAX_CPU_TESTS);
+    p->display_given = true; /* there will be nothing to see */
+    return word_set(&p->cfg->cpu_test[p->cfg->cpu_tests++], arg, p->err);
+}
+
 static int hex_digit(char c)
 {
     static const char digits[] = "0123456789abcdef";
@@ -231,9 +239,11 @@ static const struct option options[] = {
     {"snapshot", OPT_FLAG, NULL, TO(snapshot), "forget at the end what guests wrote to the disks",
      NULL},
 
-    {NULL, OPT_HEAD, NULL, 0, "Linux without a boot loader", NULL},
-    {"kernel", OPT_STR, "FILE", TO(kernel), "a bzImage", NULL},
-    {"initrd", OPT_STR, "FILE", TO(initrd), "its initial RAM disk", NULL},
+    {NULL, OPT_HEAD, NULL, 0, "A kernel without a boot loader", NULL},
+    {"kernel", OPT_STR, "FILE", TO(kernel),
+     "a bzImage, a multiboot kernel, or an ELF file with a PVH note (vmlinux)", NULL},
+    {"initrd", OPT_STR, "FILE", TO(initrd),
+     "its initial RAM disk; a multiboot kernel's modules: \"FILE ARGS,FILE ARGS\"", NULL},
     {"append", OPT_STR, "WORDS", TO(append), "its command line", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Consoles and devices", NULL},
@@ -265,12 +275,15 @@ static const struct option options[] = {
      "moves the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
-    {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec",
+    {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec, post",
      take_log},
     {"D", OPT_STR, "FILE", TO(log_file), "log to FILE, not to the terminal", NULL},
     {"S", OPT_FLAG, NULL, TO(start_paused), "wait for \"cont\" in the monitor or gdb", NULL},
     {"gdb", OPT_CALL, "tcp::PORT|unix:PATH", 0, "where gdb may connect", take_gdb},
     {"s", OPT_CALL, NULL, 0, "-gdb tcp::1234", take_s},
+    {"cpu-test", OPT_CALL, "FILE", 0,
+     "run the single-instruction tests of FILE (docs/cpu-test.md) and no machine; may be repeated",
+     take_cpu_test},
     {"pidfile", OPT_STR, "FILE", TO(pidfile), "write the process number to FILE", NULL},
 
     {NULL, OPT_HEAD, NULL, 0, "Taken for QEMU's sake", NULL},
@@ -392,7 +405,8 @@ static void help(const struct cli_io *io, const char *program)
     snprintf(line, sizeof line, "usage: %s [options] [DISK]", program);
     io->out(io->opaque, line);
     io->out(io->opaque,
-            "A PC in software: boots the disk image DISK, in a window or in this terminal.");
+            "A PC in software: boots the disk image DISK, in a window or in this terminal. Options "
+            "are QEMU's.");
     for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
         if (options[i].kind != OPT_HEAD) {
             help_line(io, &options[i]);
@@ -512,6 +526,11 @@ static bool resolve_chardevs(struct cli_parse *p)
         !cli_resolve_chardev(p, &cfg->monitor, &mux))
         return false;
     bool shared = cfg->monitor && mux;
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        bool ignored;
+        if (!cli_resolve_chardev(p, &cfg->console[i].spec, &ignored))
+            return false;
+    }
     for (unsigned i = 0; i < cfg->serials; i++) {
         if (!cli_resolve_chardev(p, &cfg->serial[i], &mux))
             return false;
@@ -541,6 +560,10 @@ static bool stdio_taken(const struct vm_config *cfg)
 {
     for (unsigned i = 0; i < cfg->serials; i++) {
         if (is_stdio(cfg->serial[i]))
+            return true;
+    }
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        if (is_stdio(cfg->console[i].spec))
             return true;
     }
     return is_stdio(cfg->monitor) || is_stdio(cfg->parallel) || is_stdio(cfg->debugcon) ||

@@ -1,135 +1,10 @@
-/*
- * Options with keys of their own. Each has a table of rows: key, kind, where its value goes. A key
- * no row knows is an error with the nearest known spelling.
- */
+/* Options with keys of their own, each with a table of rows; -device is in cli_device.c. */
 #define _GNU_SOURCE /* strptime */
 #include "cli_keys.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-enum key_kind {
-    KEY_STR,  /* char * at offset */
-    KEY_BOOL, /* bool at offset */
-    KEY_INT,  /* int at offset, not negative */
-    KEY_ONLY, /* one of the words in text, "a|b"; the value is kept nowhere */
-    KEY_HINT, /* taken with a word */
-    KEY_LACK, /* refused: text says why */
-    KEY_CALL,
-};
-
-struct key_row {
-    const char *name; /* first, for word_nearest */
-    enum key_kind kind;
-    size_t offset;
-    const char *text;
-    bool (*call)(struct cli_parse *p, void *target, const char *value);
-};
-
-void cli_note(struct cli_parse *p, const char *fmt, ...)
-{
-    char text[400], line[512];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    snprintf(line, sizeof line, "%s: %s", p->option, text);
-    if (p->note)
-        p->note(p->note_opaque, line);
-}
-
-bool cli_fail(struct cli_parse *p, const char *fmt, ...)
-{
-    char text[400];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    return error_set(p->err, "%s: %s", p->option, text);
-}
-
-/* Is value one of the words of "a|b|c"? */
-static bool one_of(const char *words, const char *value)
-{
-    size_t len = strlen(value);
-    for (const char *w = words; *w; w += strcspn(w, "|"), w += *w == '|') {
-        if (strcspn(w, "|") == len && strncmp(w, value, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool apply_int(struct cli_parse *p, const char *key, const char *value, int *slot)
-{
-    uint64_t v;
-    if (!word_u64(value, &v) || v > INT32_MAX)
-        return cli_fail(p, "%s=%s is not a number from 0 to %d", key, value, INT32_MAX);
-    *slot = (int)v;
-    return true;
-}
-
-static bool apply_row(struct cli_parse *p, const struct key_row *row, const char *value,
-                      void *target)
-{
-    void *slot = (char *)target + row->offset;
-    switch (row->kind) {
-    case KEY_STR:
-        return word_set(slot, value, p->err);
-    case KEY_BOOL:
-        return word_bool(value, slot) ||
-               cli_fail(p, "%s=%s is neither on nor off", row->name, value);
-    case KEY_INT:
-        return apply_int(p, row->name, value, slot);
-    case KEY_ONLY:
-        return one_of(row->text, value) ||
-               cli_fail(p, "%s=%s is not to be had, only %s", row->name, value, row->text);
-    case KEY_HINT:
-        cli_note(p, "%s=%s taken as a hint: %s", row->name, value, row->text);
-        return true;
-    case KEY_LACK:
-        return cli_fail(p, "%s=%s: %s", row->name, value, row->text);
-    case KEY_CALL:
-        return row->call(p, target, value);
-    }
-    return false;
-}
-
-static bool apply_key(struct cli_parse *p, const struct key_row *rows, size_t n, const char *key,
-                      const char *value, void *target)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(rows[i].name, key) == 0)
-            return apply_row(p, &rows[i], value, target);
-    }
-    const char *near = word_nearest(key, rows, sizeof *rows, n);
-    if (near)
-        return cli_fail(p, "unknown key \"%s\", did you mean \"%s\"?", key, near);
-    return cli_fail(p, "unknown key \"%s\"", key);
-}
-
-static bool apply_pairs(struct cli_parse *p, const struct key_row *rows, size_t n,
-                        const struct word_pairs *pairs, void *target)
-{
-    for (unsigned i = 0; i < pairs->count; i++) {
-        if (!apply_key(p, rows, n, pairs->key[i], pairs->value[i], target))
-            return false;
-    }
-    return true;
-}
-
-/* Splits arg, applies its keys to target. */
-static bool apply(struct cli_parse *p, const struct key_row *rows, size_t n, const char *arg,
-                  const char *implied, void *target)
-{
-    struct word_pairs pairs;
-    if (!word_pairs_split(&pairs, arg, implied, p->err))
-        return error_prefix(p->err, "%s", p->option);
-    bool ok = apply_pairs(p, rows, n, &pairs, target);
-    word_pairs_free(&pairs);
-    return ok;
-}
 
 /* --- -accel, -machine --- */
 
@@ -186,14 +61,14 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(accel_keys); i++) {
         if (strcmp(key, accel_keys[i].name) == 0)
-            return apply_row(p, &accel_keys[i], value, p->cfg);
+            return cli_apply_row(p, &accel_keys[i], value, p->cfg);
     }
     if (p->cfg->accel == ACCEL_FASTEST && p->accel_found &&
         !word_nearest(key, accel_keys, sizeof *accel_keys, ARRAY_SIZE(accel_keys))) {
         cli_note(p, "%s=%s is not known here and changes nothing", key, value);
         return true;
     }
-    return apply_key(p, accel_keys, ARRAY_SIZE(accel_keys), key, value, p->cfg);
+    return cli_apply_key(p, accel_keys, ARRAY_SIZE(accel_keys), key, value, p->cfg);
 }
 
 bool cli_accel(struct cli_parse *p, const char *arg)
@@ -284,7 +159,7 @@ static const struct key_row machine_keys[] = {
 
 bool cli_machine(struct cli_parse *p, const char *arg)
 {
-    return apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
+    return cli_apply(p, machine_keys, ARRAY_SIZE(machine_keys), arg, "type", p->cfg);
 }
 
 /* --- -audiodev --- */
@@ -327,7 +202,7 @@ bool cli_audiodev(struct cli_parse *p, const char *arg)
         return cli_fail(p, "more than %d", CONFIG_MAX_AUDIO);
     struct config_audio *a = &cfg->audio[cfg->audios++];
     a->rate_hz = CONFIG_AUDIO_HZ;
-    if (!apply(p, audio_keys, ARRAY_SIZE(audio_keys), arg, "driver", a))
+    if (!cli_apply(p, audio_keys, ARRAY_SIZE(audio_keys), arg, "driver", a))
         return false;
     if (!a->id)
         return cli_fail(p, "id= is missing");
@@ -389,7 +264,7 @@ static const struct key_row display_keys[] = {
 bool cli_display(struct cli_parse *p, const char *arg)
 {
     p->display_given = true;
-    if (!apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg))
+    if (!cli_apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg))
         return false;
     if (p->cfg->display == SHOW_NOTHING && strchr(arg, ','))
         return cli_fail(p, "%s: without a window there is nothing more to say", arg);
@@ -414,7 +289,7 @@ static const struct key_row memory_keys[] = {
 
 bool cli_memory(struct cli_parse *p, const char *arg)
 {
-    return apply(p, memory_keys, ARRAY_SIZE(memory_keys), arg, "size", p->cfg);
+    return cli_apply(p, memory_keys, ARRAY_SIZE(memory_keys), arg, "size", p->cfg);
 }
 
 struct smp {
@@ -472,7 +347,7 @@ static bool check_smp(struct cli_parse *p, const char *arg, struct smp *s)
 bool cli_smp(struct cli_parse *p, const char *arg)
 {
     struct smp s = {-1, -1, -1, -1, -1, -1, -1};
-    if (!apply(p, smp_keys, ARRAY_SIZE(smp_keys), arg, "cpus", &s) || !check_smp(p, arg, &s))
+    if (!cli_apply(p, smp_keys, ARRAY_SIZE(smp_keys), arg, "cpus", &s) || !check_smp(p, arg, &s))
         return false;
     complete_smp(&s);
     const int64_t product = (int64_t)s.sockets * s.cores * s.threads;
@@ -509,7 +384,7 @@ static bool drive_if(struct cli_parse *p, void *target, const char *value)
         d->bus = DRIVE_FLOPPY;
     else if (strcmp(value, "none") == 0)
         d->bus = DRIVE_NONE;
-    else if (one_of("virtio|scsi|sd|mtd|pflash|xen|sata", value))
+    else if (cli_one_of("virtio|scsi|sd|mtd|pflash|xen|sata", value))
         return cli_fail(p, "if=%s: not there yet, only ide, floppy and none", value);
     else
         return cli_fail(p, "if=%s: unknown interface, there are ide, floppy and none", value);
@@ -519,7 +394,8 @@ static bool drive_if(struct cli_parse *p, void *target, const char *value)
 static bool drive_media(struct cli_parse *p, void *target, const char *value)
 {
     ((struct config_drive *)target)->cdrom = strcmp(value, "cdrom") == 0;
-    return one_of("disk|cdrom", value) || cli_fail(p, "media=%s: there are disk and cdrom", value);
+    return cli_one_of("disk|cdrom", value) ||
+           cli_fail(p, "media=%s: there are disk and cdrom", value);
 }
 
 static bool drive_format(struct cli_parse *p, void *target, const char *value)
@@ -574,7 +450,7 @@ static bool drive_place(struct cli_parse *p, struct config_drive *d, const struc
             rest->value[rest->count++] = in->value[i];
             continue;
         }
-        if (!apply_int(p, in->key[i], in->value[i], is_bus ? &bus : &unit))
+        if (!cli_apply_int(p, in->key[i], in->value[i], is_bus ? &bus : &unit))
             return false;
         given = true;
     }
@@ -605,7 +481,7 @@ bool cli_drive(struct cli_parse *p, const char *arg)
     if (!word_pairs_split(&pairs, arg, NULL, p->err))
         return error_prefix(p->err, "%s", p->option);
     bool ok = drive_place(p, d, &pairs, &rest) &&
-              apply_pairs(p, drive_keys, ARRAY_SIZE(drive_keys), &rest, d) && check_drive(p, d);
+              cli_apply_pairs(p, drive_keys, ARRAY_SIZE(drive_keys), &rest, d) && check_drive(p, d);
     word_pairs_free(&pairs);
     return ok;
 }
@@ -621,7 +497,7 @@ bool cli_add_drive(struct cli_parse *p, const char *file, enum drive_if bus, int
     return true;
 }
 
-/* --- -boot, -name, -rtc, -icount, -action, -fw_cfg, -global --- */
+/* --- -boot, -name, -rtc, -icount, -action, -fw_cfg --- */
 
 static bool boot_letters(struct cli_parse *p, const char *key, const char *value, char **slot)
 {
@@ -657,7 +533,7 @@ static const struct key_row boot_keys[] = {
 
 bool cli_boot(struct cli_parse *p, const char *arg)
 {
-    return apply(p, boot_keys, ARRAY_SIZE(boot_keys), arg, "order", p->cfg);
+    return cli_apply(p, boot_keys, ARRAY_SIZE(boot_keys), arg, "order", p->cfg);
 }
 
 static const struct key_row name_keys[] = {
@@ -668,7 +544,7 @@ static const struct key_row name_keys[] = {
 
 bool cli_name(struct cli_parse *p, const char *arg)
 {
-    return apply(p, name_keys, ARRAY_SIZE(name_keys), arg, "guest", p->cfg);
+    return cli_apply(p, name_keys, ARRAY_SIZE(name_keys), arg, "guest", p->cfg);
 }
 
 static bool parse_date(const char *s, int64_t *seconds)
@@ -709,7 +585,7 @@ static const struct key_row rtc_keys[] = {
 bool cli_rtc(struct cli_parse *p, const char *arg)
 {
     p->cfg->rtc_set = true;
-    return apply(p, rtc_keys, ARRAY_SIZE(rtc_keys), arg, "base", p->cfg);
+    return cli_apply(p, rtc_keys, ARRAY_SIZE(rtc_keys), arg, "base", p->cfg);
 }
 
 #define ICOUNT_MAX_SHIFT 10 /* as QEMU's: 1024 ns an instruction */
@@ -740,12 +616,12 @@ static const struct key_row icount_keys[] = {
 
 bool cli_icount(struct cli_parse *p, const char *arg)
 {
-    return apply(p, icount_keys, ARRAY_SIZE(icount_keys), arg, "shift", p->cfg);
+    return cli_apply(p, icount_keys, ARRAY_SIZE(icount_keys), arg, "shift", p->cfg);
 }
 
 static bool action_reboot(struct cli_parse *p, void *target, const char *value)
 {
-    if (!one_of("reset|shutdown", value))
+    if (!cli_one_of("reset|shutdown", value))
         return cli_fail(p, "reboot=%s: there are reset and shutdown", value);
     ((struct vm_config *)target)->no_reboot = strcmp(value, "shutdown") == 0;
     return true;
@@ -753,7 +629,7 @@ static bool action_reboot(struct cli_parse *p, void *target, const char *value)
 
 static bool action_shutdown(struct cli_parse *p, void *target, const char *value)
 {
-    if (!one_of("poweroff|pause", value))
+    if (!cli_one_of("poweroff|pause", value))
         return cli_fail(p, "shutdown=%s: there are poweroff and pause", value);
     ((struct vm_config *)target)->no_shutdown = strcmp(value, "pause") == 0;
     return true;
@@ -768,7 +644,7 @@ static const struct key_row action_keys[] = {
 
 bool cli_action(struct cli_parse *p, const char *arg)
 {
-    return apply(p, action_keys, ARRAY_SIZE(action_keys), arg, NULL, p->cfg);
+    return cli_apply(p, action_keys, ARRAY_SIZE(action_keys), arg, NULL, p->cfg);
 }
 
 #define FW_CFG_NAME_MAX 55 /* a file's name in the directory is 56 bytes with its end */
@@ -790,7 +666,7 @@ bool cli_fw_cfg(struct cli_parse *p, const char *arg)
     if (cfg->fw_cfgs == CONFIG_MAX_FWCFG)
         return cli_fail(p, "more than %d items", CONFIG_MAX_FWCFG);
     struct fw_cfg_item item = {0};
-    bool ok = apply(p, fw_cfg_keys, ARRAY_SIZE(fw_cfg_keys), arg, "name", &item);
+    bool ok = cli_apply(p, fw_cfg_keys, ARRAY_SIZE(fw_cfg_keys), arg, "name", &item);
     unsigned n = cfg->fw_cfgs++;
     cfg->fw_cfg[n].name = item.name;
     cfg->fw_cfg[n].file = item.file;
@@ -804,247 +680,6 @@ bool cli_fw_cfg(struct cli_parse *p, const char *arg)
     if (!item.file == !item.string)
         return cli_fail(p, "%s: needs one of file= and string=", item.name);
     return true;
-}
-
-static bool parse_port(struct cli_parse *p, const char *key, const char *value, uint16_t *port)
-{
-    uint64_t v;
-    if (!word_u64(value, &v) || v > UINT16_MAX)
-        return cli_fail(p, "%s=%s is not a port number", key, value);
-    *port = (uint16_t)v;
-    return true;
-}
-
-/* A few defaults that people set globally; all others name devices that are not there. */
-bool cli_global(struct cli_parse *p, const char *arg)
-{
-    if (strncmp(arg, "isa-debugcon.iobase=", 20) == 0)
-        return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
-    if (strncmp(arg, "VGA.romfile=", 12) == 0)
-        return word_set(&p->cfg->vga_rom, arg + 12, p->err);
-    if (strncmp(arg, "kvm-", 4) == 0) {
-        cli_note(p, "%s changes nothing, there is no KVM", arg);
-        return true;
-    }
-    return cli_fail(p, "%s: only isa-debugcon.iobase=PORT and VGA.romfile=FILE can be set this way",
-                    arg);
-}
-
-/* --- -device --- */
-
-/* How many keys a -device may carry through to the board, checked as numbers or kept as words. */
-static const struct key_row exit_keys[] = {
-    {"iobase", KEY_INT, 0, NULL, NULL},
-    {"iosize", KEY_INT, 0, NULL, NULL},
-    {"id", KEY_STR, 0, NULL, NULL},
-};
-static const struct key_row ide_keys[] = {
-    {"drive", KEY_STR, 0, NULL, NULL}, {"bus", KEY_STR, 0, NULL, NULL},
-    {"unit", KEY_INT, 0, NULL, NULL},  {"bootindex", KEY_INT, 0, NULL, NULL},
-    {"id", KEY_STR, 0, NULL, NULL},
-};
-static const struct key_row floppy_keys[] = {
-    {"drive", KEY_STR, 0, NULL, NULL},
-    {"unit", KEY_INT, 0, NULL, NULL},
-    {"bus", KEY_ONLY, 0, "floppy-bus.0|fdc.0", NULL},
-    {"drive-type", KEY_STR, 0, NULL, NULL},
-    {"bootindex", KEY_INT, 0, NULL, NULL},
-    {"id", KEY_STR, 0, NULL, NULL},
-};
-static const struct key_row con_keys[] = {
-    {"chardev", KEY_STR, 0, NULL, NULL},
-    {"iobase", KEY_INT, 0, NULL, NULL},
-    {"id", KEY_STR, 0, NULL, NULL},
-};
-static const struct key_row serial_keys[] = {
-    {"chardev", KEY_STR, 0, NULL, NULL},
-    {"id", KEY_STR, 0, NULL, NULL},
-};
-static const struct key_row vga_keys[] = {
-    {"romfile", KEY_STR, 0, NULL, NULL},
-    {"vgamem_mb", KEY_ONLY, 0, "16", NULL},
-    {"id", KEY_STR, 0, NULL, NULL},
-};
-
-static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs);
-static bool device_ide(struct cli_parse *p, const struct word_pairs *pairs);
-static bool device_floppy(struct cli_parse *p, const struct word_pairs *pairs);
-static bool device_debugcon(struct cli_parse *p, const struct word_pairs *pairs);
-static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs);
-static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs);
-
-static const struct device_row {
-    const char *name; /* first, for word_nearest */
-    const struct key_row *keys;
-    size_t count;
-    bool (*take)(struct cli_parse *p, const struct word_pairs *pairs);
-    const char *help;
-} device_rows[] = {
-    {"isa-debug-exit", exit_keys, ARRAY_SIZE(exit_keys), keep_device,
-     "iobase=0x501,iosize=2: writing V there ends Vitrine with status (V<<1)|1"},
-    {"ide-hd", ide_keys, ARRAY_SIZE(ide_keys), device_ide,
-     "drive=ID,bus=ide.N,unit=N,bootindex=N: a disk, of -drive if=none,id=ID"},
-    {"ide-cd", ide_keys, ARRAY_SIZE(ide_keys), device_ide,
-     "the same for a CD-ROM drive; without drive= it is empty"},
-    {"floppy", floppy_keys, ARRAY_SIZE(floppy_keys), device_floppy,
-     "drive=ID,unit=N,drive-type=144|120|288|auto,bootindex=N: a floppy drive"},
-    {"isa-debugcon", con_keys, ARRAY_SIZE(con_keys), device_debugcon,
-     "chardev=ID,iobase=0xe9: bytes written there go to -chardev id=ID"},
-    {"isa-serial", serial_keys, ARRAY_SIZE(serial_keys), device_serial,
-     "chardev=ID: a further serial port"},
-    {"VGA", vga_keys, ARRAY_SIZE(vga_keys), device_vga,
-     "romfile=FILE: as -vga std, with another VGA BIOS than our own"},
-};
-
-static bool check_device_key(struct cli_parse *p, const struct device_row *row, const char *key,
-                             const char *value)
-{
-    for (size_t i = 0; i < row->count; i++) {
-        int number;
-        if (strcmp(row->keys[i].name, key) != 0)
-            continue;
-        if (row->keys[i].kind == KEY_INT)
-            return apply_int(p, key, value, &number);
-        return row->keys[i].kind == KEY_STR || apply_row(p, &row->keys[i], value, NULL);
-    }
-    const char *near = word_nearest(key, row->keys, sizeof *row->keys, row->count);
-    if (near)
-        return cli_fail(p, "%s: unknown key \"%s\", did you mean \"%s\"?", row->name, key, near);
-    return cli_fail(p, "%s: unknown key \"%s\"", row->name, key);
-}
-
-static bool check_device_keys(struct cli_parse *p, const struct device_row *row,
-                              const struct word_pairs *pairs)
-{
-    for (unsigned i = 0; i < pairs->count; i++) {
-        if (strcmp(pairs->key[i], "driver") != 0 &&
-            !check_device_key(p, row, pairs->key[i], pairs->value[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs)
-{
-    struct vm_config *cfg = p->cfg;
-    if (cfg->devices == CONFIG_MAX_DEVICES)
-        return cli_fail(p, "more than %d", CONFIG_MAX_DEVICES);
-    struct config_device *d = &cfg->device[cfg->devices++];
-    *d = (struct config_device){0};
-    for (unsigned i = 0; i < pairs->count; i++) {
-        if (strcmp(pairs->key[i], "driver") == 0) {
-            if (!word_set(&d->name, pairs->value[i], p->err))
-                return false;
-            continue;
-        }
-        if (d->count == CONFIG_MAX_KEYS)
-            return cli_fail(p, "more than %d keys", CONFIG_MAX_KEYS);
-        unsigned n = d->count++;
-        if (!word_set(&d->key[n], pairs->key[i], p->err) ||
-            !word_set(&d->value[n], pairs->value[i], p->err))
-            return false;
-    }
-    return true;
-}
-
-static bool device_ide(struct cli_parse *p, const struct word_pairs *pairs)
-{
-    p->cdrom_given = true; /* QEMU's reading: who places IDE drives places them all */
-    return keep_device(p, pairs);
-}
-
-static bool device_floppy(struct cli_parse *p, const struct word_pairs *pairs)
-{
-    p->floppy_given = true;
-    return keep_device(p, pairs);
-}
-
-/* "chardev:ID" as -serial and -debugcon also take it. */
-static bool set_chardev(struct cli_parse *p, char **slot, const struct word_pairs *pairs)
-{
-    char spec[128];
-    const char *id = word_pairs_get(pairs, "chardev");
-    if (!id)
-        return cli_fail(p, "%s: chardev= is missing", word_pairs_get(pairs, "driver"));
-    snprintf(spec, sizeof spec, "chardev:%s", id);
-    return word_set(slot, spec, p->err);
-}
-
-static bool device_debugcon(struct cli_parse *p, const struct word_pairs *pairs)
-{
-    const char *iobase = word_pairs_get(pairs, "iobase");
-    if (p->cfg->debugcon)
-        return cli_fail(p, "there is one debug console, and it is given already");
-    if (iobase && !parse_port(p, "iobase", iobase, &p->cfg->debugcon_port))
-        return false;
-    return set_chardev(p, &p->cfg->debugcon, pairs);
-}
-
-static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs)
-{
-    if (p->cfg->serials == CONFIG_MAX_SERIAL)
-        return cli_fail(p, "there are %d serial ports at most", CONFIG_MAX_SERIAL);
-    p->serial_given = true;
-    return set_chardev(p, &p->cfg->serial[p->cfg->serials++], pairs);
-}
-
-static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs)
-{
-    const char *romfile = word_pairs_get(pairs, "romfile");
-    if (romfile && !word_set(&p->cfg->vga_rom, romfile, p->err))
-        return false;
-    return word_set(&p->cfg->vga, "std", p->err);
-}
-
-void cli_device_help(void (*line)(void *, const char *), void *opaque)
-{
-    char text[256];
-    for (unsigned i = 0; i < ARRAY_SIZE(device_rows); i++) {
-        snprintf(text, sizeof text, "%-16s %s", device_rows[i].name, device_rows[i].help);
-        line(opaque, text);
-    }
-}
-
-/* Well-known models of other emulators: refused as missing, not as misspelt. */
-static bool is_foreign_device(const char *name)
-{
-    static const char *const prefixes[] = {
-        "virtio", "usb-",   "e1000",  "rtl8139", "ne2k",      "pcnet",     "vmxnet",  "i825",
-        "nvme",   "scsi-",  "lsi",    "ahci",    "ich9",      "ide-drive", "isa-fdc", "qxl",
-        "cirrus", "vmware", "bochs-", "AC97",    "intel-hda", "hda-",      "sb16",    "pci-bridge",
-        "pcie-",  "piix",   "nec-",   "qemu-",   "vhost",     "ivshmem",   "pvpanic", "edu",
-        "tpm",    "amd-",   "vfio",   "ES1370",  "isa-cirrus"};
-    for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++) {
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool take_device(struct cli_parse *p, const char *name, const struct word_pairs *pairs)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(device_rows); i++) {
-        if (strcmp(name, device_rows[i].name) == 0)
-            return check_device_keys(p, &device_rows[i], pairs) && device_rows[i].take(p, pairs);
-    }
-    if (is_foreign_device(name))
-        return cli_fail(p, "there is no %s here yet, see -device help", name);
-    const char *near =
-        word_nearest(name, device_rows, sizeof *device_rows, ARRAY_SIZE(device_rows));
-    if (near)
-        return cli_fail(p, "unknown device \"%s\", did you mean \"%s\"?", name, near);
-    return cli_fail(p, "unknown device \"%s\", see -device help", name);
-}
-
-bool cli_device(struct cli_parse *p, const char *arg)
-{
-    struct word_pairs pairs;
-    if (!word_pairs_split(&pairs, arg, "driver", p->err))
-        return error_prefix(p->err, "%s", p->option);
-    const char *name = word_pairs_get(&pairs, "driver");
-    bool ok = name ? take_device(p, name, &pairs) : cli_fail(p, "which? see -device help");
-    word_pairs_free(&pairs);
-    return ok;
 }
 
 /* --- -chardev, -mon --- */
@@ -1077,7 +712,7 @@ static bool chardev_spec(struct cli_parse *p, const struct chardev *c, char *spe
 {
     const char *mon = c->mux ? "mon:" : "";
     int n = -1;
-    if (one_of("stdio|null|pty|vc", c->backend))
+    if (cli_one_of("stdio|null|pty|vc", c->backend))
         n = snprintf(spec, size, "%s%s", mon, c->backend);
     else if (strcmp(c->backend, "file") == 0 && c->path)
         n = snprintf(spec, size, "%sfile:%s", mon, c->path);
@@ -1088,7 +723,7 @@ static bool chardev_spec(struct cli_parse *p, const struct chardev *c, char *spe
         n = snprintf(spec, size, "%stcp:%s:%d,server=%s,wait=%s%s", mon, c->host ? c->host : "",
                      c->port, c->server ? "on" : "off", c->wait ? "on" : "off",
                      c->nodelay ? ",nodelay" : "");
-    else if (one_of("file|socket", c->backend))
+    else if (cli_one_of("file|socket", c->backend))
         return cli_fail(p, "%s: path=%s is missing", c->backend,
                         strcmp(c->backend, "socket") == 0 ? " or port=" : "");
     else
@@ -1121,8 +756,8 @@ static bool add_chardev(struct cli_parse *p, const struct chardev *c)
 bool cli_chardev(struct cli_parse *p, const char *arg)
 {
     struct chardev c = {.port = -1, .wait = true};
-    bool ok =
-        apply(p, chardev_keys, ARRAY_SIZE(chardev_keys), arg, "backend", &c) && add_chardev(p, &c);
+    bool ok = cli_apply(p, chardev_keys, ARRAY_SIZE(chardev_keys), arg, "backend", &c) &&
+              add_chardev(p, &c);
     free(c.backend);
     free(c.id);
     free(c.path);
@@ -1158,7 +793,7 @@ bool cli_mon(struct cli_parse *p, const char *arg)
 {
     struct mon mon = {0};
     char spec[128];
-    bool ok = apply(p, mon_keys, ARRAY_SIZE(mon_keys), arg, "chardev", &mon);
+    bool ok = cli_apply(p, mon_keys, ARRAY_SIZE(mon_keys), arg, "chardev", &mon);
     if (ok && !mon.chardev)
         ok = cli_fail(p, "chardev= is missing");
     if (ok) {

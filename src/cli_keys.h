@@ -2,34 +2,7 @@
 #ifndef VITRINE_CLI_KEYS_H
 #define VITRINE_CLI_KEYS_H
 
-#include "config.h"
-#include "core/words.h"
-
-#define CLI_MAX_CHARDEVS 16
-
-/* One run over a command line. */
-struct cli_parse {
-    struct vm_config *cfg;
-    struct error *err;
-    char option[32]; /* as in the table: "-drive" */
-    void (*note)(void *opaque, const char *line);
-    void *note_opaque;
-
-    bool serial_given, parallel_given, monitor_given, display_given, nodefaults;
-    bool cdrom_given, floppy_given; /* by -device: no empty one is added */
-    bool accel_given, accel_found;
-    char accel_refused[32];
-    struct {
-        char *id, *spec;
-        bool mux;
-    } chardev[CLI_MAX_CHARDEVS];
-    unsigned chardevs;
-};
-
-/* One line to the user: "-option: ..." */
-void cli_note(struct cli_parse *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Sets the error "-option: ...". Always false. */
-bool cli_fail(struct cli_parse *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#include "cli_rows.h"
 
 bool cli_accel(struct cli_parse *p, const char *arg);
 bool cli_action(struct cli_parse *p, const char *arg);

@@ -42,6 +42,9 @@ void vm_config_free(struct vm_config *cfg)
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
     free_strings(cfg->serial, cfg->serials);
+    free_strings(cfg->cpu_test, cfg->cpu_tests);
+    for (unsigned i = 0; i < cfg->consoles; i++)
+        free(cfg->console[i].spec);
     for (unsigned i = 0; i < cfg->drives; i++) {
         free(cfg->drive[i].file);
         free(cfg->drive[i].format);
@@ -319,14 +322,18 @@ static bool uses_stdio(const char *spec)
 static bool check_stdio(const struct vm_config *cfg, struct error *err)
 {
     const char *user = NULL;
-    const struct {
+    struct {
         const char *what, *spec;
-    } others[] = {
+    } others[4 + CONFIG_MAX_CONSOLES] = {
         {"-monitor", cfg->monitor},
         {"-parallel", cfg->parallel},
         {"-debugcon", cfg->debugcon},
         {"-gdb", cfg->gdb},
     };
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        others[4 + i].what = "-device isa-debugcon";
+        others[4 + i].spec = cfg->console[i].spec;
+    }
     for (unsigned i = 0; i < cfg->serials; i++) {
         if (!uses_stdio(cfg->serial[i]))
             continue;
@@ -366,6 +373,11 @@ bool vm_config_check(struct vm_config *cfg, struct error *err)
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return error_set(err, "%s does nothing without -kernel",
                          cfg->initrd ? "-initrd" : "-append");
+    if (cfg->cpu_tests && (cfg->drives || cfg->kernel || cfg->bios))
+        return error_set(err, "-cpu-test runs no machine that %s would be for",
+                         cfg->kernel   ? "-kernel"
+                         : cfg->drives ? "a disk"
+                                       : "-bios");
     if (cfg->vga_rom && cfg->vga && !strcmp(cfg->vga, "none"))
         return error_set(err, "VGA.romfile does nothing with -vga none");
     return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err) &&
@@ -379,6 +391,7 @@ const struct config_log_item config_log_items[] = {
     {"unimp", LOG_UNIMP, "use of what Vitrine does not have, each time"},
     {"in_asm", LOG_ASM, "guest code as it is decoded"},
     {"exec", LOG_EXEC, "each block of guest code as it is entered"},
+    {"post", LOG_POST, "progress codes of firmware or a test ROM, each new byte at port 80h"},
     {"nochain", 0, "nothing to do: every block shows in exec"},
     {NULL, 0, NULL},
 };

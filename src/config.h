@@ -9,15 +9,17 @@
 #include "core/topology.h"
 #include "core/types.h"
 
-#define CONFIG_MAX_CPUS    255 /* and local APIC IDs below it: what xAPIC mode has room for */
-#define CONFIG_MAX_DRIVES  16
-#define CONFIG_MAX_IDE     4
-#define CONFIG_MAX_FLOPPY  2
-#define CONFIG_MAX_SERIAL  4
-#define CONFIG_MAX_DEVICES 32
-#define CONFIG_MAX_KEYS    16
-#define CONFIG_MAX_FWCFG   16
-#define CONFIG_MAX_DIRS    8
+#define CONFIG_MAX_CPUS      255 /* and local APIC IDs below it: what xAPIC mode has room for */
+#define CONFIG_MAX_DRIVES    16
+#define CONFIG_MAX_IDE       4
+#define CONFIG_MAX_FLOPPY    2
+#define CONFIG_MAX_SERIAL    4
+#define CONFIG_MAX_DEVICES   32
+#define CONFIG_MAX_KEYS      16
+#define CONFIG_MAX_FWCFG     16
+#define CONFIG_MAX_DIRS      8
+#define CONFIG_MAX_CONSOLES  4
+#define CONFIG_MAX_CPU_TESTS 1024
 
 enum drive_if { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_NONE };
 
@@ -95,7 +97,12 @@ struct vm_config {
         mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
     char *debugcon;  /* chr spec for port E9h (and 402h), NULL = none */
     uint16_t debugcon_port; /* E9h unless a command line moved it */
-    char *gdb;              /* chr spec; NULL = none */
+    struct {
+        char *spec; /* chr spec */
+        uint16_t port;
+    } console[CONFIG_MAX_CONSOLES]; /* -device isa-debugcon: further ports of that kind */
+    unsigned consoles;
+    char *gdb; /* chr spec; NULL = none */
     struct config_device device[CONFIG_MAX_DEVICES];
     unsigned devices;
     struct {
@@ -124,6 +131,9 @@ struct vm_config {
     enum rtc_base rtc_base;
     int64_t rtc_date; /* RTC_DATE: seconds since 1970 UTC */
     bool rtc_set;     /* -rtc was given */
+
+    char *cpu_test[CONFIG_MAX_CPU_TESTS]; /* -cpu-test: run these, and no machine */
+    unsigned cpu_tests;
 
     bool stats;        /* -accel ...,stats=on */
     uint32_t log_mask; /* -d, core/log.h */

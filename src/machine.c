@@ -130,7 +130,10 @@ static void board_power_off(void *opaque)
 /* QEMU's status: odd, so that it cannot be mistaken for success. */
 static void board_debug_exit(void *opaque, uint32_t value)
 {
-    machine_quit(opaque, MACHINE_DEBUG_EXIT, (int)(value << 1 | 1));
+    struct machine *m = opaque;
+    machine_quit(m, MACHINE_DEBUG_EXIT, (int)(value << 1 | 1));
+    if (m->in_cpu)
+        cpu_kick(machine_current(m)); /* what stands behind it is not meant to be executed */
 }
 static void board_debug_stop(void *opaque, int why, gla_t at)
 {

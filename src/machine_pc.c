@@ -7,7 +7,7 @@
  *    |                      02.0 VGA
  *   RAM, HPET          ISA: 8254 (irq 0, speaker), 8042 (irq 1, 12), COM1 (4), COM2 (3),
  *                           LPT1 (7), RTC (8), 82077AA (irq 6, DMA 2), 8237, port 92h, 80h,
- *                           E9h, 402h, fw_cfg 510h, isa-debug-exit
+ *                           E9h, 402h, fw_cfg 510h, isa-debug-exit, pc-testdev
  */
 #include "machine_pc.h"
 
@@ -27,6 +27,7 @@
 #include "devices/isa_irq.h"
 #include "devices/lapic.h"
 #include "devices/parallel.h"
+#include "devices/pctest.h"
 #include "devices/pic8259.h"
 #include "devices/piix3.h"
 #include "devices/pit8254.h"
@@ -439,28 +440,51 @@ static bool create_parallel(struct pc *pc, struct isa_irq *isa, struct error *er
     return true;
 }
 
+static bool create_debug_port(struct pc *pc, uint16_t port, struct chr *chr)
+{
+    struct debugport *d = debugport_create(&pc->io, port, chr);
+    if (d)
+        device_add(&pc->devices, debugport_device(d));
+    return d != NULL;
+}
+
+static bool open_chr(struct pc *pc, const char *label, const char *spec, struct chr **chr,
+                     struct error *err)
+{
+    *chr = NULL;
+    if (spec)
+        *chr = pc->cfg.signals.open_chr(pc->cfg.signals.opaque, label, spec, err);
+    return !spec || *chr;
+}
+
 static bool create_debug_ports(struct pc *pc, struct error *err)
 {
     const struct vm_config *vm = pc->cfg.vm;
-    struct chr *chr = NULL;
-    if (vm->debugcon) {
-        chr = pc->cfg.signals.open_chr(pc->cfg.signals.opaque, "debugcon", vm->debugcon, err);
-        if (!chr)
-            return false;
-    }
-    struct debugport *e9 = debugport_create(&pc->io, 0xe9, chr);
-    struct debugport *bios = debugport_create(&pc->io, 0x402, chr);
+    const bool moved = vm->debugcon && vm->debugcon_port != 0xe9 && vm->debugcon_port != 0x402;
+    struct chr *chr;
+    if (!open_chr(pc, "debugcon", vm->debugcon, &chr, err))
+        return false;
     struct post80 *post = post80_create(&pc->io, pc->cfg.log);
-    if (!e9 || !bios || !post)
+    if (post)
+        device_add(&pc->devices, post80_device(post));
+    if (!post || !create_debug_port(pc, 0xe9, chr) || !create_debug_port(pc, 0x402, chr) ||
+        (moved && !create_debug_port(pc, vm->debugcon_port, chr)))
         return error_set(err, "out of memory");
-    device_add(&pc->devices, debugport_device(e9));
-    device_add(&pc->devices, debugport_device(bios));
-    device_add(&pc->devices, post80_device(post));
-    if (vm->debugcon && vm->debugcon_port != 0xe9 && vm->debugcon_port != 0x402) {
-        struct debugport *other = debugport_create(&pc->io, vm->debugcon_port, chr);
-        if (!other)
+    return true;
+}
+
+/* -device isa-debugcon: on top of whatever else answers there. */
+static bool create_consoles(struct pc *pc, struct error *err)
+{
+    const struct vm_config *vm = pc->cfg.vm;
+    for (unsigned i = 0; i < vm->consoles; i++) {
+        char label[24];
+        struct chr *chr;
+        snprintf(label, sizeof label, "debugcon-%x", vm->console[i].port);
+        if (!open_chr(pc, label, vm->console[i].spec, &chr, err))
+            return false;
+        if (!create_debug_port(pc, vm->console[i].port, chr))
             return error_set(err, "out of memory");
-        device_add(&pc->devices, debugport_device(other));
     }
     return true;
 }
@@ -473,24 +497,48 @@ static uint64_t device_number(const struct config_device *d, const char *key, ui
     return preset;
 }
 
+static bool create_exit_port(struct pc *pc, const struct config_device *d)
+{
+    const struct exitport_config cfg = {
+        .iobase = (uint16_t)device_number(d, "iobase", 0x501),
+        .iosize = (uint32_t)device_number(d, "iosize", 2),
+        .exit = pc->cfg.signals.debug_exit,
+        .opaque = pc->cfg.signals.opaque,
+    };
+    struct exitport *e = exitport_create(&pc->io, &cfg);
+    if (e)
+        device_add(&pc->devices, exitport_device(e));
+    return e != NULL;
+}
+
+/* Its lines are the IOAPIC's first 24: those of ISA, and beyond them pins that PCI would have. */
+static bool create_test_device(struct pc *pc, struct isa_irq *isa)
+{
+    struct pctest_config cfg = {.io = &pc->io, .mem = &pc->mem, .log = pc->cfg.log};
+    for (unsigned n = 0; n < PCTEST_LINES; n++) {
+        if (n >= ISA_IRQS)
+            cfg.line[n] = (struct irq_line){ioapic_set_irq, pc->ioapic, n};
+        else if (n != 2) /* the cascade of the 8259 pair */
+            cfg.line[n] = isa_irq_connect(isa, n);
+    }
+    return pctest_create(&pc->devices, &cfg) != NULL;
+}
+
 /* -device: what the board has no fixed place for. */
-static bool create_asked_for(struct pc *pc, struct error *err)
+static bool create_asked_for(struct pc *pc, struct isa_irq *isa, struct error *err)
 {
     const struct vm_config *vm = pc->cfg.vm;
     for (unsigned i = 0; i < vm->devices; i++) {
         const struct config_device *d = &vm->device[i];
-        if (strcmp(d->name, "isa-debug-exit") != 0)
+        bool ok;
+        if (!strcmp(d->name, "isa-debug-exit"))
+            ok = create_exit_port(pc, d);
+        else if (!strcmp(d->name, "pc-testdev"))
+            ok = create_test_device(pc, isa);
+        else
             return error_set(err, "-device %s: the board has no place for it", d->name);
-        const struct exitport_config cfg = {
-            .iobase = (uint16_t)device_number(d, "iobase", 0x501),
-            .iosize = (uint32_t)device_number(d, "iosize", 2),
-            .exit = pc->cfg.signals.debug_exit,
-            .opaque = pc->cfg.signals.opaque,
-        };
-        struct exitport *e = exitport_create(&pc->io, &cfg);
-        if (!e)
+        if (!ok)
             return error_set(err, "out of memory");
-        device_add(&pc->devices, exitport_device(e));
     }
     return true;
 }
@@ -732,7 +780,8 @@ bool pc_create(struct pc *pc, const struct pc_config *cfg, struct error *err)
     if (!wired)
         return error_set(err, "out of memory while the board was put together");
     if (!create_serial(pc, isa, err) || !create_parallel(pc, isa, err) ||
-        !create_debug_ports(pc, err) || !create_asked_for(pc, err))
+        !create_debug_ports(pc, err) || !create_asked_for(pc, isa, err) ||
+        !create_consoles(pc, err))
         return false;
     if (!inform_firmware(pc, err))
         return false;

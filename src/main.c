@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "core/log.h"
 #include "cpu/features.h"
+#include "debug/cpu_test.h"
 #include "debug/gdbstub.h"
 #include "debug/monitor.h"
 #include "debug/trace.h"
@@ -14,6 +15,7 @@
 #include "ui/window.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +61,7 @@ static void print_out(void *opaque, const char *line)
 static void print_note(void *opaque, const char *line)
 {
     (void)opaque;
-    fprintf(stderr, "vitrine: note: %s\n", line);
+    fprintf(stderr, "vitrine: warning: %s\n", line);
 }
 
 static void print_stats_line(void *opaque, const char *line)
@@ -238,6 +240,23 @@ out:
     return status;
 }
 
+/* -cpu-test: status 0 if all cases of all files pass. */
+static int run_cpu_tests(const struct vm_config *cfg)
+{
+    struct cpu_test_result total = {0};
+    struct error err = {0};
+    for (unsigned i = 0; i < cfg->cpu_tests; i++) {
+        if (!cpu_test_file(cfg->cpu_test[i], cfg->cpu, cfg->ram_bytes, print_out, NULL, &total,
+                           &err)) {
+            fflush(stdout);
+            complain(err.msg);
+            return 1;
+        }
+    }
+    printf("%" PRIu64 " cases, %" PRIu64 " failed\n", total.cases, total.failed);
+    return total.failed != 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct process process;
@@ -247,6 +266,10 @@ int main(int argc, char **argv)
     int status = 0;
     switch (cli_parse(&process.cfg, argc, argv, &io, &err)) {
     case CLI_RUN:
+        if (process.cfg.cpu_tests) {
+            status = run_cpu_tests(&process.cfg);
+            break;
+        }
         handle_signals();
         status = live(&process);
         break;

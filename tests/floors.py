@@ -17,7 +17,9 @@ FLOORS = {
     "mmu": 2,
     "host": 2,
     "cli": 2,
+    "cli_device": 1.9,
     "cli_keys": 1.8,
+    "cli_rows": 1.7,
     "config": 1.5,
     "core": 1,
 }

@@ -2,6 +2,7 @@
 #include "bios/kernel.h"
 #include "bios/linuxboot.h"
 #include "bios/multiboot.h"
+#include "bios/pvh.h"
 #include "bios/rom.h"
 
 #include <stdlib.h>
@@ -19,11 +20,16 @@ static const char *take_apart(struct fwcfg *fw, const struct vm_config *cfg,
         return linuxboot_setup(fw, cfg, im, err) ? LINUXBOOT_BOOT_PATH : NULL;
     if (multiboot_detect(im))
         return multiboot_setup(fw, cfg, im, err) ? MULTIBOOT_BOOT_PATH : NULL;
+    if (pvh_detect(im))
+        return pvh_setup(fw, cfg, im, err) ? MULTIBOOT_BOOT_PATH : NULL;
     if (is_gzip(im))
         error_set(err, "kernel '%s' is compressed: unpack it with gunzip first", im->path);
     else
-        error_set(err, "kernel '%s': neither a Linux kernel image (bzImage) nor a multiboot kernel",
-                  im->path);
+        error_set(
+            err,
+            "kernel '%s': neither a Linux kernel image (bzImage) nor a multiboot kernel nor an "
+            "ELF file with a PVH note",
+            im->path);
     return NULL;
 }
 

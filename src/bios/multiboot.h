@@ -2,10 +2,7 @@
 #ifndef VITRINE_BIOS_MULTIBOOT_H
 #define VITRINE_BIOS_MULTIBOOT_H
 
-#include "bios/kernel.h"
-
-#define MULTIBOOT_ROM_FILE  "genroms/multiboot.bin"
-#define MULTIBOOT_BOOT_PATH "/rom@" MULTIBOOT_ROM_FILE
+#include "bios/kernel_parts.h"
 
 bool multiboot_detect(const struct kernel_image *im);
 

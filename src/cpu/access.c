@@ -362,12 +362,20 @@ void store_bytes(struct cpu *cpu, gla_t lin, const void *buf, size_t n)
 
 /* --- implicit supervisor accesses --- */
 
+/* #GP whatever the instruction addresses itself: this access is not through its rSP or rBP. */
+static void check_table(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    if (cpu_long(cpu) && (!cpu_canonical(cpu, lin) || !cpu_canonical(cpu, lin + size - 1)))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+}
+
 uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size)
 {
     lin = wrap_linear(cpu, lin); /* a base may be from 64-bit mode, and lie just below 4 GiB */
     const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].rd;
     if (likely(tlb_hit(h, lin, size)))
         return ld_le((const void *)(uintptr_t)(lin + h->addend), size);
+    check_table(cpu, lin, size);
     return load_slow(cpu, lin, size, TLB_KERNEL);
 }
 
@@ -375,8 +383,10 @@ void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size)
 {
     lin = wrap_linear(cpu, lin);
     const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].wr;
-    if (likely(tlb_hit(h, lin, size)))
+    if (likely(tlb_hit(h, lin, size))) {
         st_le((void *)(uintptr_t)(lin + h->addend), v, size);
-    else
+    } else {
+        check_table(cpu, lin, size);
         store_slow(cpu, lin, v, size, TLB_KERNEL);
+    }
 }

@@ -28,7 +28,11 @@ struct block {
     struct block *page_next[2]; /* lists of the code pages it lies on */
     /* Where it continues: [0] fall-through, [1] taken. */
     struct block *link[2];
-    uint32_t link_gen[2];  /* cross-page links: cpu->code_gen they were made in */
+    /* Links to another page hold for the cpu->code_gen they were made in (0: to its own page, which
+     * holds for ever) and for this target: the page may lie elsewhere too, with other neighbours.
+     */
+    uint32_t link_gen[2];
+    gla_t link_lin[2];
     struct block *in_head; /* blocks that link here: list through in_next of their slot */
     struct block *in_next[2];
     insn_fn *first;        /* the handler of insn[0], also while a hook of the translator is there */
@@ -82,9 +86,20 @@ struct block *code_find(struct cpu *cpu);
 void code_written(struct cpu *first, ram_t at, uint64_t len);
 /* Drops everything, e.g. when breakpoints change. Not while a block runs. */
 void code_flush(struct code_cache *cc);
-/* Makes from continue at to, from its slot on. */
+/* Makes from continue at to, which lies at lin, from its slot on. */
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
-               bool same_page);
+               gla_t lin, bool same_page);
+
+/* The block that from goes on with at target; NULL: not known. Links never leave canonical space.
+ */
+static inline struct block *code_linked(const struct cpu *cpu, const struct block *from,
+                                        unsigned slot, gla_t target)
+{
+    struct block *to = from->link[slot];
+    const bool valid = to && (!from->link_gen[slot] || (from->link_gen[slot] == cpu->code_gen &&
+                                                        from->link_lin[slot] == target));
+    return likely(valid) ? to : NULL;
+}
 
 static inline unsigned jump_index(gla_t lin)
 {

@@ -139,7 +139,7 @@ static void unlink_incoming(struct block *b)
 }
 
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
-               bool same_page)
+               gla_t lin, bool same_page)
 {
     if (from->stale || to->stale || !from->cached || !to->cached)
         return;
@@ -150,7 +150,8 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
         to->in_head = (struct block *)((uintptr_t)from | slot);
     }
     from->link_gen[slot] = same_page ? 0 : cc->cpu->code_gen;
-    jit_link(from, slot, to, from->link_gen[slot]);
+    from->link_lin[slot] = lin;
+    jit_link(from, slot, to);
 }
 
 /* --- dropping --- */
@@ -276,7 +277,7 @@ static gla_t code_linear(const struct cpu *cpu, uint64_t rip)
     return (uint32_t)(cpu->seg[SEG_CS].base + rip);
 }
 
-/* Translates a page for execution; faults with CR2 = lin. */
+/* Translates a page for execution; faults with CR2 = lin, or because that is not canonical. */
 static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
 {
     struct code_cache *cc = cpu->code;
@@ -286,6 +287,8 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     if (likely(e->page == page && e->gen == cpu->code_gen && e->user == user))
         return e;
     struct walk_result w;
+    if (unlikely(cpu_code64(cpu) && !cpu_canonical(cpu, lin)))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
     cpu->stats.tlb_misses[WALK_EXEC]++;
     if (cpu->walk.mode == PAGING_NONE) {
         w.gpa = page;
@@ -480,10 +483,7 @@ struct block *code_find(struct cpu *cpu)
     uint64_t bytes_left = UINT64_MAX; /* up to the CS limit */
 
     cpu->stats.block_lookups++;
-    if (cpu_code64(cpu)) {
-        if (unlikely(!cpu_canonical(cpu, lin)))
-            cpu_fault(cpu, VEC_GP, 0, REASON_NONCANONICAL);
-    } else if (unlikely(!(cpu->mode & MODE_FLAT))) {
+    if (unlikely(!(cpu->mode & MODE_FLAT))) {
         if (cpu->rip > cpu->seg[SEG_CS].limit)
             cpu_fault(cpu, VEC_GP, 0, REASON_CODE_LIMIT);
         bytes_left = cpu->seg[SEG_CS].limit - cpu->rip + UINT64_C(1);

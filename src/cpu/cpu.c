@@ -316,6 +316,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         cpu->mxcsr = MXCSR_INIT;
         cpu->xcr0 = XCR0_X87;
         cpu->pkru = 0;
+        cpu->msr_debugctl = 0;
         cpu->msr_pat = UINT64_C(0x0007040600070406);
         cpu->msr_misc_enable = 1; /* fast strings */
         cpu->msr_star = cpu->msr_lstar = cpu->msr_cstar = cpu->msr_fmask = 0;
@@ -498,6 +499,7 @@ static void msr_state(struct cpu *cpu, struct state *s)
     state_u64(s, "sysenter_eip", &cpu->msr_sysenter_eip);
     state_u64(s, "pat", &cpu->msr_pat);
     state_u64(s, "misc_enable", &cpu->msr_misc_enable);
+    state_u64(s, "debugctl", &cpu->msr_debugctl);
     state_u64(s, "tsc_aux", &cpu->msr_tsc_aux);
     state_u64(s, "spec_ctrl", &cpu->msr_spec_ctrl);
     state_u64(s, "mtrr_def_type", &cpu->msr_mtrr_def_type);

@@ -139,6 +139,9 @@ struct table_reg { /* GDTR, IDTR */
 #define EFER_LMA        BIT64(10)
 #define EFER_NXE        BIT64(11)
 
+#define DEBUGCTL_LBR    BIT64(0)
+#define DEBUGCTL_BTF    BIT64(1)
+
 #define XCR0_X87        BIT64(0)
 #define XCR0_SSE        BIT64(1)
 #define XCR0_AVX        BIT64(2)
@@ -482,6 +485,16 @@ static inline bool cpu_canonical(const struct cpu *cpu, gla_t a)
 {
     const unsigned n = cpu->cr4 & CR4_LA57 ? 57 : 48;
     return (gla_t)sign_extend(a, n) == a;
+}
+/*
+ * For what is kept to be used later, and for INVPCID: the width the processor has counts, whichever
+ * paging is on now. MSRs, bases of descriptor tables and system segments. (The SDM does not tell;
+ * shown on processors by KVM's authors, "KVM: x86: model canonical checks more precisely", whose
+ * kvm-unit-tests ask for it.)
+ */
+static inline bool cpu_canonical_base(const struct cpu *cpu, gla_t a)
+{
+    return (gla_t)sign_extend(a, cpu->feat.has[FEAT_LA57] ? 57 : 48) == a;
 }
 
 /* Between two iterations of a REP: instruction breakpoints wait, and events push RF. */

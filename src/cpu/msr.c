@@ -111,10 +111,15 @@ static uint64_t *fixed_mtrr(struct cpu *cpu, uint32_t msr)
     return NULL;
 }
 
+static bool is_variable_mtrr(uint32_t msr)
+{
+    return msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE;
+}
+
 /* The registers that are only stored; NULL: not one of them. */
 static uint64_t *plain(struct cpu *cpu, uint32_t msr)
 {
-    if (msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE)
+    if (is_variable_mtrr(msr))
         return &cpu->msr_mtrr_var[msr - MSR_MTRR_PHYSBASE0];
     if (msr >= MSR_MC0_CTL && msr < MSR_MC0_CTL + 4 * MC_BANKS)
         return &cpu->msr_mc[msr - MSR_MC0_CTL];
@@ -122,8 +127,6 @@ static uint64_t *plain(struct cpu *cpu, uint32_t msr)
     if (fixed)
         return fixed;
     switch (msr) {
-    case MSR_SYSENTER_CS:
-        return &cpu->msr_sysenter_cs;
     case MSR_MISC_ENABLE:
         return &cpu->msr_misc_enable;
     case MSR_MTRR_DEF_TYPE:
@@ -135,6 +138,49 @@ static uint64_t *plain(struct cpu *cpu, uint32_t msr)
     default:
         return NULL;
     }
+}
+
+/*
+ * What may not be set in a register that is only stored: SDM 3A §12.11.2 "Setting Memory Ranges
+ * with MTRRs"; SDM 3B §16.3.2 (software clears a bank's status, address and rest, it does not write
+ * them); SDM 4 table 2-2.
+ */
+static uint64_t reserved(const struct cpu *cpu, uint32_t msr)
+{
+    const uint64_t beyond = ~UINT64_C(0) << cpu->feat.phys_bits;
+    if (is_variable_mtrr(msr))
+        return beyond | ((msr - MSR_MTRR_PHYSBASE0) & 1 ? 0x7ff : 0xf00);
+    if (msr >= MSR_MC0_CTL && msr < MSR_MC0_CTL + 4 * MC_BANKS)
+        return (msr - MSR_MC0_CTL) & 3 ? ~UINT64_C(0) : 0;
+    switch (msr) {
+    case MSR_MTRR_DEF_TYPE:
+        return ~UINT64_C(0xcff);
+    case MSR_MCG_STATUS:
+        return ~UINT64_C(7);
+    case MSR_MISC_ENABLE: /* fast strings, MONITOR; the rest is of parts that are not there */
+        return ~(BIT64(0) | (cpu->feat.has[FEAT_MONITOR] ? BIT64(18) : 0));
+    default:
+        return 0;
+    }
+}
+
+static bool mtrr_type_valid(unsigned t)
+{
+    return t <= 6 && t != 2 && t != 3;
+}
+
+/* Memory types: one in a base and the default type, one in each byte of a fixed range. */
+static bool types_valid(struct cpu *cpu, uint32_t msr, uint64_t v)
+{
+    if (fixed_mtrr(cpu, msr)) {
+        for (unsigned i = 0; i < 64; i += 8)
+            if (!mtrr_type_valid((v >> i) & 0xff))
+                return false;
+        return true;
+    }
+    const bool has_type = msr == MSR_MTRR_DEF_TYPE ||
+                          (is_variable_mtrr(msr) && ((msr - MSR_MTRR_PHYSBASE0) & 1) == 0);
+    return !has_type || mtrr_type_valid(v & 0xff);
 }
 
 /* Those that hold a linear address and must be canonical. */
@@ -200,6 +246,9 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         return true;
     case MSR_MCG_CAP:
         *v = MC_BANKS;
+        return true;
+    case MSR_SYSENTER_CS:
+        *v = cpu->msr_sysenter_cs;
         return true;
     case MSR_DEBUGCTL:
         *v = cpu->msr_debugctl;
@@ -269,6 +318,20 @@ static bool write_spec_ctrl(struct cpu *cpu, uint64_t v)
     return true;
 }
 
+/*
+ * SDM 3B §17.4.1 "IA32_DEBUGCTL MSR". Of it there is BTF; LBR may be set, as on any processor since
+ * the P6, but there are no last-branch records, so it reads as 0 again.
+ */
+static bool write_debugctl(struct cpu *cpu, uint64_t v)
+{
+    if (v & ~(DEBUGCTL_LBR | DEBUGCTL_BTF))
+        return false;
+    if (v & DEBUGCTL_LBR)
+        log_unimp(cpu->log, "last-branch records (IA32_DEBUGCTL.LBR)");
+    cpu->msr_debugctl = v & DEBUGCTL_BTF;
+    return true;
+}
+
 static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
 {
     if (is_x2apic(msr))
@@ -291,12 +354,11 @@ static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
     case MSR_BIOS_UPDT_TRIG:
     case MSR_BIOS_SIGN_ID:
         return true; /* a microcode update that changes nothing */
-    case MSR_DEBUGCTL:
-        if (v)
-            log_unimp(cpu->log, "branch trace through IA32_DEBUGCTL (%#llx)",
-                      (unsigned long long)v);
-        cpu->msr_debugctl = 0;
+    case MSR_SYSENTER_CS:
+        cpu->msr_sysenter_cs = (uint32_t)v;
         return true;
+    case MSR_DEBUGCTL:
+        return write_debugctl(cpu, v);
     case MSR_PAT:
         if (!pat_valid(v))
             return false;
@@ -326,13 +388,15 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v)
 {
     uint64_t *p = address(cpu, msr);
     if (p) {
-        if (!cpu_canonical(cpu, v))
+        if (!cpu_canonical_base(cpu, v))
             return false;
         *p = v;
         return true;
     }
     p = plain(cpu, msr);
     if (p) {
+        if (v & reserved(cpu, msr) || !types_valid(cpu, msr, v))
+            return false;
         *p = v;
         return true;
     }

@@ -10,14 +10,19 @@ static inline uint64_t target_of(const struct cpu *cpu, const struct insn *u)
     return (cpu->r[REG_PC] + (uint64_t)u->disp) & u->imm;
 }
 /*
- * Outside flat modes a target beyond the CS limit is #GP on the branch itself: checked here, since
- * links only exist between blocks of flat modes.
+ * A target beyond the CS limit or not canonical is #GP on the branch itself. What has no effect but
+ * to go there is checked here outside flat modes only, since links exist only between blocks of
+ * flat modes; leave_direct() sees to the canonical ones.
  */
+static inline void check_target64(struct cpu *cpu, uint64_t target)
+{
+    if (unlikely(!cpu_canonical(cpu, target)))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+}
 static inline void check_target(struct cpu *cpu, uint64_t target)
 {
     if (cpu_code64(cpu)) {
-        if (unlikely(!cpu_canonical(cpu, target)))
-            cpu_gp0(cpu, REASON_NONCANONICAL);
+        check_target64(cpu, target);
     } else if (unlikely(target > cpu->seg[SEG_CS].limit)) {
         cpu_gp0(cpu, REASON_CODE_LIMIT);
     }
@@ -147,10 +152,11 @@ FUSED(test_jcc, ri);
 const struct insn *call_direct_64(struct cpu *cpu, const struct insn *u)
 {
     cpu->cur = u;
-    const uint64_t sp = cpu->r[REG_RSP] - 8;
+    const uint64_t target = target_of(cpu, u), sp = cpu->r[REG_RSP] - 8;
+    check_target64(cpu, target);
     store64(cpu, sp, next_rip(cpu, u));
     cpu->r[REG_RSP] = sp;
-    END_DIRECT(cpu, 1, target_of(cpu, u));
+    END_DIRECT(cpu, 1, target);
 }
 
 const struct insn *call_direct_g(struct cpu *cpu, const struct insn *u)
@@ -188,7 +194,7 @@ const struct insn *ret_64(struct cpu *cpu, const struct insn *u)
 {
     cpu->cur = u;
     const uint64_t target = load64(cpu, cpu->r[REG_RSP]);
-    check_target(cpu, target);
+    check_target64(cpu, target);
     cpu->r[REG_RSP] += 8 + u->imm;
     END_INDIRECT(cpu, target);
 }

@@ -479,9 +479,11 @@ static void iret_protected(struct cpu *cpu, unsigned size)
 OP_FAR(op_iret)
 {
     const unsigned size = u->osize;
+    /* whatever comes of it: an IRET that faults has let NMIs in (SDM 3A §6.7.1 "Handling Multiple
+     * NMIs", SDM 3C §25.3 under "IRET") */
+    cpu->nmi_masked = false;
     if (cpu_prot(cpu) && !cpu_vm86(cpu)) {
         iret_protected(cpu, size);
-        cpu->nmi_masked = false;
         return;
     }
     if (cpu_vm86(cpu) && cpu_iopl(cpu) != 3)
@@ -498,7 +500,6 @@ OP_FAR(op_iret)
     if (cpu_vm86(cpu))
         cpu->eflags = (cpu->eflags & ~FLAG_IOPL) | iopl;
     jump_far(cpu, sel, ip);
-    cpu->nmi_masked = false;
     cpu_update_mode(cpu);
 }
 
@@ -538,4 +539,5 @@ OP_FAR(op_int1)
     software_interrupt(cpu, VEC_DB, EVENT_ICEBP);
     cpu->ext = false;
     cpu->dr7 &= ~(uint64_t)BIT(13);
+    cpu->msr_debugctl &= ~DEBUGCTL_BTF;
 }

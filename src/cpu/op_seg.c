@@ -117,7 +117,7 @@ static struct segment load_system(struct cpu *cpu, uint16_t sel, struct desc *d,
         if (!desc_fetch_upper(cpu, sel, d))
             sel_fault(cpu, VEC_GP, sel, REASON_SEL_UPPER);
         d->upper &= 0xffffffff;
-        if (!cpu_canonical(cpu, desc_segment(sel, d).base))
+        if (!cpu_canonical_base(cpu, desc_segment(sel, d).base))
             sel_fault(cpu, VEC_GP, sel, REASON_NONCANONICAL);
     }
     return desc_segment(sel, d);
@@ -164,7 +164,7 @@ static void load_table(struct cpu *cpu, const struct insn *u, struct table_reg *
     const unsigned n = cpu_code64(cpu) ? 10 : 6;
     load_bytes(cpu, ea_linear(cpu, u, n, ACC_R), image, n);
     uint64_t base = ld64(image + 2);
-    if (n == 10 && !cpu_canonical(cpu, base))
+    if (n == 10 && !cpu_canonical_base(cpu, base))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     if (n == 6)
         base = u->osize == 2 ? base & 0xffffff : (uint32_t)base;

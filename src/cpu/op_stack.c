@@ -72,9 +72,14 @@ OP(op_pusha)
 {
     const unsigned size = u->osize;
     uint8_t frame[32];
+    /* of real and virtual-8086 mode; 1, 3 and 5 come to a shutdown by themselves, as the stack is
+     * no good for an exception either (SDM 2B "PUSHA/PUSHAD", Real-Address Mode Exceptions) */
+    const uint64_t top = stack_pointer(cpu);
+    if ((!cpu_prot(cpu) || cpu_vm86(cpu)) && (top & 1) && top >= 7 && top <= 15)
+        cpu_gp0(cpu, REASON_STACK_ODD);
     for (unsigned i = 0; i < 8; i++)
         st_le(frame + (7 - i) * size, cpu->r[i] & size_mask(size), size);
-    const uint64_t sp = (stack_pointer(cpu) - 8 * size) & stack_mask(cpu);
+    const uint64_t sp = (top - 8 * size) & stack_mask(cpu);
     /* one access per register, each with its own limit check, all before the first write */
     for (unsigned i = 0; i < 8; i++)
         probe(cpu, stack_linear(cpu, sp + i * size, size, ACC_W), size, ACC_W);

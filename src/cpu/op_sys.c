@@ -277,7 +277,7 @@ OP_END(op_invpcid)
         cpu_gp0(cpu, REASON_INVPCID);
     if ((type == 0 || type == 1) && !(cpu->cr4 & CR4_PCIDE) && (d[0] & 0xfff))
         cpu_gp0(cpu, REASON_INVPCID);
-    if (type == 0 && !cpu_canonical(cpu, d[1]))
+    if (type == 0 && !cpu_canonical_base(cpu, d[1]))
         cpu_gp0(cpu, REASON_INVPCID);
     if (type != 0)
         cpu_flush_tlb(cpu, type == 1 || type == 3);

@@ -342,6 +342,8 @@ OP(op_fxam)
 
 /* --- loads --- */
 
+/* A denormal number is pushed even where its exception is unmasked; SDM 2A "FLD" says so in a note,
+ * against SDM 1 §8.5.2 "Denormal Operand Exception (#D)", and a processor of AMD's does. */
 #define LOAD_FP(bits)                                        \
     OP(op_fld_m##bits)                                       \
     {                                                        \
@@ -350,7 +352,7 @@ OP(op_fxam)
             return;                                          \
         union fpreg r;                                       \
         const uint16_t sw = fp_x87_fld_m##bits(cpu, &r, &m); \
-        if (x87_report(cpu, sw, FSW_C1, X87_BLOCK_REG))      \
+        if (x87_report(cpu, sw, FSW_C1, FSW_IE))             \
             x87_push(cpu, &r);                               \
     }
 LOAD_FP(32)

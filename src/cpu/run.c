@@ -25,6 +25,19 @@ const struct insn *op_break(struct cpu *cpu, const struct insn *u)
     return op_stale(cpu, u);
 }
 
+__attribute__((noinline)) const struct insn *leave_direct(struct cpu *cpu, unsigned slot,
+                                                          uint64_t target)
+{
+    struct block *from = cpu->block;
+    if (slot == 1 && cpu_code64(cpu) && unlikely(!cpu_canonical(cpu, target))) {
+        cpu->cur = &from->insn[from->n - 1];
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    }
+    cpu->link_from = from;
+    cpu->link_slot = slot;
+    END_TO_LOOP(cpu, target);
+}
+
 const struct insn *op_block_end(struct cpu *cpu, const struct insn *u)
 {
     END_DIRECT(cpu, 0, next_rip(cpu, u));
@@ -171,6 +184,7 @@ static void take_fault(struct cpu *cpu)
     if (f.vector == VEC_DB) {
         cpu->dr6 = (cpu->dr6 & ~UINT64_C(0xf)) | f.dr6;
         cpu->dr7 &= ~(uint64_t)BIT(13);
+        cpu->msr_debugctl &= ~DEBUGCTL_BTF; /* SDM 3B §17.4.3 "Single-Stepping on Branches" */
     }
     cpu->halted = false; /* a trap behind HLT */
     log_fault(cpu, &f);
@@ -269,7 +283,7 @@ static void link_from_last(struct cpu *cpu, struct block *b)
         return;
     const bool same_page = from->page2 == RAM_NONE && b->page2 == RAM_NONE &&
                            ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
-    code_link(cpu->code, from, cpu->link_slot, b, same_page);
+    code_link(cpu->code, from, cpu->link_slot, b, cpu->rip, same_page);
 }
 
 static void log_block(struct cpu *cpu, const struct block *b)
@@ -284,6 +298,30 @@ static void log_block(struct cpu *cpu, const struct block *b)
 static gla_t code_address(const struct cpu *cpu)
 {
     return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+
+/*
+ * Whether the instruction that ran by itself at rip has branched, for IA32_DEBUGCTL.BTF. A
+ * conditional one that leads to where it goes on anyway is taken for not taken.
+ */
+static bool has_branched(const struct cpu *cpu, const struct insn *u, uint64_t rip)
+{
+    switch (u->op) {
+    case OP_JMP:
+    case OP_JMPN:
+    case OP_CALL:
+    case OP_CALLN:
+    case OP_RET:
+    case OP_JMPF:
+    case OP_CALLF:
+    case OP_RETF:
+    case OP_IRET:
+    case OP_SYSENTER:
+    case OP_SYSEXIT:
+        return true;
+    default:
+        return !(op_info[u->op].attr & OA_STRING) && cpu->rip != rip + u->len;
+    }
 }
 
 /* One instruction by itself: single step, breakpoints, the interrupt shadow. */
@@ -308,11 +346,13 @@ static bool step_one(struct cpu *cpu)
 
     hold_back(cpu, cpu->budget - 1);
     struct block *b = code_find(cpu);
+    const uint64_t rip = cpu->rip;
     cpu->link_from = NULL;
     execute_part(cpu, b, 1);
     cpu->link_from = NULL;
     hold_back(cpu, -cpu->held_back);
-    if (tf && !cpu->no_step_trap && !cpu->shadow_ss) {
+    if (tf && !cpu->no_step_trap && !cpu->shadow_ss &&
+        (!(cpu->msr_debugctl & DEBUGCTL_BTF) || has_branched(cpu, &b->insn[0], rip))) {
         cpu->pending_dr6 |= BIT(14);
         cpu->events |= EV_DEBUG;
     }

@@ -52,17 +52,21 @@ static inline uint64_t next_rip(const struct cpu *cpu, const struct insn *u)
         ENTER_INSN(cpu, enter_->insn);                   \
     } while (0)
 
+/*
+ * Leaves the block that a direct branch (slot 1) or nothing (slot 0) ends, by the run loop, which
+ * links it to what it finds at target. A branch to where it is not canonical is #GP on the branch
+ * itself (SDM 2A "JMP", "Jcc"); running off the end of the canonical half faults there.
+ */
+const struct insn *leave_direct(struct cpu *cpu, unsigned slot, uint64_t target);
+
 /* A direct continuation through link slot 0 (fall-through) or 1 (taken). */
-#define END_DIRECT(cpu, slot, target)                                                            \
-    do {                                                                                         \
-        const uint64_t target_ = (target);                                                       \
-        struct block *from_ = (cpu)->block;                                                      \
-        struct block *to_ = from_->link[slot];                                                   \
-        if (likely(to_ && (!from_->link_gen[slot] || from_->link_gen[slot] == (cpu)->code_gen))) \
-            ENTER_BLOCK(cpu, to_, target_);                                                      \
-        (cpu)->link_from = from_;                                                                \
-        (cpu)->link_slot = (slot);                                                               \
-        END_TO_LOOP(cpu, target_);                                                               \
+#define END_DIRECT(cpu, slot, target)                                                \
+    do {                                                                             \
+        const uint64_t target_ = (target);                                           \
+        struct block *const to_ = code_linked((cpu), (cpu)->block, (slot), target_); \
+        if (likely(to_ != NULL))                                                     \
+            ENTER_BLOCK(cpu, to_, target_);                                          \
+        return leave_direct((cpu), (slot), target_);                                 \
     } while (0)
 
 /* An indirect continuation through the jump cache; flat modes only. */

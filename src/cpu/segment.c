@@ -120,7 +120,8 @@ void segment_load_vm86(struct cpu *cpu, unsigned s, uint16_t sel)
     segment_set(cpu, s, &seg);
 }
 
-/* Intel keeps the base of a null FS or GS; SS stays usable in 64-bit mode with its DPL = CPL. */
+/* The base goes too, of FS and GS as well (AMD keeps it); SS stays usable in 64-bit mode with its
+ * DPL = CPL. */
 void segment_set_null(struct cpu *cpu, unsigned s, uint16_t sel)
 {
     struct segment seg = {.sel = sel, .attr = ATTR_NULL};

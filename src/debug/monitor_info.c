@@ -275,6 +275,11 @@ static void info_chardev(struct mon *mon, char *args)
     one_chardev(mon, "mux-monitor", cfg->mux_monitor);
     one_chardev(mon, "monitor", cfg->monitor);
     one_chardev(mon, "debugcon", cfg->debugcon);
+    for (unsigned i = 0; i < cfg->consoles; i++) {
+        char label[24];
+        snprintf(label, sizeof label, "debugcon-%x", cfg->console[i].port);
+        one_chardev(mon, label, cfg->console[i].spec);
+    }
     one_chardev(mon, "gdb", cfg->gdb);
 }
 

@@ -3,7 +3,9 @@
  * bases and control registers are wide whenever the CPU is in long mode.
  */
 #include "debug/regs.h"
+#include "cpu/cpu_regs.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -226,91 +228,44 @@ void regs_print(const struct cpu *cpu, void (*line)(void *, const char *), void 
 
 /* --- by name --- */
 
-static bool get_gpr(const struct cpu *cpu, const char *name, uint64_t *value)
+/* Other spellings of what cpu_regs.h has: "LDT", "fs_base". */
+static const struct cpu_reg *find_register(const char *name)
 {
-    static const char *const stem[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"};
-    const char prefix = (char)(name[0] | 0x20);
-    for (unsigned i = 0; i < ARRAY_SIZE(stem); i++) {
-        if (strcasecmp(name, stem[i]) == 0)
-            *value = (uint16_t)cpu->r[i];
-        else if (prefix == 'r' && strcasecmp(name + 1, stem[i]) == 0)
-            *value = cpu->r[i];
-        else if (prefix == 'e' && strcasecmp(name + 1, stem[i]) == 0)
-            *value = (uint32_t)cpu->r[i];
-        else
-            continue;
-        return true;
+    static const char base[] = "_base";
+    char lower[24];
+    size_t len = 0;
+    for (; name[len] && len < sizeof lower - 2; len++)
+        lower[len] = (char)tolower((unsigned char)name[len]);
+    if (name[len])
+        return NULL;
+    lower[len] = '\0';
+    const struct cpu_reg *reg = cpu_reg_find(lower);
+    if (reg)
+        return reg;
+    if (strncmp(lower, "ldt", 3) == 0 && (!lower[3] || lower[3] == '.')) {
+        memmove(lower + 4, lower + 3, len - 3 + 1);
+        lower[3] = 'r';
+    } else if (len > sizeof base && strcmp(lower + len - (sizeof base - 1), base) == 0) {
+        lower[len - (sizeof base - 1)] = '.';
     }
-    unsigned n;
-    char rest;
-    if (sscanf(name, "%*1[rR]%2u%c", &n, &rest) != 1 || n < 8 || n > 15)
-        return false;
-    *value = cpu->r[n];
-    return true;
-}
-
-static bool get_segment(const struct cpu *cpu, const char *name, uint64_t *value)
-{
-    static const struct {
-        const char *name;
-        uint8_t seg;
-    } all[] = {
-        {"es", SEG_ES}, {"cs", SEG_CS}, {"ss", SEG_SS},    {"ds", SEG_DS},
-        {"fs", SEG_FS}, {"gs", SEG_GS}, {"ldt", SEG_LDTR}, {"tr", SEG_TR},
-    };
-    for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-        const size_t n = strlen(all[i].name);
-        if (strncasecmp(name, all[i].name, n) != 0)
-            continue;
-        if (!name[n])
-            *value = cpu->seg[all[i].seg].sel;
-        else if (strcasecmp(name + n, ".base") == 0 || strcasecmp(name + n, "_base") == 0)
-            *value = cpu->seg[all[i].seg].base;
-        else if (strcasecmp(name + n, ".limit") == 0)
-            *value = cpu->seg[all[i].seg].limit;
-        else
-            continue;
-        return true;
-    }
-    return false;
+    return cpu_reg_find(lower);
 }
 
 bool regs_get(const struct cpu *cpu, const char *name, uint64_t *value)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } others[] = {
-        {"rip", cpu->rip},
-        {"eip", (uint32_t)cpu->rip},
-        {"pc", cpu->seg[SEG_CS].base + cpu->rip}, /* linear: what x/i wants */
-        {"rflags", cpu_get_rflags(cpu)},
-        {"eflags", cpu_get_rflags(cpu)},
-        {"cr0", cpu->cr0},
-        {"cr2", cpu->cr2},
-        {"cr3", cpu->cr3},
-        {"cr4", cpu->cr4},
-        {"cr8", cpu->hooks.cr8 ? cpu->hooks.cr8(cpu->hooks.opaque) : 0},
-        {"efer", cpu->efer},
-        {"dr0", cpu->dr[0]},
-        {"dr1", cpu->dr[1]},
-        {"dr2", cpu->dr[2]},
-        {"dr3", cpu->dr[3]},
-        {"dr6", cpu->dr6},
-        {"dr7", cpu->dr7},
-        {"gdtr.base", cpu->gdtr.base},
-        {"gdtr.limit", cpu->gdtr.limit},
-        {"idtr.base", cpu->idtr.base},
-        {"idtr.limit", cpu->idtr.limit},
-        {"mxcsr", cpu->mxcsr},
-    };
-    if (get_gpr(cpu, name, value) || get_segment(cpu, name, value))
+    if (strcasecmp(name, "pc") == 0) { /* linear: what x/i wants */
+        *value = cpu->seg[SEG_CS].base + cpu->rip;
         return true;
-    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
-        if (strcasecmp(name, others[i].name) == 0) {
-            *value = others[i].value;
-            return true;
-        }
     }
-    return false;
+    if (strcasecmp(name, "cr8") == 0) {
+        *value = cpu->hooks.cr8 ? cpu->hooks.cr8(cpu->hooks.opaque) : 0;
+        return true;
+    }
+    const struct cpu_reg *reg = find_register(name);
+    if (!reg || reg->bytes > sizeof *value)
+        return false;
+    uint8_t bytes[sizeof *value] = {0};
+    cpu_reg_get(cpu, reg, bytes);
+    *value = ld64(bytes);
+    return true;
 }

@@ -421,7 +421,7 @@ class Headless(harness.Case):
         v = self.start(self.boot_sector(STILL), env=nowhere)
         v.expect("!")
         self.assertEqual(1, len(v.messages()))
-        self.assertRegex(v.messages()[0], "note: no window, the guest's serial port is its screen: .*(DISPLAY|SDL)")
+        self.assertRegex(v.messages()[0], "warning: no window, the guest's serial port is its screen: .*(DISPLAY|SDL)")
         v.send("\x01x")
         v.wait()
         v = self.start("-display", "sdl", self.boot_sector(STILL), env=nowhere)

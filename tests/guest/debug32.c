@@ -29,13 +29,9 @@ static void bases(void)
 }
 
 const struct test tests[] = {
-    {"single_step", single_step},
-    {"iret_step", iret_step},
-    {"execute", execute},
-    {"data_breaks", data_breaks},
-    {"io_breaks", io_breaks},
-    {"registers", registers},
-    {"bases", bases},
-    {"step_hlt", step_hlt},
-    {NULL, NULL},
+    {"single_step", single_step}, {"iret_step", iret_step},
+    {"branch_step", branch_step}, {"execute", execute},
+    {"data_breaks", data_breaks}, {"io_breaks", io_breaks},
+    {"registers", registers},     {"bases", bases},
+    {"step_hlt", step_hlt},       {NULL, NULL},
 };

@@ -184,6 +184,77 @@ static void nmi(void)
     check_eq(seen, 1, "after an IRET NMIs come again");
 }
 
+/*
+ * An IRET that faults has let NMIs in: the one that waits comes before the fault's handler runs.
+ * EBP counts NMIs; the first sends a second one and returns to a null CS.
+ */
+static void nmi_iret(void)
+{
+    extern uint8_t faulting_nmi[];
+    asm volatile(".pushsection .snip, \"ax\"\n"
+                 "faulting_nmi: incl %%ebp\n cmpl $1, %%ebp\n jne 1f\n movl %%eax, (%%ebx)\n"
+                 "nop\n nop\n pushl $2\n pushl $0\n pushl $0\n"
+                 "2: iretl\n 1: iretl\n .popsection" ::);
+    APIC(0xf0) = 0x1ff;
+    APIC(0x310) = APIC(0x20) & 0xff000000;
+    idt_set(NMI, KCODE32, (word)faulting_nmi, P | T_INT32, 0);
+    at(RING0);
+    in = (struct regs){.ax = 0x4400, .bx = 0xfee00300};
+    TRY("movl %%eax, (%%ebx)\n nop\n nop\n nop");
+    check(last.vector == GP && last.error == 0, "IRET to a null CS: vector %x error %x",
+          last.vector, last.error);
+    check_eq(last.r.bp, 2, "the NMI that waited came before #GP's handler");
+    in.bp = 1; /* let in what may still wait */
+    TRY("pushfl\n push %%cs\n call 1f\n 1: addl $2f - 1b, (%%esp)\n iretl\n 2: nop\n nop");
+    idt_default(NMI);
+}
+
+/* With CR0.NE clear an unmasked x87 exception is IRQ 13, and port F0h lets the program go on
+ * (IGNNE#): SDM 3A 9.2.2; a PC's wiring. */
+static unsigned clear_ferr(void)
+{
+    outb(0xf0, 0);
+    asm volatile("fnclex");
+    outb(0xa0, 0x20);
+    return 0;
+}
+
+static void ferr(void)
+{
+    const word c0 = cr0();
+    static const uint16_t unmasked = 0x37b; /* all but division by zero are masked */
+    static double result;
+    write_cr0(c0 & ~(word)0x20);
+    asm volatile("fninit");
+    start();
+    pic_setup(0xfb);
+    outb(0xa1, 0xdf);
+    inside = clear_ferr;
+    in = (struct regs){.bx = (word)&unmasked, .si = (word)&result};
+    ctx.flags = 0x202;
+    TRY("fldcw (%%ebx)\n fld1\n fldz\n fdivrp\n fwait\n nop\n fstpl (%%esi)\n cli");
+    hook = NULL;
+    expect_done("goes on behind it");
+    check_eq(seen, 1, "IRQ 13");
+    check_eq(seen_vector, IRQ0 + 13, "its vector");
+    /* masked at the 8259 the program waits for nothing: IGNNE# cannot be told from the outside, but
+     * the flag stays and nobody is told by #MF */
+    asm volatile("fninit");
+    outb(0xa1, 0xff);
+    start();
+    TRY("fldcw (%%ebx)\n fld1\n fldz\n fdivrp\n fnstsw %%ax\n fnclex");
+    hook = NULL;
+    expect_done("no #MF with NE clear");
+    check_eq(last.r.ax & 0x84, 0x84, "ES and ZE");
+    write_cr0(c0 | 0x20);
+    asm volatile("fninit");
+    TRY("fldcw (%%ebx)\n fld1\n fldz\n fdivrp\n fwait");
+    check_eq(last.vector, MF, "#MF with NE set");
+    asm volatile("fninit");
+    write_cr0(c0);
+    pic_setup(0xff);
+}
+
 /* Errors on the way of an external interrupt carry EXT. */
 static void errors(void)
 {
@@ -315,9 +386,11 @@ const struct test tests[] = {
     {"shadows", shadows},
     {"halt", halt},
     {"nmi", nmi},
+    {"nmi_iret", nmi_iret},
     {"errors", errors},
     {"repeated", repeated},
     {"apic_timer", apic_timer},
     {"outer_levels", outer_levels},
+    {"ferr", ferr}, /* last: QEMU aborts here */
     {NULL, NULL},
 };

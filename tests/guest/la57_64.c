@@ -157,8 +157,62 @@ static void canonical(void)
     expect_fault(GP, 0, "with four levels it is not canonical again");
 }
 
+/* With four levels bases may have 57 bits all the same: they are not used yet. */
+static void bases(void)
+{
+    if (!(features() & HAS_LA57)) {
+        skip("no LA57");
+        return;
+    }
+    static const uint32_t msrs[] = {0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101,
+                                    0xc0000102, 0x175,      0x176};
+    at(RING0);
+    for (unsigned i = 0; i < sizeof msrs / 4; i++) {
+        const uint64_t keep = rdmsr(msrs[i]);
+        in = (struct regs){.cx = msrs[i], .ax = 0, .dx = FAR >> 32};
+        TRY("wrmsr");
+        expect_done("MSR %x takes 57 bits with four levels", msrs[i]);
+        check_eq(rdmsr(msrs[i]), FAR, "MSR %x", msrs[i]);
+        in.dx = BAD57 >> 32;
+        TRY("wrmsr");
+        expect_fault(GP, 0, "MSR %x takes no 58", msrs[i]);
+        wrmsr(msrs[i], keep);
+    }
+    wrmsr(0xc0000100, FAR);
+    in = (struct regs){0};
+    TRY("mov %%fs:(%%rbx), %%rax");
+    expect_fault(GP, 0, "but an access there is not canonical");
+    wrmsr(0xc0000100, 0);
+    static struct pointer p;
+    p = (struct pointer){sizeof gdt - 1, FAR};
+    in = (struct regs){.bx = (word)&p};
+    static uint8_t old[10], now[10];
+    in.si = (word)old;
+    in.di = (word)now;
+    TRY("sgdt (%%rsi)\n lgdt (%%rbx)\n sgdt (%%rdi)\n lgdt (%%rsi)");
+    expect_done("lgdt");
+    check(!memcmp(now, &p, 10), "GDTR");
+    /* a descriptor read from there: #GP, though the selector comes through RBP */
+    gdt_set(SLOT(10), descriptor((uint32_t)FAR, 0xff, P | T_LDT, 0));
+    gdt_set(SLOT(11), FAR >> 32);
+    static uint16_t selector = 4;
+    in = (struct regs){.ax = SLOT(10), .bp = (word)&selector};
+    TRY("lldt %%ax\n mov (%%rbp), %%es");
+    expect_at(GP, 0, 3, "an LDT where it is not canonical");
+    in.ax = 0;
+    TRY("lldt %%ax");
+    if (features() & HAS_INVPCID) {
+        static uint64_t d[2];
+        d[1] = FAR;
+        in = (struct regs){.bx = (word)d, .ax = 0};
+        TRY("invpcid (%%rbx), %%rax");
+        expect_done("invpcid");
+    }
+}
+
 const struct test tests[] = {
     {"levels", levels},
     {"canonical", canonical},
+    {"bases", bases},
     {NULL, NULL},
 };

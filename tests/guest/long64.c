@@ -611,7 +611,7 @@ static void segments(void)
     in.ax = SLOT(10);
     TRY("lldt %%ax");
     expect_done("lldt");
-    gdt_set(SLOT(11), UINT64_C(0x8000));
+    gdt_set(SLOT(11), bad_base(false) >> 32);
     TRY("lldt %%ax");
     expect_fault(GP, SLOT(10), "lldt: a base that is not canonical");
     gdt_set(SLOT(11), UINT64_C(1) << 40);
@@ -625,7 +625,7 @@ static void segments(void)
     TRY("ltr %%ax");
     expect_fault(GP, SLOT(10), "ltr: a busy TSS");
     gdt_set(SLOT(10), descriptor((uint32_t)(word)&tss, 0x67, P | T_TSS32, 0));
-    gdt_set(SLOT(11), UINT64_C(0x8000));
+    gdt_set(SLOT(11), bad_base(false) >> 32);
     TRY("ltr %%ax");
     expect_fault(GP, SLOT(10), "ltr: a base that is not canonical");
     check_eq(gdt_get(SLOT(10)) >> 40 & 2, 0, "not busy");
@@ -716,15 +716,18 @@ static void canonical(void)
     /* descriptor table registers */
     at(RING0);
     for (unsigned i = 0; i < sizeof bad / 8; i++) {
-        if (bad[i] == BAD - 7)
+        const uint64_t base = bad[i] == BAD      ? bad_base(false)
+                              : bad[i] == BADNEG ? bad_base(true)
+                                                 : bad[i];
+        if (bad[i] == BAD - 7 || bad[i] == BADNEG - 3)
             continue;
-        struct pointer p = {0xfff, bad[i]};
+        struct pointer p = {0xfff, base};
         memcpy(frame.room, &p, sizeof p);
         in.bx = (word)frame.room;
         TRY("lgdt (%%rbx)");
-        expect_fault(GP, 0, "lgdt of %llx", bad[i]);
+        expect_fault(GP, 0, "lgdt of %llx", base);
         TRY("lidt (%%rbx)");
-        expect_fault(GP, 0, "lidt of %llx", bad[i]);
+        expect_fault(GP, 0, "lidt of %llx", base);
     }
     in.bx = BAD;
     TRY("lgdt (%%rbx)");

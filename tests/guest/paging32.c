@@ -275,6 +275,28 @@ static void pdptes(void)
                 expect_done("PDPTE %u bit %u, not present", i, bit);
             }
         }
+    /* written by CR4.PGE, PSE, SMEP and by CR0.CD, NW: what they would load is looked at first */
+    const uint64_t good = pdpt[2];
+    pdpt[2] |= 0x20;
+    static const uint8_t cr4_bits[] = {4, 7, 20};
+    for (unsigned i = 0; i < 3; i++) {
+        if ((cr4_bits[i] == 7 && !(features() & HAS_PGE)) ||
+            (cr4_bits[i] == 20 && !(features() & HAS_SMEP)))
+            continue;
+        in = (struct regs){.ax = cr4() ^ 1u << cr4_bits[i], .bx = cr4()};
+        TRY("mov %%eax, %%cr4\n mov %%ebx, %%cr4");
+        expect_fault(GP, 0, "a bad PDPTE and CR4 bit %u", cr4_bits[i]);
+        check_eq(cr4(), in.bx, "CR4 stays");
+    }
+    in = (struct regs){.ax = cr0() ^ 1u << 30, .bx = cr0()};
+    TRY("mov %%eax, %%cr0\n mov %%ebx, %%cr0");
+    expect_fault(GP, 0, "a bad PDPTE and CR0.CD");
+    check_eq(cr0(), in.bx, "CR0 stays");
+    in.ax = cr4() ^ 1u << 2; /* TSD loads none */
+    in.bx = cr4();
+    TRY("mov %%eax, %%cr4\n mov %%ebx, %%cr4");
+    expect_done("CR4.TSD loads no PDPTEs");
+    pdpt[2] = good;
     /* they are registers: memory counts only when CR3, CR0 or CR4 is written */
     const uint64_t keep = pdpt[3];
     in.bx = 0xc0000000 + 0x9000;

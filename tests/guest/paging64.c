@@ -289,7 +289,7 @@ static void pcid(void)
             TRY("invpcid (%%rbx), %%rax");
             expect_fault(GP, 0, "invpcid %u with a PCID of 13 bits", type);
             d.pcid = 3;
-            d.address = UINT64_C(0x800000000000);
+            d.address = bad_base(false);
             TRY("invpcid (%%rbx), %%rax");
             if (type && type < 4)
                 expect_done("invpcid %u looks at no address", type);

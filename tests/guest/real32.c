@@ -125,6 +125,53 @@ static void limits(void)
     expect_fault(GP, 0, "a 32-bit near jmp beyond the limit");
 }
 
+/* Far transfers with 32-bit operands to beyond 64 KiB: nothing is pushed or popped. */
+static void far_limits(void)
+{
+    at_real();
+    *(volatile uint32_t *)(LOW_STACK - 4) = 0x12345678;
+    TRY_REAL(".byte 0x66, 0x9a, 0, 0, 1, 0, 0, 0");
+    expect_fault(GP, 0, "lcall");
+    check_eq(last.sp, LOW_STACK, "lcall: SP");
+    TRY_REAL("pushl $0\n pushl $0x10000\n lretl");
+    expect_at(GP, 0, 9, "lret");
+    check_eq(last.sp, LOW_STACK - 8, "lret: SP");
+    TRY_REAL("pushl $2\n pushl $0\n pushl $0x10000\n iretl");
+    expect_at(GP, 0, 12, "iret");
+    check_eq(last.sp, LOW_STACK - 12, "iret: SP");
+    TRY_REAL("pushl $0\n pushl $0x8000 + 1f - 77b\n lretl\n ud2\n 1: nop");
+    expect_done("lret within 64 KiB");
+}
+
+/* PUSHA whose stack would wrap inside a word: #GP for 7 to 15, not the #SS of a single push. */
+static void pusha(void)
+{
+    /* handlers that bring a stack of their own and say who they are */
+    static const uint8_t handler[] = {0xbc, 0, 0xb0, 0xb8, 0, 0, 0xcd, 0x80}; /* SP, AX, INT 80h */
+    at_real();
+    for (unsigned v = SS; v <= GP; v++) {
+        uint8_t *const code = (uint8_t *)(0x9000 + 16 * v);
+        memcpy(code, handler, sizeof handler);
+        code[4] = (uint8_t)v;
+        ((volatile uint32_t *)0)[v] = (uint32_t)code;
+    }
+    for (unsigned sp = 6; sp < 24; sp++) {
+        const bool odd = sp >= 7 && sp <= 15 && (sp & 1);
+        real.sp = (uint16_t)sp;
+        in = (struct regs){.ax = 0x99};
+        TRY_REAL("pusha\n movw %%sp, %%cx\n movw $0xc000, %%sp");
+        check_eq(last.vector, DONE, "pusha with SP %u", sp);
+        check_eq(last.r.ax & 0xffff, odd ? GP : 0x99, "pusha with SP %u: vector", sp);
+        if (!odd) {
+            check_eq(last.r.cx & 0xffff, (sp - 16) & 0xffff, "pusha with SP %u: SP", sp);
+            continue;
+        }
+        TRY_REAL("pushal");
+        check_eq(last.r.ax & 0xffff, GP, "pushal with SP %u: vector", sp);
+    }
+    at_real();
+}
+
 /* The interrupt table: anywhere, and with a limit. */
 static void table(void)
 {
@@ -285,6 +332,8 @@ const struct test tests[] = {
     {"basics", basics},
     {"undefined", undefined},
     {"limits", limits},
+    {"far_limits", far_limits},
+    {"pusha", pusha},
     {"table", table},
     {"unreal", unreal},
     {"a20", a20},

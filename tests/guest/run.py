@@ -149,6 +149,7 @@ def main():
     p.add_argument("--patience", type=float, default=1, help="factor on every timeout")
     p.add_argument("case", nargs="*")
     args = p.parse_args()
+    args.roms = os.path.abspath(args.roms)  # Bochs runs in a directory of its own
     if args.emulator == "qemu":
         args.emulator = "qemu-system-x86_64"
     cases = configparser.ConfigParser()

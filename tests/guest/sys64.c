@@ -206,8 +206,8 @@ static void msrs(void)
         const uint64_t keep = rdmsr(addresses[i]);
         static const uint64_t good[] = {0, UINT64_C(0x00007fffffffffff),
                                         UINT64_C(0xffff800000000000), UINT64_C(0xffffffffffffffff)};
-        static const uint64_t bad[] = {BAD, UINT64_C(0xffff7fffffffffff),
-                                       UINT64_C(0x8000000000000000), UINT64_C(0x7fffffffffffffff)};
+        const uint64_t bad[] = {bad_base(false), bad_base(true), UINT64_C(0x8000000000000000),
+                                UINT64_C(0x7fffffffffffffff)};
         for (unsigned k = 0; k < 4; k++) {
             try_wrmsr(addresses[i], good[k]);
             expect_done("MSR %x = %llx", addresses[i], good[k]);

@@ -448,6 +448,72 @@ static void bad_images(void)
         }
 }
 
+/* Where a new task may begin: within its code segment, at a level that RPL and DPL allow. */
+static void entries(void)
+{
+    static struct tss catcher;
+    extern uint8_t caught[];
+    for (unsigned k = 0; k < 5; k++) {
+        task_reset(1, task_land);
+        idt_default(UD);
+        /* a handler on a stack of its own: the catcher of bad_images */
+        memset(&catcher, 0, sizeof catcher);
+        catcher.eip = (uint32_t)caught;
+        catcher.eflags = 2;
+        catcher.reg[ESP] = (uint32_t)test_stack_top;
+        for (unsigned s = 0; s < 4; s++)
+            catcher.seg[s].sel = s == CS ? KCODE32 : KDATA;
+        gdt_set(SLOT(35), descriptor((uint32_t)&catcher, 0x67, P | T_TSS32, 0));
+        for (unsigned v = TS; v <= GP; v++)
+            idt[v] = 0;
+        idt_set(k == 0 ? GP : TS, SLOT(35), 0, P | T_TASK, 0);
+        at(RING0);
+        in = (struct regs){.di = (word)&target};
+        target.sel = TASK;
+        const uint32_t land = (uint32_t)task_land;
+        unsigned error = SLOT(36);
+        bool ok = false;
+        switch (k) {
+        case 0: /* one byte short */
+            gdt_set(SLOT(36), descriptor(land - 0x100, 0xff, P | T_XR, F_D));
+            other.seg[CS].sel = SLOT(36);
+            other.eip = 0x100;
+            error = 0;
+            break;
+        case 1:
+            gdt_set(SLOT(36), descriptor(land - 0x100, 0x101, P | T_XR, F_D));
+            other.seg[CS].sel = SLOT(36);
+            other.eip = 0x100;
+            ok = true;
+            break;
+        case 2: /* conforming: DPL above RPL */
+            gdt_set(SLOT(36), descriptor(0, 0xfffff, P | DPL(1) | T_XR_CONF, F_G | F_D));
+            other.seg[CS].sel = SLOT(36);
+            break;
+        case 3: /* conforming of level 0, entered at level 3 */
+        case 4: /* and not conforming */
+            gdt_set(SLOT(36), descriptor(0, 0xfffff, P | (k == 3 ? T_XR_CONF : T_XR), F_G | F_D));
+            for (unsigned s = 0; s < 6; s++)
+                other.seg[s].sel = s == CS ? SLOT(36) | 3 : UDATA;
+            other.stack[0].esp = (word)entry_stack_top;
+            other.stack[0].ss = KDATA;
+            ok = k == 3;
+            break;
+        }
+        TRY("ljmp *(%%edi)");
+        check_eq(last.vector, DONE, "entry %u", k);
+        if (ok) {
+            check_eq(last.cs, other.seg[CS].sel, "entry %u: CS", k);
+        } else {
+            check_eq(last.r.ax, error, "entry %u: error code", k);
+            check_eq(catcher.link & ~3, TASK, "entry %u: the fault is the new task's", k);
+        }
+        for (unsigned v = TS; v <= GP; v++)
+            idt_default(v);
+        home();
+    }
+}
+
 /* The T bit: a debug trap before the first instruction. */
 static void trap_bit(void)
 {
@@ -497,13 +563,8 @@ static void inner_stacks(void)
 }
 
 const struct test tests[] = {
-    {"switches", switches},
-    {"nested", nested},
-    {"error_codes", error_codes},
-    {"refused", refused},
-    {"iret_nt", iret_nt},
-    {"bad_images", bad_images},
-    {"trap_bit", trap_bit},
-    {"inner_stacks", inner_stacks},
+    {"switches", switches}, {"nested", nested},     {"error_codes", error_codes},
+    {"refused", refused},   {"iret_nt", iret_nt},   {"bad_images", bad_images},
+    {"entries", entries},   {"trap_bit", trap_bit}, {"inner_stacks", inner_stacks},
     {NULL, NULL},
 };

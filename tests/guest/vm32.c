@@ -365,6 +365,28 @@ static void faults(void)
     write_cr0(c0);
 }
 
+/* PUSHA as in real mode; IRET to beyond 64 KiB. */
+static void stack_ends(void)
+{
+    at(VM86);
+    ctx.flags = 0x23002;
+    for (unsigned sp = 7; sp <= 17; sp += 2) {
+        ctx.sp = sp;
+        TRY16("pusha");
+        if (sp <= 15)
+            expect_fault(GP, 0, "pusha with SP %u", sp);
+        else
+            expect_done("pusha with SP %u", sp);
+    }
+    at(VM86);
+    ctx.flags = 0x23002;
+    TRY16("pushl $2\n pushl $0\n pushl $0x10000\n iretl");
+    expect_at(GP, 0, 12, "iret beyond 64 KiB");
+    check_eq(last.sp, LOW_STACK - 12, "iret: SP");
+    TRY16("pushl $0\n pushl $0x10000\n lretl");
+    expect_at(GP, 0, 9, "lret beyond 64 KiB");
+}
+
 /* A task in virtual-8086 mode. */
 static void task(void)
 {
@@ -399,12 +421,7 @@ static void task(void)
 }
 
 const struct test tests[] = {
-    {"enter_and_leave", enter_and_leave},
-    {"sensitive", sensitive},
-    {"gates", gates},
-    {"iret_checks", iret_checks},
-    {"io_bitmap", io_bitmap},
-    {"faults", faults},
-    {"task", task},
-    {NULL, NULL},
+    {"enter_and_leave", enter_and_leave}, {"sensitive", sensitive}, {"gates", gates},
+    {"iret_checks", iret_checks},         {"io_bitmap", io_bitmap}, {"faults", faults},
+    {"stack_ends", stack_ends},           {"task", task},           {NULL, NULL},
 };

@@ -70,6 +70,17 @@ def cases(directory):
         ("bad size", ["-m", "12X"], "12X"),
         ("no memory at all", ["-m", "0"], "-m"),
         ("bad number", ["-device", "isa-debug-exit,iobase=zz"], "zz"),
+        ("port beyond the last", ["-device", "isa-debug-exit,iobase=0x10000"], "0x10000 is not a port number"),
+        ("no ports at all", ["-device", "isa-debug-exit,iosize=0"], "iosize=0"),
+        ("two test devices", ["-device", "pc-testdev", "-device", "pc-testdev"], "there is one pc-testdev"),
+        ("test device that is not there", ["-device", "pci-testdev"], "no pci-testdev here"),
+        ("debug console without a back-end", ["-device", "isa-debugcon"], "chardev= is missing"),
+        ("board that is not there yet", ["-machine", "q35"], "q35"),
+        ("test file that is not there", ["-cpu-test", path("none.json")], "none.json: No such file"),
+        ("test file that is none", ["-cpu-test", disk], "neither a MOO file nor JSON"),
+        ("directory as test file", ["-cpu-test", directory], directory),
+        ("unknown log item", ["-d", "psot"], "psot"),
+        ("SMM", ["-machine", "pc,smm=on"], "smm=on"),
         ("too many CPUs", ["-smp", "256"], "255"),
         ("a topology that does not add up", ["-smp", "4,cores=3"], "-smp"),
         ("dies", ["-smp", "4,dies=2"], "dies"),
@@ -123,7 +134,7 @@ def check(program, name, arguments, needle):
                              env=environment)
     except subprocess.TimeoutExpired:
         return f"still running after {TIMEOUT_S} s"
-    lines = [line for line in run.stderr.splitlines() if not line.startswith("vitrine: note: ")]
+    lines = [line for line in run.stderr.splitlines() if not line.startswith("vitrine: warning: ")]
     if run.returncode != 1:
         return f"exit status {run.returncode}, not 1; stderr: {run.stderr!r}"
     if len(lines) != 1:

@@ -135,6 +135,7 @@ static void open_board(void)
     board.vm.serial[board.vm.serials++] = strdup(none[0]);
     board.vm.serial[board.vm.serials++] = strdup(none[1]);
     board.vm.device[board.vm.devices++] = (struct config_device){.name = strdup("isa-debug-exit")};
+    board.vm.device[board.vm.devices++] = (struct config_device){.name = strdup("pc-testdev")};
     add_drive(DRIVE_IDE, 0, board.file[0], false);
     add_drive(DRIVE_IDE, 1, NULL, true);
     add_drive(DRIVE_IDE, 2, board.file[1], true);

@@ -145,6 +145,20 @@ static void test_refused(void **state)
         {"-device isa-debug-exti", "did you mean \"isa-debug-exit\"?"},
         {"-device isa-debug-exit,iobsae=1", "unknown key \"iobsae\", did you mean \"iobase\"?"},
         {"-device isa-debug-exit,iobase=zz", "iobase=zz is not a number"},
+        {"-device isa-debug-exit,iobase=65536", "iobase=65536 is not a port number"},
+        {"-device isa-debug-exit,iosize=0", "iosize=0 is not a number from 1 to 8"},
+        {"-device pc-testdev,chardev=c", "pc-testdev: unknown key \"chardev\""},
+        {"-device pc-testdev -device pc-testdev", "there is one pc-testdev"},
+        {"-device testdev,chardev=c", "there is no testdev here yet"},
+        {"-device isa-debugcon,iobase=0x80", "isa-debugcon: chardev= is missing"},
+        {"-device isa-debugcon,iobase=65536,chardev=c", "iobase=65536 is not a port number"},
+        {"-device isa-debugcon,chardev=c", "no -chardev with id=c"},
+        {"-chardev stdio,id=c -device isa-debugcon,chardev=c -serial stdio",
+         "-serial and -device isa-debugcon cannot both use stdio"},
+        {"-cpu-test a -hda b", "-cpu-test runs no machine that a disk would be for"},
+        {"-cpu-test a -kernel b", "-cpu-test runs no machine that -kernel would be for"},
+        {"-machine q35", "there is no q35 board yet, use pc"},
+        {"-machine smm=on", "smm=on is not to be had, only off|auto"},
         {"-nic user", "-nic: user: not there yet, only none"},
         {"-net nic", "-net: nic: not there yet"},
         {"-netdev user,id=n", "no network card yet"},
@@ -510,6 +524,31 @@ static void test_others(void **state)
     assert_int_equal(cfg.accel, ACCEL_INTERP);
     vm_config_free(&cfg);
 
+    cfg = taken("-chardev file,id=p,path=post -device isa-debugcon,iobase=0x190,chardev=p "
+                "-chardev null,id=o -device isa-debugcon,chardev=o -debugcon file:d");
+    assert_int_equal(cfg.consoles, 2);
+    assert_int_equal(cfg.console[0].port, 0x190);
+    assert_string_equal(cfg.console[0].spec, "file:post");
+    assert_int_equal(cfg.console[1].port, 0xe9);
+    assert_string_equal(cfg.debugcon, "file:d");
+    vm_config_free(&cfg);
+
+    cfg = taken("-cpu-test a.json -cpu-test b.MOO.gz -cpu x86-64-v2 -m 512 -d post");
+    assert_int_equal(cfg.cpu_tests, 2);
+    assert_string_equal(cfg.cpu_test[1], "b.MOO.gz");
+    assert_int_equal(cfg.log_mask, LOG_POST);
+    vm_config_free(&cfg);
+
+    /* what kvm-unit-tests' x86/run says */
+    cfg = taken("-nodefaults -device pc-testdev -device isa-debug-exit,iobase=0xf4,iosize=0x4 "
+                "-vnc none -serial stdio -machine accel=tcg -kernel a.flat -append x -initrd env "
+                "-smp 2 -cpu max -no-user-config -machine pc,smm=off");
+    assert_string_equal(cfg.device[0].name, "pc-testdev");
+    assert_int_equal(cfg.devices, 2);
+    assert_string_equal(cfg.serial[0], "stdio");
+    assert_string_equal(cfg.vga, "none");
+    vm_config_free(&cfg);
+
     cfg = taken("-action reboot=shutdown,shutdown=pause -gdb unix:/g,server=off -monitor none");
     assert_true(cfg.no_reboot && cfg.no_shutdown && !cfg.monitor);
     assert_string_equal(cfg.gdb, "unix:/g,server=off");
@@ -521,10 +560,16 @@ static void test_help(void **state)
     static const struct {
         const char *line, *words;
     } rows[] = {
-        {"-h", "-drive [file=F]"},          {"--help", "usage: vitrine [options] [DISK]"},
-        {"-version", "Vitrine 1.2.3"},      {"-cpu help", "max a CPU"},
-        {"-device help", "isa-debug-exit"}, {"-machine help", "pc"},
-        {"-d help", "guest_errors"},        {"-accel ?", "interp"},
+        {"-h", "-drive [file=F]"},
+        {"--help", "usage: vitrine [options] [DISK]"},
+        {"-version", "Vitrine 1.2.3"},
+        {"-cpu help", "max a CPU"},
+        {"-device help", "name \"isa-debug-exit\", bus ISA"},
+        {"-device ?", "name \"pc-testdev\", bus ISA"}, /* test suites look for that */
+        {"--help", "QEMU"},                            /* and for that */
+        {"-machine help", "pc"},
+        {"-d help", "guest_errors"},
+        {"-accel ?", "interp"},
     };
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {

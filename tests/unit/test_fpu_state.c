@@ -271,6 +271,44 @@ static void test_ferr(void **state)
     assert_int_equal(RUN(0x9b), VEC_MF);
 }
 
+/* Unmasked, a denormal operand keeps an instruction from its work, but a load has done it. */
+static void test_denormal_unmasked(void **state)
+{
+    (void)state;
+    static const uint8_t load[2][2] = {{0xd9, 0x03}, {0xdd, 0x03}}; /* FLD m32, m64 */
+    static const uint16_t exponent[2] = {0x3f6a, 0x3bcd};           /* 2^-149, 2^-1074 */
+    for (int i = 0; i < 2; i++) {
+        enter(LONG);
+        memset(memory + AT, 0, 8);
+        memory[AT] = 1;
+        cpu->fpu.cw = FCW_INIT & ~FSW_DE;
+        assert_int_equal(RUN(0xd9, 0xe8), -1); /* FLD1 */
+        assert_int_equal(run_by(NULL, load[i], 2), -1);
+        assert_int_equal(cpu->fpu.sw & (FSW_ES | FSW_EXC), FSW_ES | FSW_DE);
+        assert_int_equal((cpu->fpu.sw >> FSW_TOP_SHIFT) & 7, 6);
+        const union fpreg *top = &cpu->fpu.r[6];
+        assert_int_equal(top->sexp, exponent[i]);
+        assert_true(top->mant == 1ull << 63);
+        assert_int_equal(RUN(0xdb, 0xe2), -1); /* FNCLEX */
+
+        assert_int_equal(RUN(0xdc, 0x03), -1); /* FADD m64: nothing is stored */
+        assert_int_equal(cpu->fpu.sw & (FSW_ES | FSW_EXC), FSW_ES | FSW_DE);
+        assert_int_equal(top->sexp, exponent[i]);
+
+        enter(LONG); /* a signalling NaN is not loaded */
+        memset(memory + AT, 0, 8);
+        memory[AT] = 1;
+        memory[AT + 2] = 0x80;
+        memory[AT + 3] = 0x7f;
+        memory[AT + 6] = 0xf0;
+        memory[AT + 7] = 0x7f;
+        cpu->fpu.cw = FCW_INIT & ~FSW_IE;
+        assert_int_equal(run_by(NULL, load[i], 2), -1);
+        assert_int_equal(cpu->fpu.sw & (FSW_ES | FSW_EXC), FSW_ES | FSW_IE);
+        assert_int_equal((cpu->fpu.sw >> FSW_TOP_SHIFT) & 7, 0);
+    }
+}
+
 static void test_simd_exception(void **state)
 {
     (void)state;
@@ -389,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_fxsave_outside_64_bit),
         cmocka_unit_test(test_turned_off),
         cmocka_unit_test(test_ferr),
+        cmocka_unit_test(test_denormal_unmasked),
         cmocka_unit_test(test_simd_exception),
         cmocka_unit_test(test_xcr0),
         cmocka_unit_test(test_xsave_components),

@@ -141,6 +141,8 @@ static struct vm_config config(char *append, char *initrd)
     return (struct vm_config){.kernel = kernel_path, .append = append, .initrd = initrd};
 }
 
+static uint32_t tables = 0x8000; /* where they are expected */
+
 static void boots(struct rig *rig, const struct vm_config *cfg)
 {
     struct error err = {0};
@@ -151,8 +153,8 @@ static void boots(struct rig *rig, const struct vm_config *cfg)
     if (!path)
         fail_msg("%s", err.msg);
     assert_string_equal(path, MULTIBOOT_BOOT_PATH);
-    assert_int_equal(number(rig, FWCFG_SETUP_ADDR), 0x8000);
-    assert_int_equal(number(rig, FWCFG_INITRD_ADDR), INFO_ADDR);
+    assert_int_equal(number(rig, FWCFG_SETUP_ADDR), tables);
+    assert_int_equal(number(rig, FWCFG_INITRD_ADDR), tables + 0x1000);
     rig->parts = fwcfg_item(rig->fw, FWCFG_SETUP_DATA, &len);
     assert_int_equal(len, number(rig, FWCFG_SETUP_SIZE));
     rig->info = fwcfg_item(rig->fw, FWCFG_INITRD_DATA, &len);
@@ -323,8 +325,10 @@ static void test_bad_headers(void **state)
     fails(NULL, 64 * MiB, "disagree");
     put_addresses(0x200080, 0x200000, 0x1fffff, 0);
     fails(NULL, 64 * MiB, "disagree");
-    put_addresses(0x9000, 0x9000, 0, 0);
+    put_addresses(0xf00, 0xf00, 0, 0);
     fails(NULL, 64 * MiB, "where firmware lives");
+    put_addresses(0x1000, 0x1000, 0, 0x80000); /* all that there is */
+    fails(NULL, 64 * MiB, "leaves no 32 KiB free");
     put_addresses(0x9f000, 0x9f000, 0, 0);
     fails(NULL, 64 * MiB, "where firmware lives");
     put_addresses(0xfffff000, 0xfffff000, 0, 0);
@@ -382,13 +386,102 @@ static void test_bad_files(void **state)
     free(arguments);
 }
 
+/* Below 64 KiB the kernel comes first and the tables go elsewhere, whole. */
+static void test_low(void **state)
+{
+    (void)state;
+    struct rig rig;
+    clear_file();
+    put_header(0x10000);
+    put_addresses(0x8000 + HEADER, 0x8000, 0, 0);
+    struct vm_config cfg = config("x", NULL);
+    tables = 0xa000; /* the first page behind the file's 1200h bytes at 8000h */
+    boots(&rig, &cfg);
+    check_part(&rig, 0, 0x8000, FILE_BYTES);
+    const uint32_t at = info(&rig, 16);
+    assert_in_range(at, tables + 0x1000, tables + 0x7000);
+    assert_string_equal((const char *)rig.info + (at - tables - 0x1000) + strlen(kernel_path),
+                        " x");
+    rig_destroy(&rig);
+    put_addresses(0xf000 + HEADER, 0xf000, 0, 0); /* reaches into where they are otherwise */
+    tables = 0x11000;
+    boots(&rig, &cfg);
+    rig_destroy(&rig);
+    put_addresses(0x1000 + HEADER, 0x1000, 0, 0); /* does not */
+    tables = 0x8000;
+    boots(&rig, &cfg);
+    rig_destroy(&rig);
+}
+
+/* The file with a second program header, of notes that lie at BODY. */
+static void make_pvh(uint32_t type, uint32_t name, uint32_t desc)
+{
+    make_elf64();
+    memset(file + HEADER, 0, 12);
+    st16(file + 56, 2);
+    st32(file + 120, 4);
+    st64(file + 128, BODY);
+    st64(file + 152, 0x28);
+    put_words(file + BODY, (const uint32_t[]){4, 2, 7, 0x006e6558, 0xffff},
+              5); /* another of Xen's */
+    put_words(file + BODY + 20, (const uint32_t[]){name, desc, type, 0x006e6558, 0x100060}, 5);
+}
+
+static void test_pvh(void **state)
+{
+    (void)state;
+    struct rig rig;
+    make_pvh(18, 4, 4);
+    write_file(module_path, "module", 6);
+    struct vm_config cfg = config("one two", module_path);
+    boots(&rig, &cfg);
+    check_part(&rig, 0, 0x100000, 0x80);
+    check_part(&rig, 1, 64 * MiB - 256 * KiB - PAGE_SIZE, 6);
+    assert_int_equal(number(&rig, FWCFG_KERNEL_ENTRY), 0x100060); /* the note's, not the file's */
+    assert_int_equal(info(&rig, 0), 0x336ec578);
+    assert_int_equal(info(&rig, 4), 1);
+    assert_int_equal(info(&rig, 12), 1);
+    const uint8_t *module = rig.info + (info(&rig, 16) - INFO_ADDR);
+    assert_int_equal(ld64(module), 64 * MiB - 256 * KiB - PAGE_SIZE);
+    assert_int_equal(ld64(module + 8), 6);
+    assert_string_equal(string(&rig, info(&rig, 24)), "one two");
+    rig_destroy(&rig);
+}
+
+static void test_bad_pvh(void **state)
+{
+    static const char *const no = "nor an ELF file with a PVH note";
+    (void)state;
+    make_pvh(17, 4, 4);
+    fails(NULL, 64 * MiB, no);
+    make_pvh(18, 5, 4);
+    fails(NULL, 64 * MiB, no);
+    make_pvh(18, 4, 12);
+    fails(NULL, 64 * MiB, no);
+    make_pvh(18, 4, 4);
+    st64(file + 128, sizeof file - 8); /* notes outside the file */
+    fails(NULL, 64 * MiB, no);
+    make_pvh(18, 4, 4);
+    put_words(file + BODY, (const uint32_t[]){0xfffffff0, 0xfffffff0}, 2);
+    fails(NULL, 64 * MiB, no);
+    make_pvh(18, 4, 4);
+    fails("/nonexistent/initrd", 64 * MiB, "initrd '/nonexistent/initrd'");
+    make_pvh(18, 4, 4);
+    write_file(module_path, file, sizeof file);
+    fails(module_path, MiB + 256 * KiB + PAGE_SIZE, "beside the kernel; give a larger -m");
+    make_pvh(18, 4, 4);
+    st16(file + 18, 183);
+    fails(NULL, 64 * MiB, no);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elf32),     cmocka_unit_test(test_elf64),
         cmocka_unit_test(test_kludge),    cmocka_unit_test(test_modules),
         cmocka_unit_test(test_video),     cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_bad_files), cmocka_unit_test(test_low),
+        cmocka_unit_test(test_pvh),       cmocka_unit_test(test_bad_pvh),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

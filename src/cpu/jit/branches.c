@@ -46,9 +46,15 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
         emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
         n->generation[slot] = e->p - 4;
         uint8_t *other = emit_jcc_forward(e, CC_NE);
-        emit_alu_imm(e, 8, X_ADD, CPU_SLOT(jit_page), (int32_t)(at & (int64_t)PAGE_MASK));
+        /* the same code may be mapped elsewhere, with another page beside it */
+        emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
+        emit_alu_imm(e, 8, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
+        emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
+        uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
+        emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
         n->site[slot] = emit_jmp_forward(e);
         emit_here(e, other);
+        emit_here(e, elsewhere);
         n->exit[slot] = e->p;
     }
     emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);

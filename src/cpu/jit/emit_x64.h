@@ -61,6 +61,12 @@ static inline struct host_rm h_sib(unsigned base, unsigned index, unsigned scale
                             .mem = true,
                             .disp = disp};
 }
+/* At an address below 2 GiB. */
+static inline struct host_rm h_abs(const void *at)
+{
+    return (struct host_rm){
+        .base = H_NONE, .index = H_NONE, .mem = true, .disp = (int32_t)(uintptr_t)at};
+}
 /* Thread-relative: the CPU's own state (GS base). */
 static inline struct host_rm h_gs(int32_t disp)
 {

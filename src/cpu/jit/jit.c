@@ -173,13 +173,15 @@ void jit_rehook(struct block *b)
 
 /* --- links --- */
 
-void jit_link(struct block *from, unsigned slot, struct block *to, uint32_t generation)
+void jit_link(struct block *from, unsigned slot, struct block *to)
 {
-    const struct native *n = from->native;
+    struct native *n = from->native;
+    const uint32_t generation = from->link_gen[slot];
     if (!n || !to->native || !n->site[slot])
         return;
     if (n->generation[slot]) {
         memcpy(n->generation[slot], &generation, 4);
+        n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
     } else if (generation) {
         return; /* in this page, but the next block reaches into another one */
     }
@@ -223,11 +225,11 @@ void jit_translate(struct jit *j, struct block *b)
     jit_rehook(b);
     for (unsigned slot = 0; slot < 2; slot++)
         if (b->link[slot])
-            jit_link(b, slot, b->link[slot], b->link_gen[slot]);
+            jit_link(b, slot, b->link[slot]);
     uintptr_t p = (uintptr_t)b->in_head;
     while (p) {
         struct block *from = (struct block *)(p & ~(uintptr_t)1);
-        jit_link(from, p & 1, b, from->link_gen[p & 1]);
+        jit_link(from, p & 1, b);
         p = (uintptr_t)from->in_next[p & 1];
     }
 }

@@ -37,6 +37,7 @@ struct native {
     bool wants_flags; /* of before: something in the block may see them */
     struct pending_def def; /* flags at the end, where they are not in memory */
     uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
+    gla_t target_page[2];   /* ... and the linear address that page must have */
 };
 
 #define JIT_JUMP_LINES 1024
@@ -90,7 +91,7 @@ void jit_watch(struct jit *j, struct block *b);
 /* Host code for b, if it fits. */
 void jit_translate(struct jit *j, struct block *b);
 /* from's continuation is to; or is nobody's business any more. */
-void jit_link(struct block *from, unsigned slot, struct block *to, uint32_t generation);
+void jit_link(struct block *from, unsigned slot, struct block *to);
 void jit_unlink(struct block *from, unsigned slot);
 void jit_drop(struct block *b);
 void jit_flush(struct jit *j);

@@ -349,6 +349,15 @@ enum {
 };
 uint32_t features(void);
 bool vendor_amd(void);
+#ifdef __x86_64__
+/* The first and the last address that no MSR, table or system segment takes as its base: the width
+ * that the processor has decides, not that of the paging that is on. */
+static inline uint64_t bad_base(bool last_one)
+{
+    const unsigned width = features() & HAS_LA57 ? 57 : 48;
+    return last_one ? ~(UINT64_C(1) << (width - 1)) : UINT64_C(1) << (width - 1);
+}
+#endif
 
 void *memset(void *p, int c, size_t n);
 void *memcpy(void *d, const void *s, size_t n);
