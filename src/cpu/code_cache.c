@@ -151,7 +151,8 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
     }
     from->link_gen[slot] = same_page ? 0 : cc->cpu->code_gen;
     from->link_lin[slot] = lin;
-    jit_link(from, slot, to);
+    if (cc->jit)
+        jit_link(cc->jit, from, slot, to);
 }
 
 /* --- dropping --- */

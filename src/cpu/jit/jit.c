@@ -125,13 +125,20 @@ static void name_cpu(struct cpu *cpu)
 
 /* --- from the interpreter --- */
 
+/* A direct branch from here may leave canonical space: only the interpreter looks for that. */
+static bool near_edge(const struct cpu *cpu, gla_t lin)
+{
+    return !cpu_canonical(cpu, lin + 4 * GiB) || !cpu_canonical(cpu, lin - 4 * GiB);
+}
+
 static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
 {
-    (void)u;
     struct jit *j = cpu->code->jit;
     const struct block *b = cpu->block;
     const struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
+    if (unlikely(near_edge(cpu, rip)))
+        return b->first(cpu, u);
     name_cpu(cpu);
     cpu->jit_page = rip & PAGE_MASK;
     j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] = (struct jit_jump){
@@ -173,11 +180,11 @@ void jit_rehook(struct block *b)
 
 /* --- links --- */
 
-void jit_link(struct block *from, unsigned slot, struct block *to)
+void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to)
 {
     struct native *n = from->native;
     const uint32_t generation = from->link_gen[slot];
-    if (!n || !to->native || !n->site[slot])
+    if (!n || !to->native || !n->site[slot] || near_edge(j->cpu, from->link_lin[slot]))
         return;
     if (n->generation[slot]) {
         memcpy(n->generation[slot], &generation, 4);
@@ -225,11 +232,11 @@ void jit_translate(struct jit *j, struct block *b)
     jit_rehook(b);
     for (unsigned slot = 0; slot < 2; slot++)
         if (b->link[slot])
-            jit_link(b, slot, b->link[slot]);
+            jit_link(j, b, slot, b->link[slot]);
     uintptr_t p = (uintptr_t)b->in_head;
     while (p) {
         struct block *from = (struct block *)(p & ~(uintptr_t)1);
-        jit_link(from, p & 1, b);
+        jit_link(j, from, p & 1, b);
         p = (uintptr_t)from->in_next[p & 1];
     }
 }

@@ -91,7 +91,7 @@ void jit_watch(struct jit *j, struct block *b);
 /* Host code for b, if it fits. */
 void jit_translate(struct jit *j, struct block *b);
 /* from's continuation is to; or is nobody's business any more. */
-void jit_link(struct block *from, unsigned slot, struct block *to);
+void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to);
 void jit_unlink(struct block *from, unsigned slot);
 void jit_drop(struct block *b);
 void jit_flush(struct jit *j);
