@@ -149,6 +149,8 @@ static void take_fault(struct cpu *cpu)
 {
     clear_break(cpu);
     hold_back(cpu, -cpu->held_back);
+    /* time passes even if every delivery faults; one that does was counted when it began */
+    const bool counted = cpu->delivering && !cpu->cur;
     if (cpu->cur) {
         cpu->rip = cpu_cur_rip(cpu);
         cpu->budget += cpu->block->n - cpu->cur->index;
@@ -156,7 +158,7 @@ static void take_fault(struct cpu *cpu)
         cpu->pending_dr6 = 0; /* it did not happen */
     }
     cpu->link_from = NULL;
-    cpu->budget--; /* time passes even if every delivery faults */
+    cpu->budget -= !counted;
     struct fault f = cpu->fault;
     note_in_chain(cpu, cpu->delivering);
     if (f.vector == VEC_PF)
@@ -336,7 +338,7 @@ static void debug_events(struct cpu *cpu)
             cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_WATCHPOINT, cpu->watch_at);
     }
     /* behind MOV SS traps wait for the next instruction (SDM 3A §6.8.3) */
-    if (cpu->pending_dr6 && cpu->shadow_ss)
+    if (cpu->pending_dr6 && (cpu->shadow_ss || cpu->budget <= 0))
         return;
     cpu->events &= ~(uint32_t)EV_DEBUG;
     if (cpu->pending_dr6) { /* all of one instruction are one #DB */
@@ -374,7 +376,7 @@ static enum next attend(struct cpu *cpu)
         cpu->events &= ~(uint32_t)EV_STOP;
         return LEAVE;
     }
-    if (cpu->wait_sipi)
+    if (cpu->wait_sipi || cpu->budget <= 0) /* a delivery counts as an instruction */
         return LEAVE;
     const bool intr = (cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF);
     const bool nmi = (cpu->events & EV_NMI) && !cpu->nmi_masked;
@@ -392,7 +394,7 @@ static enum next attend(struct cpu *cpu)
         }
         return LOOK_AGAIN;
     }
-    if (cpu->halted || cpu->budget <= 0)
+    if (cpu->halted)
         return LEAVE;
     if (nmi || intr || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
         cpu->breakpoints || cpu->pending_dr6)
