@@ -1,199 +1,221 @@
 /*
  * Random code on random machines, in every mode: nothing crashes (the sanitizers look on), nothing
- * of the host is touched, and the outcome is the same whether a run is made in one piece, from
- * cached blocks, or in pieces of a few instructions after its state was saved and loaded.
- *
- * FUZZ_SEED and FUZZ_CASES choose what is run.
+ * of the host is touched that is not the guest's (pages around it end the process), no run takes
+ * more instructions than it was given, and every state that is reached could be one of a processor.
+ * And the outcome is the same whether a run is made in one piece, from cached blocks, or in pieces
+ * of a few instructions; and whether translations are forgotten between some of these (which a
+ * program that changed its tables may notice), or the whole state that was saved and is loaded.
  */
-#include "insn_rig.h"
+#include "cpu_machine.h"
 
 #include "core/state.h"
-#include "cpu/decode_tables.h"
 
-#define RAM_BYTES (512 * KiB)
-#define CODE      0x50000u
-#define STEPS     300u
+const struct fuzz_program fuzz_program;
 
-static struct rig rig;
-static uint8_t before[RAM_BYTES], after[RAM_BYTES];
+static uint8_t before[RAM_BYTES], after[RAM_BYTES], rom_before[ROM_BYTES];
 
-/* Addresses that are mostly somewhere in RAM, and mostly not in the tables. */
-static uint64_t random_register(void)
+/* What comes from outside, and when. */
+static struct arrival {
+    unsigned at; /* instructions from the start */
+    enum { INTR, NMI, A20, INIT } what;
+    uint8_t vector;
+} arrivals[6];
+static unsigned arrivals_len;
+static unsigned steps;
+
+static struct {
+    unsigned long cases, instructions, exceptions, interrupts;
+} seen;
+
+static void random_arrivals(void)
 {
-    switch (below(8)) {
-    case 0:
-        return rnd();
-    case 1:
-        return rnd() >> below(64);
-    case 2:
-        return below(64);
-    default:
-        return 0x40000 + below(0x3f000);
+    arrivals_len = one_in(2) ? 0 : below(ARRAY_SIZE(arrivals) + 1);
+    for (unsigned i = 0; i < arrivals_len; i++) {
+        arrivals[i].at = (i ? arrivals[i - 1].at : 0) + below(steps / 2);
+        arrivals[i].what = one_in(32) ? INIT : one_in(4) ? NMI : one_in(8) ? A20 : INTR;
+        arrivals[i].vector = (uint8_t)below(256);
     }
 }
 
-/* Instructions of the current mode one after the other, most of them harmless. */
-static void random_code(gpa_t at, unsigned bytes)
+static void arrive(const struct arrival *a)
 {
-    uint8_t code[1024];
-    unsigned n = 0;
-    while (n < bytes) {
-        struct insn u;
-        for (unsigned i = 0; i < 15; i++)
-            code[n + i] = one_in(4) ? (uint8_t)random_register() : (uint8_t)rnd();
-        if (one_in(3))
-            code[n] = 0x0f;
-        const enum decode_status st = decode(&u, code + n, 15, rig.cpu->mode, &rig.cpu->feat, 0);
-        if (st != DECODE_OK && !one_in(50))
-            continue;
-        const struct op_info *op = &op_info[st == DECODE_OK ? u.op : OP_UD];
-        if ((op->attr & OA_FAULT) && !one_in(20))
-            continue;
-        n += st == DECODE_OK ? u.len : 2;
+    log_line(&rig.log, LOG_INT, "arrival %u", a->what);
+    switch (a->what) {
+    case INTR:
+        interrupt(a->vector);
+        break;
+    case NMI:
+        cpu_set_nmi(rig.cpu, 0, 1);
+        break;
+    case A20:
+        memmap_set_a20(&rig.mem, a->vector & 1);
+        break;
+    case INIT:
+        cpu_set_init(rig.cpu, 0, 1);
+        break;
     }
-    rig_put(&rig, at, code, bytes);
 }
 
-static void random_segment(unsigned s)
+/* --- states --- */
+
+#define MUST(condition)                                 \
+    do {                                                \
+        if (!(condition))                               \
+            fuzz_fail("no such state: %s", #condition); \
+    } while (0)
+
+/* SDM 3A §2.5, §3.4, §5: what holds between any two instructions. */
+static void check_state(struct cpu *cpu)
 {
-    struct segment *g = &rig.cpu->seg[s];
-    g->base = one_in(2) ? 0 : below(0x40000) & ~15u;
-    g->limit = one_in(2) ? 0xffff : one_in(2) ? 0xffffffff : below(0x80000);
+    const bool pe = cpu_prot(cpu), pg = cpu->cr0 & CR0_PG, lma = cpu_long(cpu), vm = cpu_vm86(cpu);
+    const uint64_t flags = cpu_get_rflags(cpu);
+    MUST(cpu->cpl <= 3);
+    MUST(pe || (!pg && cpu->cpl == 0));
+    MUST(!(cpu->cr0 & CR0_NW) || (cpu->cr0 & CR0_CD));
+    MUST(!(cpu->cr0 & ~UINT64_C(0xe005003f)) && (cpu->cr0 & CR0_ET));
+    MUST(lma == (pg && (cpu->efer & EFER_LME)));
+    MUST(!lma || (cpu->cr4 & CR4_PAE));
+    MUST(!(cpu->cr4 & CR4_PCIDE) || lma);
+    MUST(!vm || (pe && !lma && cpu->cpl == 3));
+    MUST(cpu_code64(cpu) == (lma && (cpu->seg[SEG_CS].attr & ATTR_L)));
+    MUST(cpu_code64(cpu) || !(cpu->rip >> 32));
+    MUST(!pe || vm || (cpu->seg[SEG_SS].attr & ATTR_DPL) >> ATTR_DPL_SHIFT == cpu->cpl);
+    MUST((flags & FLAG_1) && !(flags & ~UINT64_C(0x3f7fd7)));
+    MUST(!(cpu->mxcsr & ~UINT32_C(0xffff)));
+    MUST((cpu->xcr0 & XCR0_X87) && (!(cpu->xcr0 & XCR0_AVX) || (cpu->xcr0 & XCR0_SSE)));
+    MUST(!(cpu->dr6 >> 32) && !(cpu->dr7 >> 32));
+    for (unsigned s = 0; s < SEG_COUNT; s++)
+        MUST(cpu_canonical(cpu, cpu->seg[s].base) || cpu_canonical(cpu, cpu->seg[s].base << 7));
+    const uint32_t mode = cpu->mode;
+    cpu_update_mode(cpu);
+    MUST(mode == cpu->mode);
 }
 
-static void random_machine(void)
+static void save(struct state *s)
+{
+    state_init_save(s);
+    cpu_state(rig.cpu, s);
+    assert_string_equal(s->err.msg, "");
+}
+
+static void load(const struct state *saved)
+{
+    struct state s;
+    cpu_reset(rig.cpu, false);
+    state_init_load(&s, saved->buf, saved->len);
+    cpu_state(rig.cpu, &s);
+    assert_string_equal(s.err.msg, "");
+    cpu_loaded(rig.cpu);
+    state_free(&s);
+}
+
+static uint64_t hash(void)
+{
+    struct state s;
+    state_init_hash(&s);
+    cpu_state(rig.cpu, &s);
+    return s.hash;
+}
+
+/* What is saved is all there is. */
+static void forget_and_load(void)
+{
+    struct state s;
+    const uint64_t now = hash();
+    save(&s);
+    load(&s);
+    if (hash() != now)
+        fuzz_fail("a state has another hash when it was saved and loaded");
+    state_free(&s);
+}
+
+/* --- running --- */
+
+enum manner { WHOLE, CACHED, PIECES, FLUSHED, LOADED };
+static const char *const manners[] = {
+    [WHOLE] = "in one piece",
+    [CACHED] = "from cached blocks",
+    [PIECES] = "in pieces",
+    [FLUSHED] = "in pieces, with empty TLBs",
+    [LOADED] = "in pieces, saved and loaded",
+};
+
+/* How long the pieces are and what is between them: the same for all ways that have some. */
+static uint64_t pieces_seed, pieces_rng;
+
+static unsigned piece(unsigned n)
+{
+    pieces_rng = mixed(pieces_rng + 1);
+    return (unsigned)((pieces_rng >> 20) % n);
+}
+
+static void run_to(uint64_t end)
 {
     struct cpu *cpu = rig.cpu;
-    switch (below(7)) {
-    case 0:
-        rig_real(&rig);
-        cpu->seg[SEG_CS].base = 0x48000; /* CODE - 8000 */
-        for (unsigned s = SEG_ES; s <= SEG_GS; s++)
-            if (s != SEG_CS)
-                random_segment(s);
-        break;
-    case 1:
-        rig_prot(&rig, SEL_CODE32, SEL_DATA);
-        break;
-    case 2:
-        rig_prot(&rig, SEL_CODE16, SEL_DATA16);
-        cpu->seg[SEG_CS].base = 0x48000;
-        random_segment(SEG_DS);
-        random_segment(SEG_SS);
-        break;
-    case 3:
-        rig_prot(&rig, SEL_CODE32, SEL_DATA);
-        for (unsigned s = SEG_ES; s <= SEG_GS; s++)
-            if (s != SEG_CS)
-                random_segment(s);
-        break;
-    case 4:
-        rig_long(&rig, SEL_CODE64, SEL_DATA);
-        break;
-    case 5:
-        rig_long(&rig, SEL_CODE64_USER, SEL_DATA_USER);
-        break;
-    default:
-        rig_long(&rig, SEL_CODE32_USER, SEL_DATA_USER);
-        break;
-    }
-    if (cpu_long(cpu) && cpu->cpl)
-        for (gla_t at = 0x40000; at < RAM_BYTES; at += PAGE_SIZE)
-            rig_map(&rig, at, at, RIG_P | RIG_U | (one_in(16) ? 0 : RIG_W));
-    cpu->cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT | (one_in(2) ? CR4_OSXSAVE : 0);
-    cpu->xcr0 = XCR0_X87 | XCR0_SSE;
-    cpu_loaded(cpu);
-    for (unsigned i = 0; i < 16; i++)
-        cpu->r[i] = cpu_code64(cpu) || i < 8 ? random_register() : 0;
-    for (unsigned i = 0; i < 8 && !cpu_long(cpu); i++)
-        cpu->r[i] = (uint32_t)cpu->r[i];
-    if (cpu->seg[SEG_CS].base)
-        cpu->rip = CODE - cpu->seg[SEG_CS].base;
-    else
-        cpu->rip = CODE;
-    cpu->r[REG_RSP] = 0x70000 + below(0x1000);
-    cpu_set_rflags(cpu, (rnd() & (FLAGS_ARITH | FLAG_DF | FLAG_IF)) | FLAG_1 |
-                            (one_in(8) ? FLAG_TF : 0) | (one_in(16) ? FLAG_AC : 0));
-    for (unsigned i = 0; i < 16; i++)
-        for (unsigned k = 0; k < 2; k++)
-            cpu->zmm[i].q[k] = rnd();
-    cpu->fpu.cw = 0x37f;
+    const uint64_t start = cpu_icount(cpu);
+    cpu_set_end(cpu, end);
+    cpu_run(cpu);
+    const uint64_t now = cpu_icount(cpu);
+    log_line(&rig.log, LOG_EXEC, "asked for %llu", (unsigned long long)(end - log_from));
+    if (now > end)
+        fuzz_fail("%llu instructions were run, not %llu", (unsigned long long)(now - start),
+                  (unsigned long long)(end - start));
+    check_state(cpu);
 }
 
-/* Handlers that go on one byte behind what faulted, so that a case does not end there. */
-static void skip_handlers(void)
+static void run(enum manner how)
 {
-    static const uint8_t real[] = {0x55, 0x89, 0xe5, 0xff, 0x46, 0x02, 0x5d, 0xcf};
-    static const uint8_t prot[] = {0x83, 0xc4, 0x04, 0xff, 0x04, 0x24, 0xcf};
-    static const uint8_t longs[] = {0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf};
-    for (unsigned v = 0; v < 32; v++) {
-        uint8_t *p = rig_at(&rig, RIG_HANDLERS + v * 16);
-        const bool error = rig_has_error((int)v);
-        if (!cpu_prot(rig.cpu))
-            memcpy(p, real, sizeof real);
-        else if (cpu_long(rig.cpu))
-            memcpy(p, longs + (error ? 0 : 4), sizeof longs - (error ? 0 : 4));
-        else
-            memcpy(p, prot + (error ? 0 : 3), sizeof prot - (error ? 0 : 3));
+    struct cpu *cpu = rig.cpu;
+    const uint64_t start = cpu_icount(cpu), end = start + steps;
+    unsigned next = 0, idle = 0;
+    pieces_rng = pieces_seed;
+    const unsigned most = 1 + piece(8);
+    log_from = start;
+    log_line(&rig.log, LOG_INT, "-- run %u to %u", how, steps);
+    for (;;) {
+        const uint64_t now = cpu_icount(cpu);
+        /* who sleeps does so until the next arrival, whenever that is */
+        while (next < arrivals_len && (now - start >= arrivals[next].at || !cpu_has_work(cpu)))
+            arrive(&arrivals[next++]);
+        if (now >= end || !cpu_has_work(cpu))
+            return;
+        uint64_t stop = next < arrivals_len ? MIN(end, start + arrivals[next].at) : end;
+        if (how >= PIECES) {
+            const uint64_t short_stop = now + 1 + piece(most);
+            stop = MIN(stop, short_stop);
+        }
+        run_to(stop);
+        const bool forget = how >= FLUSHED && !piece(4);
+        if (forget && how == FLUSHED)
+            cpu_flush_tlb(cpu, false);
+        else if (forget)
+            forget_and_load();
+        idle = cpu_icount(cpu) == now ? idle + 1 : 0;
+        if (idle > 100)
+            fuzz_fail("nothing is run any more");
     }
 }
-
-static void random_memory(void)
-{
-    for (gpa_t at = 0x40000; at < RAM_BYTES; at += 8)
-        st64(rig_at(&rig, at), at & 0xf000 ? rnd() : random_register());
-    if (!one_in(4))
-        skip_handlers();
-    for (unsigned v = 0; v < 32; v++)
-        if (one_in(16))
-            random_code(RIG_HANDLERS + v * 16, 16);
-    ram_note_write(&rig.ram, rig.main.ram, RAM_BYTES);
-    random_code(CODE, 256);
-    random_code(CODE + 0xf80, 256); /* across a page */
-}
-
-static bool stopped(void)
-{
-    return rig.cpu->halted || rig.cpu->wait_sipi;
-}
-
-static void run_whole(uint64_t end)
-{
-    while (!stopped() && cpu_icount(rig.cpu) < end) {
-        cpu_set_end(rig.cpu, end);
-        cpu_run(rig.cpu);
-    }
-}
-
-static void run_pieces(uint64_t end, unsigned k)
-{
-    while (!stopped() && cpu_icount(rig.cpu) < end) {
-        const uint64_t n = cpu_icount(rig.cpu) + 1 + below(k);
-        cpu_set_end(rig.cpu, MIN(n, end));
-        cpu_run(rig.cpu);
-    }
-}
-
-static char *dump;
-static size_t dump_len;
 
 static void dump_line(void *opaque, const char *line)
 {
-    FILE *f = opaque;
-    fprintf(f, "%s\n", line);
+    fprintf(opaque, "%s\n", line);
 }
 
 static char *dump_state(uint64_t start)
 {
     struct state s;
-    FILE *f = open_memstream(&dump, &dump_len);
+    char *text;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
     assert_non_null(f);
     state_init_dump(&s, dump_line, f);
     cpu_state(rig.cpu, &s);
-    fprintf(f, "icount %llu\n", (unsigned long long)(cpu_icount(rig.cpu) - start));
+    fprintf(f, "icount %llu\ndevices %llx %llu\na20 %llx\n",
+            (unsigned long long)(cpu_icount(rig.cpu) - start), (unsigned long long)devices.sum,
+            (unsigned long long)devices.reads, (unsigned long long)rig.mem.a20_mask);
     fclose(f);
     state_free(&s);
-    return dump;
+    return text;
 }
 
 static void print_difference(const char *a, const char *b)
@@ -208,25 +230,24 @@ static void print_difference(const char *a, const char *b)
 }
 
 /* Back to where the case began. What was not written meanwhile stays in the cache of code. */
-static void start_again(const struct state *save)
+static void start_again(const struct state *saved, gpa_t a20_mask)
 {
-    struct state load;
     for (unsigned i = 0; i < RAM_BYTES; i += 64)
-        if (memcmp(before + i, rig_at(&rig, i), 64))
-            rig_put(&rig, i, before + i, 64);
+        if (memcmp(before + i, rig_at(&rig, i), 64)) {
+            memcpy(rig_at(&rig, i), before + i, 64);
+            ram_note_write(&rig.ram, rig.main.ram + i, 64);
+        }
+    memset(&devices, 0, sizeof devices);
     door_init(&rig.door, true, 1);
-    cpu_reset(rig.cpu, false);
-    state_init_load(&load, save->buf, save->len);
-    cpu_state(rig.cpu, &load);
-    assert_string_equal(load.err.msg, "");
-    cpu_loaded(rig.cpu);
-    state_free(&load);
+    memmap_set_a20(&rig.mem, a20_mask == ~UINT64_C(0));
+    load(saved);
 }
 
-static bool same_as(const char *whole, const char *again)
+/* What one way comes to is what another came to, of which this is the text and after the memory. */
+static void compare(enum manner how, enum manner with, const char *whole, const char *again)
 {
     if (!strcmp(whole, again) && !memcmp(after, rig_at(&rig, 0), RAM_BYTES))
-        return true;
+        return;
     print_difference(whole, again);
     for (unsigned i = 0, n = 0; i < RAM_BYTES && n < 16; i++) {
         if (after[i] == *rig_at(&rig, i))
@@ -234,81 +255,71 @@ static bool same_as(const char *whole, const char *again)
         printf("  [%x] was %02x: %02x   %02x\n", i, before[i], after[i], *rig_at(&rig, i));
         n++;
     }
-    return false;
+    fuzz_fail("a run %s comes to something else than one %s", manners[how], manners[with]);
 }
 
-static bool fuzz_one(void)
+static void count(void)
 {
-    struct state save;
-    rig_tables(&rig);
+    const struct cpu_stats *s = &rig.cpu->stats;
+    seen.cases++;
+    seen.instructions = cpu_icount(rig.cpu);
+    seen.interrupts = s->interrupts;
+    seen.exceptions = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(s->exceptions); i++)
+        seen.exceptions += s->exceptions[i];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct state saved;
+    fuzz_begin(data, len);
+    if (!rig.cpu)
+        open_machine();
+    memset(&devices, 0, sizeof devices);
+    steps = 20 + below(one_in(8) ? 2000 : 300);
     random_machine();
-    random_memory();
+    random_arrivals();
+    pieces_seed = rnd();
     door_init(&rig.door, true, 1);
     memcpy(before, rig_at(&rig, 0), RAM_BYTES);
-    state_init_save(&save);
-    cpu_state(rig.cpu, &save);
+    memcpy(rom_before, ram_host(&rig.ram, rom.ram), ROM_BYTES);
+    const gpa_t a20_mask = rig.mem.a20_mask;
+    check_state(rig.cpu);
+    save(&saved);
 
-    uint64_t start = cpu_icount(rig.cpu);
-    run_whole(start + STEPS);
-    memcpy(after, rig_at(&rig, 0), RAM_BYTES);
-    char *whole = dump_state(start);
-
-    bool same = true;
-    for (unsigned pass = 0; pass < 2 && same; pass++) {
-        start_again(&save);
-        start = cpu_icount(rig.cpu);
-        if (pass)
-            run_whole(start + STEPS);
-        else
-            run_pieces(start + STEPS, 1 + below(8));
-        char *again = dump_state(start);
-        same = same_as(whole, again);
-        free(again);
+    char *text = NULL;
+    for (enum manner how = WHOLE, with = WHOLE; how <= LOADED; how++) {
+        if (how != WHOLE)
+            start_again(&saved, a20_mask);
+        const uint64_t start = cpu_icount(rig.cpu);
+        run(how);
+        char *now = dump_state(start);
+        if (how == WHOLE || how == FLUSHED) { /* what those that follow are held against */
+            memcpy(after, rig_at(&rig, 0), RAM_BYTES);
+            free(text);
+            text = now;
+            with = how;
+        } else {
+            compare(how, with, text, now);
+            free(now);
+        }
     }
-    free(whole);
-    state_free(&save);
-    return same;
-}
-
-static void test_fuzz(void **state)
-{
-    (void)state;
-    const char *seed = getenv("FUZZ_SEED"), *cases = getenv("FUZZ_CASES");
-    if (seed)
-        rng_state = strtoull(seed, NULL, 0);
-    const unsigned n = cases ? (unsigned)atoi(cases) : 2000;
-    unsigned wrong = 0;
-    for (unsigned i = 0; i < n; i++) {
-        const uint64_t this = rng_state;
-        if (!fuzz_one() && wrong++ < 20)
-            printf("differs: FUZZ_SEED=%#llx FUZZ_CASES=1\n", (unsigned long long)this);
-    }
-    uint64_t exceptions = 0;
-    for (unsigned i = 0; i < 32; i++)
-        exceptions += rig.cpu->stats.exceptions[i];
-    printf("%u cases, %llu instructions, %llu exceptions, %u differ\n", n,
-           (unsigned long long)cpu_icount(rig.cpu), (unsigned long long)exceptions, wrong);
-    assert_int_equal(wrong, 0);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    rig_open_sized(&rig, "max", RAM_BYTES);
+    if (memcmp(rom_before, ram_host(&rig.ram, rom.ram), ROM_BYTES))
+        fuzz_fail("ROM was written");
+    free(text);
+    state_free(&saved);
+    count();
     return 0;
 }
 
-static int teardown(void **state)
+static void summary(void)
 {
-    (void)state;
+    if (!rig.cpu)
+        return;
+    printf("%lu cases, %lu instructions, %lu exceptions, %lu interrupts\n", seen.cases,
+           seen.instructions, seen.exceptions, seen.interrupts);
+    memmap_del(&rig.mem, &mmio);
     rig_close(&rig);
-    return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fuzz),
-    };
-    return cmocka_run_group_tests(tests, setup, teardown);
-}
+const struct fuzz_program fuzz_program = {.max_len = 4096, .seconds = 20, .summary = summary};
