@@ -76,13 +76,15 @@ static void log_event(struct cpu *cpu, unsigned vector, const char *kind)
                  which_cpu(cpu, which));
 }
 
-static void log_fault(struct cpu *cpu, const struct fault *f)
+static void log_fault(struct cpu *cpu, const struct fault *f, const struct fault_record *r)
 {
-    if (!log_on(cpu->log, LOG_INT))
+    if (likely(!log_on(cpu->log, LOG_INT)))
         return;
     log_event(cpu, f->vector, fault_vector_name(f->vector));
     log_line(cpu->log, LOG_INT, "    error=%04x cr2=%016" PRIx64 ": %s; %s", f->error, f->cr2,
              fault_reason_text(f->reason), fault_reason_cite(f->reason));
+    if (cpu->trace.fault)
+        cpu->trace.fault(cpu->trace.opaque, cpu, r);
 }
 
 /* Delivers what is not a fault of an instruction: rip is the return address. */
@@ -150,10 +152,11 @@ static void take_fault(struct cpu *cpu)
     clear_break(cpu);
     hold_back(cpu, -cpu->held_back);
     /* time passes even if every delivery faults; one that does was counted when it began */
-    const bool counted = cpu->delivering && !cpu->cur;
-    if (cpu->cur) {
+    const struct insn *cur = cpu->cur;
+    const bool counted = cpu->delivering && !cur;
+    if (cur) {
         cpu->rip = cpu_cur_rip(cpu);
-        cpu->budget += cpu->block->n - cpu->cur->index;
+        cpu->budget += cpu->block->n - cur->index;
         cpu->cur = NULL;
         cpu->pending_dr6 = 0; /* it did not happen */
     }
@@ -168,10 +171,11 @@ static void take_fault(struct cpu *cpu)
         cpu->dr7 &= ~(uint64_t)BIT(13);
     }
     cpu->halted = false; /* a trap behind HLT */
-    log_fault(cpu, &f);
+    const int combined =
+        cpu->delivering ? except_combine(cpu->delivering_vector, f.vector) : f.vector;
+    log_fault(cpu, &f, fault_record(cpu, cur, combined));
     cpu->stats.exceptions[f.vector & 31]++;
     if (cpu->delivering) {
-        const int combined = except_combine(cpu->delivering_vector, f.vector);
         if (combined < 0) {
             shutdown(cpu);
             return;
