@@ -75,10 +75,12 @@ static void say_gate(const struct fault_record *r, const struct explain_out *out
 
 static void say_descriptor(const struct fault_record *r, const struct explain_out *out)
 {
-    const struct desc d = {.lo = (uint32_t)r->detail.table.entry[0],
-                           .hi = (uint32_t)(r->detail.table.entry[0] >> 32),
-                           .upper = r->detail.table.size == 16 ? r->detail.table.entry[1] : 0};
-    const struct segment s = desc_segment(r->detail.table.sel, &d);
+    const uint64_t e = r->detail.table.entry[0];
+    const uint64_t upper = r->detail.table.size == 16 ? r->detail.table.entry[1] << 32 : 0;
+    struct segment s = {.attr = e >> 40 & 0xf0ff, .limit = (e & 0xffff) | (e >> 32 & 0xf0000)};
+    s.base = (e >> 16 & 0xffffff) | (e >> 32 & 0xff000000) | upper; /* SDM 3A §3.4.5, figure 3-8 */
+    if (s.attr & ATTR_G)
+        s.limit = s.limit << 12 | 0xfff;
     char type[80];
     segment_type(type, sizeof type, s.attr, r->efer & EFER_LMA);
     explain_line(out, "which is", "%s, base %" PRIx64 ", limit %" PRIx32 " (G=%u), DPL %u, %s",

@@ -76,11 +76,12 @@ static void info_fault(struct mon *mon, char *args)
     const char *word = mon_word(&args);
     const bool list = word && strcmp(word, "-l") == 0;
     uint64_t n = list ? known : 1;
-    if ((word && !list && (!word_u64(word, &n) || !n)) || !mon_no_more(mon, args)) {
-        if (word && !list)
-            mon_printf(mon, "how many? info fault [N|-l], N from 1 to %u\n", CPU_FAULTS);
+    if (word && !list && (!word_u64(word, &n) || !n)) {
+        mon_printf(mon, "how many? info fault [N|-l], N from 1 to %u\n", CPU_FAULTS);
         return;
     }
+    if (!mon_no_more(mon, args))
+        return;
     if (!seen)
         mon_printf(mon, "CPU %u has raised no exception yet\n", cpu->index);
     if (n > known && seen)
