@@ -9,15 +9,10 @@
 
 /* --- segments --- */
 
-struct seg_access {
-    uint64_t off;
-    unsigned size;
-    enum access acc;
-};
-static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, const struct seg_access *a,
-                                enum fault_reason why)
+static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, uint64_t off, unsigned size,
+                                enum access acc, enum fault_reason why)
 {
-    fault_about_segment(cpu, s, &cpu->seg[s], a->off, a->size, a->acc);
+    fault_about_segment(cpu, s, &cpu->seg[s], off, size, acc);
     cpu_fault(cpu, s == SEG_SS ? VEC_SS : VEC_GP, 0, why);
 }
 
@@ -49,17 +44,16 @@ bool segment_limit_ok(const struct segment *g, uint64_t off, uint64_t last)
 static gla_t seg_checked(struct cpu *cpu, unsigned s, uint64_t off, unsigned size, enum access acc)
 {
     const struct segment *g = &cpu->seg[s];
-    const struct seg_access a = {off, size, acc};
     if (cpu_prot(cpu) && !cpu_vm86(cpu)) {
         if (g->attr & ATTR_NULL)
-            seg_fault(cpu, s, &a, REASON_SEG_NULL);
+            seg_fault(cpu, s, off, size, acc, REASON_SEG_NULL);
         if ((acc & ACC_W) && ((g->attr & ATTR_CODE) || !(g->attr & ATTR_RW)))
-            seg_fault(cpu, s, &a, REASON_SEG_WRITE);
+            seg_fault(cpu, s, off, size, acc, REASON_SEG_WRITE);
         if ((acc & ACC_R) && (g->attr & ATTR_CODE) && !(g->attr & ATTR_RW))
-            seg_fault(cpu, s, &a, REASON_SEG_READ);
+            seg_fault(cpu, s, off, size, acc, REASON_SEG_READ);
     }
     if (!segment_limit_ok(g, off, off + (size ? size - 1 : 0)))
-        seg_fault(cpu, s, &a, REASON_SEG_LIMIT);
+        seg_fault(cpu, s, off, size, acc, REASON_SEG_LIMIT);
     return (uint32_t)(g->base + off);
 }
 
