@@ -150,7 +150,7 @@ static void open_machine(void)
         .door = &rig.door,
         .log = &rig.log,
         .hooks = {.intr_ack = interrupt_vector},
-        .model = "max",
+        .model = "max,+sse4a",
         .tsc_hz = 1000000000,
     };
     rig.cpu = cpu_create(&cfg, &err);
