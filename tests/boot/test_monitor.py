@@ -94,7 +94,7 @@ class AtTheShell(harness.Case):
         self.assertRegex(fault, r"(?s)fault \d+ of CPU 0:\n#\w\w .*vector \d+\) at 00\w\w:\w{16}, instruction \d+\n"
                          r".*  what  .*  rule +SDM .*  where +64-bit mode, 64-bit code, CPL [03], paging [45]-level\n")
         self.assertIn("#PF", m.command("info fault -l"))
-        walk = next(f for f in m.command("info fault 64").split("fault ") if "#PF" in f)
+        walk = next(f for f in m.command("info fault 64").split("\nfault ") if "#PF" in f)
         self.assertRegex(walk, r"(?s)page walk +[45]-level paging, CR3 = \w+\n +PML[45]E\[\d+\] +at \w+: \w{16}")
         self.assertRegex(m.command("info block"), r"(?s)default\.img \(raw.*snapshot\).*Attached to: +ide\.0 unit 0")
         self.assertRegex(m.command("info chardev"), "serial0: filename=stdio\n")
