@@ -170,7 +170,8 @@ static void take_fault(struct cpu *cpu)
         cpu->dr6 = (cpu->dr6 & ~UINT64_C(0xf)) | f.dr6;
         cpu->dr7 &= ~(uint64_t)BIT(13);
     }
-    cpu->halted = false; /* a trap behind HLT */
+    cpu->halted = false;                  /* a trap behind HLT */
+    cpu->shadow = cpu->shadow_ss = false; /* an event ends it, as the next instruction does */
     const int combined =
         cpu->delivering ? except_combine(cpu->delivering_vector, f.vector) : f.vector;
     log_fault(cpu, &f, fault_record(cpu, cur, combined));

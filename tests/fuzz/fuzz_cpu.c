@@ -10,8 +10,6 @@
 
 #include "core/state.h"
 
-const struct fuzz_program fuzz_program;
-
 static uint8_t before[RAM_BYTES], after[RAM_BYTES], rom_before[ROM_BYTES];
 
 /* What comes from outside, and when. */

@@ -118,6 +118,26 @@ static void test_nested_faults(void **state)
     rig_tables(&rig);
 }
 
+/* The shadow of STI ends with the exception that comes in it: a shut-down CPU hears an NMI. */
+static void test_shadow_ends(void **state)
+{
+    static const uint8_t sti_nop[] = {0xfb, 0x90};
+    (void)state;
+    rig_prot(&rig, SEL_CODE32, SEL_DATA);
+    put_code(sti_nop, sizeof sti_nop);
+    rig.cpu->idtr.limit = VEC_NMI * 8 + 7; /* DB, and not even DF */
+    rig_at(&rig, RIG_IDT32 + VEC_DB * 8)[5] = 0x0e;
+    rig.cpu->dr[0] = RIG_FREE + 1;
+    rig.cpu->dr7 = 0x401;
+    run(2);
+    assert_true(rig.cpu->halted);
+    assert_false(rig.cpu->shadow);
+    cpu_set_nmi(rig.cpu, 0, 1);
+    assert_int_equal(run(1), 1);
+    assert_int_equal(rig_event(&rig).vector, VEC_NMI);
+    rig_tables(&rig);
+}
+
 /* Whether an interrupt comes between two iterations of REP shows in the RF it pushes. */
 static void test_rep_state(void **state)
 {
@@ -146,7 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trap_waits),      cmocka_unit_test(test_trap_behind_hlt),
         cmocka_unit_test(test_interrupt_waits), cmocka_unit_test(test_nested_faults),
-        cmocka_unit_test(test_rep_state),
+        cmocka_unit_test(test_rep_state),       cmocka_unit_test(test_shadow_ends),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
 }
