@@ -422,7 +422,7 @@ bool cpu_has_work(const struct cpu *cpu)
         return true;
     if (cpu->wait_sipi)
         return false;
-    return !cpu->halted || cpu_mwait_over(cpu) ||
+    return !cpu->halted || cpu->pending_dr6 /* a trap behind HLT */ || cpu_mwait_over(cpu) ||
            ((cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
            ((cpu->events & EV_NMI) && !cpu->nmi_masked);
 }
@@ -521,7 +521,8 @@ static void vector_state(struct cpu *cpu, struct state *s)
 void cpu_state(struct cpu *cpu, struct state *s)
 {
     uint64_t rflags = cpu_get_rflags(cpu);
-    state_begin(s, cpu->name, 1);
+    bool mid_rep = cpu_mid_rep(cpu);
+    state_begin(s, cpu->name, 2);
     for (unsigned i = 0; i < 16; i++)
         state_u64(s, "r", &cpu->r[i]);
     state_u64(s, "rip", &cpu->rip);
@@ -544,10 +545,15 @@ void cpu_state(struct cpu *cpu, struct state *s)
                      cpu->monitor.at % MONITOR_BYTES == 0),
                 "monitor.at");
     state_bytes(s, "monitor.line", cpu->monitor.line, sizeof cpu->monitor.line);
+    state_u32(s, "pending_dr6", &cpu->pending_dr6);
+    state_bool(s, "mid_rep", &mid_rep);
     system_state(cpu, s);
     msr_state(cpu, s);
     vector_state(cpu, s);
     state_end(s);
-    if (state_loading(s))
+    if (state_loading(s)) {
         cpu_set_rflags(cpu, rflags);
+        cpu->rep_rip = cpu->rip;
+        cpu->rep_icount = mid_rep ? cpu->icount_end - (uint64_t)cpu->budget : UINT64_MAX;
+    }
 }
