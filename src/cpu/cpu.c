@@ -114,6 +114,8 @@ static void update_walk(struct cpu *cpu)
     w->smep = cpu->cr4 & CR4_SMEP;
     w->smap = cpu->cr4 & CR4_SMAP;
     w->gib_pages = cpu->feat.has[FEAT_PDPE1GB];
+    w->pke = (cpu->cr4 & CR4_PKE) && cpu_long(cpu);
+    w->pkru = cpu->pkru;
 }
 
 static void next_generation(struct cpu *cpu)
@@ -139,6 +141,19 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
         tlb_flush_page(&cpu->tlb[i], lin);
     next_generation(cpu);
     cpu->stats.tlb_page_flushes++;
+}
+
+/*
+ * TLB lines have the rights of the moment they were filled: those of a key that loses some must go.
+ * What it gains, the next miss finds. SDM 3A §4.6.2 "Protection Keys"
+ */
+void cpu_set_pkru(struct cpu *cpu, uint32_t v)
+{
+    const uint32_t lost = v & ~cpu->pkru;
+    cpu->pkru = cpu->walk.pkru = v;
+    for (unsigned i = 0; i < TLB_MODES; i++)
+        if (cpu->tlb[i].keyed & lost)
+            tlb_flush(&cpu->tlb[i]);
 }
 
 /* --- what reaches every CPU of a memory: opaque is the first of them --- */

@@ -99,6 +99,8 @@ static void leaf_xsave(const struct cpu *cpu, uint32_t subleaf, uint32_t r[4])
         r[EAX] = xsave_components[subleaf].size;
         r[EBX] = xsave_components[subleaf].offset;
     }
+    if (subleaf == 1 && (cpu->feat.has[FEAT_XSAVEC] || cpu->feat.has[FEAT_XSAVES]))
+        r[EBX] = xsave_compacted_size(cpu->xcr0);
     if (subleaf != 0)
         return;
     r[EAX] = (uint32_t)xsave_supported(&cpu->feat);
@@ -128,8 +130,11 @@ static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, u
         r[ECX] = cpu->feat.has[FEAT_MONITOR] ? 3 : 0;
         break;
     case 7:
-        if (subleaf == 0)
+        if (subleaf == 0) {
             r[EAX] = cpu->feat.has[FEAT_BHI_CTRL] ? 2 : 0; /* highest subleaf */
+            if (cpu->cr4 & CR4_PKE)
+                r[ECX] |= BIT(4); /* OSPKE */
+        }
         break;
     case 0xb:
     case 0x1f:

@@ -328,7 +328,8 @@ static void decode_operand(struct reader *r, struct insn *u, enum operand o, uin
 
 static bool is_string_or_moffs_or_xlat(const struct insn *u)
 {
-    return (op_info[u->op].attr & OA_STRING) || u->op == OP_XLAT || u->op == OP_MONITOR;
+    return (op_info[u->op].attr & OA_STRING) || u->op == OP_XLAT || u->op == OP_MONITOR ||
+           u->op == OP_CLZERO;
 }
 
 /* LOCK is legal on the rows that say so, with a memory destination (SDM 2A "LOCK"). */

@@ -56,6 +56,21 @@ static bool in_groups(enum cpu_feature f, uint32_t groups)
     case FEAT_XSAVE: /* belongs to both */
         return groups & (V3 | MODERN);
     case FEAT_ADX:
+    case FEAT_FSGSBASE:
+    case FEAT_CLFLUSHOPT:
+    case FEAT_CLWB:
+    case FEAT_PKU:
+    case FEAT_RDPID:
+    case FEAT_MOVDIRI:
+    case FEAT_MOVDIR64B:
+    case FEAT_SERIALIZE:
+    case FEAT_XSAVEOPT:
+    case FEAT_XSAVEC:
+    case FEAT_XGETBV1:
+    case FEAT_XSAVES:
+    case FEAT_CLZERO:
+    case FEAT_WBNOINVD:
+    case FEAT_ARAT:
         return groups & MODERN;
     case FEAT_MONITOR: /* as QEMU's TCG: only when asked for (+monitor) */
         return false;
@@ -123,6 +138,10 @@ static bool parse_flag(struct cpu_features *f, const char *word, size_t len, str
 static void drop_orphans(struct cpu_features *f)
 {
     f->has[FEAT_AVX] &= f->has[FEAT_XSAVE];
+    f->has[FEAT_XSAVEOPT] &= f->has[FEAT_XSAVE];
+    f->has[FEAT_XSAVEC] &= f->has[FEAT_XSAVE];
+    f->has[FEAT_XGETBV1] &= f->has[FEAT_XSAVE];
+    f->has[FEAT_XSAVES] &= f->has[FEAT_XSAVEC];
     f->has[FEAT_AVX2] &= f->has[FEAT_AVX];
     f->has[FEAT_FMA] &= f->has[FEAT_AVX];
     f->has[FEAT_F16C] &= f->has[FEAT_AVX];

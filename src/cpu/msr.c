@@ -15,6 +15,7 @@ enum {
     MSR_MTRRCAP = 0xfe,
     MSR_ARCH_CAPABILITIES = 0x10a,
     MSR_TSC_DEADLINE = 0x6e0,
+    MSR_XSS = 0xda0,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175,
     MSR_SYSENTER_EIP = 0x176,
@@ -215,7 +216,10 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         return true;
     case MSR_TSC_AUX:
         *v = cpu->msr_tsc_aux;
-        return cpu->feat.has[FEAT_RDTSCP];
+        return cpu->feat.has[FEAT_RDTSCP] || cpu->feat.has[FEAT_RDPID];
+    case MSR_XSS: /* no supervisor components */
+        *v = 0;
+        return cpu->feat.has[FEAT_XSAVES];
     case MSR_SPEC_CTRL:
         *v = cpu->msr_spec_ctrl;
         return cpu->feat.has[FEAT_SPEC_CTRL];
@@ -308,10 +312,12 @@ static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
         cpu->msr_fmask = (uint32_t)v;
         return true;
     case MSR_TSC_AUX:
-        if (!cpu->feat.has[FEAT_RDTSCP] || (v >> 32))
+        if (!(cpu->feat.has[FEAT_RDTSCP] || cpu->feat.has[FEAT_RDPID]) || (v >> 32))
             return false;
         cpu->msr_tsc_aux = v;
         return true;
+    case MSR_XSS:
+        return cpu->feat.has[FEAT_XSAVES] && !v;
     case MSR_SPEC_CTRL:
         return write_spec_ctrl(cpu, v);
     case MSR_PRED_CMD:

@@ -117,7 +117,7 @@ OP(op_monitor)
 {
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
-    if ((uint32_t)cpu->r[REG_RCX])
+    if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4))
         cpu_gp0(cpu, REASON_MSR_VALUE);
     const gla_t lin = seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R);
     load8(cpu, lin);
@@ -132,7 +132,7 @@ OP_END(op_mwait)
 {
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
-    if ((uint32_t)cpu->r[REG_RCX] & ~1u)
+    if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4) & ~UINT64_C(1))
         cpu_gp0(cpu, REASON_MSR_VALUE);
     cpu->halted = true;
     cpu->mwait = cpu->r[REG_RCX] & 1 ? MWAIT_INTR : MWAIT_LINE;
@@ -446,6 +446,55 @@ OP(op_cpuid)
     cpu->r[REG_RBX] = regs[1];
     cpu->r[REG_RCX] = regs[2];
     cpu->r[REG_RDX] = regs[3];
+}
+
+OP(op_rdpid)
+{
+    reg_write(cpu, u->rm, (uint32_t)cpu->msr_tsc_aux, u->osize);
+}
+
+/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE: which segment is bit 0 of ModRM.reg. SDM 2B "RDFSBASE" */
+static struct segment *based_segment(struct cpu *cpu, const struct insn *u)
+{
+    if (!(cpu->cr4 & CR4_FSGSBASE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    return &cpu->seg[SEG_FS + ((u->modrm >> 3) & 1)];
+}
+OP(op_rdsegbase)
+{
+    reg_write(cpu, u->rm, based_segment(cpu, u)->base, u->osize);
+}
+OP(op_wrsegbase)
+{
+    struct segment *g = based_segment(cpu, u);
+    const uint64_t v = cpu->r[u->rm] & size_mask(u->osize);
+    if (!cpu_canonical(cpu, v))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    g->base = v;
+}
+
+/* SDM 2B "RDPKRU", 2C "WRPKRU": the upper halves of RCX and RDX do not count. */
+OP(op_rdpkru)
+{
+    if (!(cpu->cr4 & CR4_PKE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if ((uint32_t)cpu->r[REG_RCX])
+        cpu_gp0(cpu, REASON_PKRU);
+    cpu->r[REG_RAX] = cpu->pkru;
+    cpu->r[REG_RDX] = 0;
+}
+OP(op_wrpkru)
+{
+    if (!(cpu->cr4 & CR4_PKE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if ((uint32_t)cpu->r[REG_RCX] || (uint32_t)cpu->r[REG_RDX])
+        cpu_gp0(cpu, REASON_PKRU);
+    cpu_set_pkru(cpu, (uint32_t)cpu->r[REG_RAX]);
+}
+
+/* Code that was changed is found out by itself; nothing else here is ever out of order. */
+OP_END(op_serialize)
+{
 }
 
 static void random_register(struct cpu *cpu, const struct insn *u)
