@@ -233,6 +233,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->code_gen = 1;
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
         goto fail;
+    if (cfg->index == 0 && cpu->feat.warning[0])
+        log_line(cpu->log, LOG_HOST, "warning: %s", cpu->feat.warning);
     cpu->code = code_cache_create(cpu, cfg->mem->ram, err);
     if (!cpu->code)
         goto fail;

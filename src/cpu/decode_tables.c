@@ -49,9 +49,9 @@ static const struct opcode grp4[8] = {
     ROW(DEC, Eb, NONE, NONE, NONE, A_LOCK | A_BYTE, NONE),
 };
 static const struct opcode grp5[8] = {
-    ROW(INC, Ev, NONE, NONE, NONE, A_LOCK, NONE),  ROW(DEC, Ev, NONE, NONE, NONE, A_LOCK, NONE),
-    ROW(CALLN, Ev, NONE, NONE, NONE, A_F64, NONE), ROW(CALLF, Mp, NONE, NONE, NONE, A_MEM, NONE),
-    ROW(JMPN, Ev, NONE, NONE, NONE, A_F64, NONE),  ROW(JMPF, Mp, NONE, NONE, NONE, A_MEM, NONE),
+    ROW(INC, Ev, NONE, NONE, NONE, A_LOCK, NONE),   ROW(DEC, Ev, NONE, NONE, NONE, A_LOCK, NONE),
+    ROW(CALLN, Ev, NONE, NONE, NONE, A_NEAR, NONE), ROW(CALLF, Mp, NONE, NONE, NONE, A_MEM, NONE),
+    ROW(JMPN, Ev, NONE, NONE, NONE, A_NEAR, NONE),  ROW(JMPF, Mp, NONE, NONE, NONE, A_MEM, NONE),
     ROW(PUSH, Ev, NONE, NONE, NONE, A_D64, NONE),
 };
 static const struct opcode grp6[8] = {

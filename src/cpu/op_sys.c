@@ -317,40 +317,69 @@ static void step_by_new_flags(struct cpu *cpu)
     }
 }
 
+/* SYSCALL and SYSRET outside IA-32e mode, which AMD's have (APM 3 "SYSCALL", "SYSRET"): EIP is in
+ * STAR, and no flag is saved. */
+static void syscall_legacy(struct cpu *cpu, const struct insn *u)
+{
+    const uint16_t cs = (cpu->msr_star >> 32) & 0xfffc;
+    cpu->r[REG_RCX] = next_rip(cpu, u);
+    cpu_set_rflags(cpu, cpu_get_rflags(cpu) & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
+    set_flat(cpu, cs, (uint16_t)(cs + 8), 0, false);
+    cpu->rip = (uint32_t)cpu->msr_star;
+}
+
 OP_FAR(op_syscall)
 {
     if (!(cpu->efer & EFER_SCE))
         cpu_ud(cpu, REASON_UD_FEATURE);
+    if (!cpu_long(cpu)) {
+        syscall_legacy(cpu, u);
+        step_by_new_flags(cpu);
+        return;
+    }
+    const bool code64 = cpu_code64(cpu);
     cpu->r[REG_RCX] = next_rip(cpu, u);
     cpu->r[REG_R11] = cpu_get_rflags(cpu) & ~(uint64_t)FLAG_RF;
     const uint16_t cs = (cpu->msr_star >> 32) & 0xfffc;
     cpu_set_rflags(cpu, (cpu_get_rflags(cpu) & ~(cpu->msr_fmask | FLAG_RF)) | FLAG_1);
     set_flat(cpu, cs, (uint16_t)(cs + 8), 0, true);
-    cpu->rip = cpu->msr_lstar;
+    cpu->rip = code64 ? cpu->msr_lstar : cpu->msr_cstar;
     step_by_new_flags(cpu);
 }
 
+/* On AMD's an address that is not canonical faults where it is gone to, at level 3. */
 OP_FAR(op_sysret)
 {
     if (!(cpu->efer & EFER_SCE))
         cpu_ud(cpu, REASON_UD_FEATURE);
     if (cpu->cpl)
         cpu_gp0(cpu, REASON_CPL);
-    const bool to64 = u->osize == 8;
-    if (to64 && !cpu_canonical(cpu, cpu->r[REG_RCX]))
+    const bool code64 = cpu_code64(cpu), to64 = code64 && u->osize == 8;
+    if (to64 && !cpu->feat.amd && !cpu_canonical(cpu, cpu->r[REG_RCX]))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     const uint16_t base = (uint16_t)(cpu->msr_star >> 48);
     const uint64_t rip = to64 ? cpu->r[REG_RCX] : (uint32_t)cpu->r[REG_RCX];
-    cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+    if (code64)
+        cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+    else
+        cpu->eflags |= FLAG_IF;
     set_flat(cpu, (uint16_t)((base + (to64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to64);
     cpu->rip = rip;
     step_by_new_flags(cpu);
 }
 
-OP_FAR(op_sysenter)
+/* AMD's do without these two in IA-32e mode (APM 3 "SYSENTER"). */
+static void check_sysenter(struct cpu *cpu)
 {
+    if (cpu->feat.amd && cpu_long(cpu))
+        cpu_ud(cpu, REASON_UD_MODE);
     if (!cpu_prot(cpu)) /* not #UD: SDM 2B "SYSENTER" */
         cpu_gp0(cpu, REASON_UD_MODE);
+}
+
+OP_FAR(op_sysenter)
+{
+    check_sysenter(cpu);
     const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
     if (!cs)
         cpu_gp0(cpu, REASON_SEL_NULL);
@@ -363,8 +392,7 @@ OP_FAR(op_sysenter)
 
 OP_FAR(op_sysexit)
 {
-    if (!cpu_prot(cpu))
-        cpu_gp0(cpu, REASON_UD_MODE);
+    check_sysenter(cpu);
     const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
     if (!cs)
         cpu_gp0(cpu, REASON_SEL_NULL);

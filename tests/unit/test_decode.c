@@ -126,7 +126,7 @@ static bool means_66(const struct text *t, const struct verdict *v)
     if (mandatory_row(v) || (v->u.row->attr & A_IGN66))
         return v->u.pfx == PFX_66;
     /* SDM 2A §2.2.1.2: near branches have 64 bits whatever 66 says */
-    return !(v->u.row->attr & A_F64) || t->mode != 2;
+    return !(v->u.row->attr & (A_F64 | A_NEAR)) || t->mode != 2;
 }
 static bool means_rep(const struct verdict *v)
 {

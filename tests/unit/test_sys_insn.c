@@ -326,6 +326,7 @@ static void test_movdir64b(void **state)
 static void test_clzero(void **state)
 {
     (void)state;
+    with_model("max,+clzero"); /* AMD's */
     uint8_t *p = rig_at(&rig, AREA);
     user64();
     memset(p, 0xee, 256);
@@ -346,6 +347,7 @@ static void test_clzero(void **state)
     assert_int_equal(p[64], 0xee);
     cpu->seg[SEG_FS].attr &= ~(uint32_t)ATTR_RW;
     assert_int_equal(RUN(0x64, 0x0f, 0x01, 0xfc), VEC_GP);
+    with_model("max");
 }
 
 /* RCX counts whole in 64-bit mode: SDM 2B "MONITOR", "MWAIT". */
@@ -411,6 +413,134 @@ static void test_xsave_leaf(void **state)
     with_model("max");
 }
 
+/* --- where Intel's and AMD's differ --- */
+
+static const char *const vendors[] = {"max", "EPYC,+fsgsbase"};
+
+/* In 64-bit mode 66 cuts near branches to 16 bits on AMD's only: APM 1 §3.5.1, SDM 2A §2.2.1.7. */
+static void test_near_branches(void **state)
+{
+    (void)state;
+    for (unsigned amd = 0; amd < 2; amd++) {
+        with_model(vendors[amd]);
+        kernel64();
+        cpu->r[REG_RBX] = 0x12345;
+        assert_int_equal(RUN(0x66, 0xff, 0xe3), -1); /* JMP RBX or BX */
+        assert_int_equal(cpu->rip, amd ? 0x2345 : 0x12345);
+        assert_int_equal(RUN(0x66, 0x48, 0xff, 0xe3), -1);
+        assert_int_equal(cpu->rip, 0x12345);
+        assert_int_equal(RUN(0x66, 0xe8, 0x10, 0x00, 0x01, 0x00), -1); /* CALL rel16 or rel32 */
+        assert_int_equal(cpu->rip, amd ? 0x0014 : CODE + 6 + 0x10010);
+        assert_int_equal(cpu->r[REG_RSP], RIG_STACK0 - (amd ? 2 : 8));
+        cpu->r[REG_RBX] = 0x56789;
+        static const uint8_t push_ret[] = {0x53, 0x66, 0xc3};
+        assert_int_equal(run_bytes(2, push_ret, sizeof push_ret), -1);
+        assert_int_equal(cpu->rip, amd ? 0x6789 : 0x56789);
+        assert_int_equal(cpu->r[REG_RSP], RIG_STACK0 - (amd ? 6 : 0));
+        assert_int_equal(RUN(0x66, 0xeb, 0x02), -1);
+        assert_int_equal(cpu->rip, amd ? (CODE + 5) & 0xffff : CODE + 5);
+    }
+    with_model("max");
+}
+
+/* REX.W with a far pointer: 16:64 on Intel's, as without on AMD's. APM 3 "LDS" */
+static void test_far_pointers(void **state)
+{
+    (void)state;
+    for (unsigned amd = 0; amd < 2; amd++) {
+        with_model(vendors[amd]);
+        kernel64();
+        memset(rig_at(&rig, AREA), 0, 16);
+        st32(rig_at(&rig, AREA), 0x11223344);
+        st16(rig_at(&rig, AREA + 4), amd ? SEL_DATA : 0xfff8); /* a selector, or beyond the GDT */
+        st16(rig_at(&rig, AREA + 8), amd ? 0xfff8 : SEL_DATA);
+        cpu->gdtr.limit = 0xff;
+        cpu->r[REG_RSI] = AREA;
+        assert_int_equal(RUN(0x48, 0x0f, 0xb4, 0x06), -1); /* LFS RAX, [RSI] */
+        assert_int_equal(cpu->seg[SEG_FS].sel, SEL_DATA);
+        assert_int_equal((uint32_t)cpu->r[REG_RAX], 0x11223344);
+    }
+    with_model("max");
+}
+
+/* A null selector clears the base on Intel's; AMD's before Zen 2 keep it. */
+static void test_null_selector(void **state)
+{
+    (void)state;
+    for (unsigned amd = 0; amd < 2; amd++) {
+        with_model(vendors[amd]);
+        user64();
+        cpu->seg[SEG_FS].base = 0x12345678;
+        cpu->r[REG_RAX] = 0;
+        assert_int_equal(RUN(0x8e, 0xe0), -1);
+        assert_int_equal(cpu->seg[SEG_FS].base, amd ? 0x12345678 : 0);
+    }
+    with_model("max");
+}
+
+static void test_fast_calls(void **state)
+{
+    (void)state;
+    for (unsigned amd = 0; amd < 2; amd++) {
+        with_model(vendors[amd]);
+        /* SYSENTER in IA-32e mode: none on AMD's */
+        user64();
+        cpu->msr_sysenter_cs = SEL_CODE64;
+        cpu->msr_sysenter_eip = PLAIN;
+        assert_int_equal(RUN(0x0f, 0x34), amd ? VEC_UD : -1);
+        assert_int_equal(cpu->rip == PLAIN, !amd);
+        /* SYSCALL in compatibility mode: #UD on Intel's, to CSTAR on AMD's */
+        rig_long(&rig, SEL_CODE32_USER, SEL_DATA_USER);
+        user_page(CODE, 0);
+        cpu->msr_star = (uint64_t)SEL_CODE64 << 32;
+        cpu->msr_lstar = PLAIN;
+        cpu->msr_cstar = KERNEL;
+        cpu->msr_fmask = FLAG_IF;
+        cpu_set_rflags(cpu, FLAG_1 | FLAG_IF);
+        assert_int_equal(RUN(0x0f, 0x05), amd ? -1 : VEC_UD);
+        if (amd) {
+            assert_int_equal(cpu->rip, KERNEL);
+            assert_int_equal(cpu->r[REG_RCX], CODE + 2);
+            assert_int_equal(cpu->r[REG_R11], FLAG_1 | FLAG_IF);
+            assert_true(cpu_code64(cpu) && cpu->cpl == 0 && !(cpu->eflags & FLAG_IF));
+            /* and back, by the 32-bit form of SYSRET */
+            cpu->msr_star |= (uint64_t)(SEL_CODE32_USER & ~3) << 48;
+            cpu->r[REG_RCX] = PLAIN;
+            assert_int_equal(RUN(0x0f, 0x07), -1);
+            assert_int_equal(cpu->rip, PLAIN);
+            assert_true(!cpu_code64(cpu) && cpu->cpl == 3 && (cpu->eflags & FLAG_IF));
+        }
+        /* in protected mode: to STAR */
+        rig_prot(&rig, SEL_CODE32_USER, SEL_DATA_USER);
+        cpu->efer = EFER_SCE;
+        cpu->msr_star = (uint64_t)SEL_CODE32 << 32 | PLAIN;
+        cpu->r[REG_R11] = 7;
+        cpu_set_rflags(cpu, FLAG_1 | FLAG_IF);
+        assert_int_equal(RUN(0x0f, 0x05), amd ? -1 : VEC_UD);
+        if (amd) {
+            assert_int_equal(cpu->rip, PLAIN);
+            assert_int_equal(cpu->r[REG_RCX], CODE + 2);
+            assert_int_equal(cpu->r[REG_R11], 7);
+            assert_true(cpu->cpl == 0 && !(cpu->eflags & FLAG_IF));
+            cpu->msr_star = (uint64_t)(SEL_CODE32_USER & ~3) << 48;
+            assert_int_equal(RUN(0x0f, 0x07), -1);
+            assert_true(cpu->cpl == 3 && (cpu->eflags & FLAG_IF));
+            assert_int_equal(cpu->rip, CODE + 2);
+            cpu->efer = 0;
+            assert_int_equal(RUN(0x0f, 0x05), VEC_UD);
+        }
+        /* SYSRET to an address that is not canonical: #GP before or behind the change of level */
+        kernel64();
+        cpu->msr_star = (uint64_t)(SEL_CODE32_USER & ~3) << 48;
+        cpu->r[REG_RCX] = UINT64_C(0x800000000000);
+        cpu->r[REG_R11] = FLAG_1;
+        static const uint8_t sysretq[] = {0x48, 0x0f, 0x07};
+        assert_int_equal(run_bytes(amd ? 2 : 1, sysretq, sizeof sysretq), VEC_GP);
+        assert_int_equal(event.cs & 3, amd ? 3 : 0);
+    }
+    with_model("max");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +555,10 @@ int main(void)
         cmocka_unit_test(test_monitor_extensions),
         cmocka_unit_test(test_xss),
         cmocka_unit_test(test_xsave_leaf),
+        cmocka_unit_test(test_near_branches),
+        cmocka_unit_test(test_far_pointers),
+        cmocka_unit_test(test_null_selector),
+        cmocka_unit_test(test_fast_calls),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
