@@ -40,6 +40,10 @@ enum {
     MSR_GS_BASE = 0xc0000101,
     MSR_KERNEL_GS_BASE = 0xc0000102,
     MSR_TSC_AUX = 0xc0000103,
+    /* AMD's: APM 2 appendix A */
+    MSR_SYSCFG = 0xc0010010,
+    MSR_HWCR = 0xc0010015,
+    MSR_NB_CFG = 0xc001001f,
 };
 
 /* "X2APIC MSRs": SDM 3A §11.12.1.2 */
@@ -133,6 +137,13 @@ static uint64_t *plain(struct cpu *cpu, uint32_t msr)
         return &cpu->msr_mcg_status;
     case MSR_STAR:
         return &cpu->msr_star;
+    /* nothing of what these turn on is there: memory types by MTRR, clocks, PCI through CF8h */
+    case MSR_SYSCFG:
+        return &cpu->msr_syscfg;
+    case MSR_HWCR:
+        return &cpu->msr_hwcr;
+    case MSR_NB_CFG:
+        return &cpu->msr_nb_cfg;
     default:
         return NULL;
     }
@@ -193,6 +204,10 @@ static bool exists(const struct cpu *cpu, uint32_t msr)
     case MSR_BIOS_SIGN_ID:
     case MSR_DEBUGCTL:
         return cpu_family(&cpu->feat) >= 6;
+    case MSR_SYSCFG:
+    case MSR_HWCR:
+    case MSR_NB_CFG:
+        return cpu->feat.amd;
     case MSR_MISC_ENABLE:
     case MSR_FEATURE_CONTROL: /* from the Pentium 4 and the Core on */
         return !cpu->feat.amd && (cpu_family(&cpu->feat) > 6 || cpu_model_number(&cpu->feat) >= 13);

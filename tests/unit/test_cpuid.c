@@ -252,6 +252,14 @@ static void test_amd(void **state)
     assert_int_equal(ask(0x8000001d, 4, EAX), 0);
     assert_int_equal(ask(0x8000001e, 0, EAX), 11);
     assert_int_equal(ask(0x8000001e, 0, EBX), 1 << 8 | 1); /* two threads; core 1 */
+    uint64_t v = 1;
+    assert_true(msr_read(rig.cpu, 0xc0010015, &v)); /* HWCR */
+    assert_int_equal(v, 0);
+    assert_true(msr_write(rig.cpu, 0xc0010010, 0x40000)); /* SYSCFG */
+    assert_true(msr_read(rig.cpu, 0xc0010010, &v));
+    assert_int_equal(v, 0x40000);
+    with_model("max");
+    assert_false(msr_read(rig.cpu, 0xc0010010, &v));
     with_model("EPYC,-topoext");
     assert_int_equal(ask(0x8000001d, 3, EAX) | ask(0x8000001e, 0, EBX), 0);
 }
