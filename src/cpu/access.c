@@ -194,6 +194,8 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
                            tlb_mode == TLB_KERNEL_AC);
     }
     const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
+    if (unlikely(cpu->walk.pke) && w.user)
+        cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w.pkey);
     fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty);
     struct place p = {.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)

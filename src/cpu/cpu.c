@@ -114,6 +114,8 @@ static void update_walk(struct cpu *cpu)
     w->smep = cpu->cr4 & CR4_SMEP;
     w->smap = cpu->cr4 & CR4_SMAP;
     w->gib_pages = cpu->feat.has[FEAT_PDPE1GB];
+    w->pke = (cpu->cr4 & CR4_PKE) && cpu_long(cpu);
+    w->pkru = cpu->pkru;
 }
 
 static void next_generation(struct cpu *cpu)
@@ -139,6 +141,19 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
         tlb_flush_page(&cpu->tlb[i], lin);
     next_generation(cpu);
     cpu->stats.tlb_page_flushes++;
+}
+
+/*
+ * TLB lines have the rights of the moment they were filled: those of a key that loses some must go.
+ * What it gains, the next miss finds. SDM 3A §4.6.2 "Protection Keys"
+ */
+void cpu_set_pkru(struct cpu *cpu, uint32_t v)
+{
+    const uint32_t lost = v & ~cpu->pkru;
+    cpu->pkru = cpu->walk.pkru = v;
+    for (unsigned i = 0; i < TLB_MODES; i++)
+        if (cpu->tlb[i].keyed & lost)
+            tlb_flush(&cpu->tlb[i]);
 }
 
 /* --- what reaches every CPU of a memory: opaque is the first of them --- */
@@ -218,6 +233,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->code_gen = 1;
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
         goto fail;
+    if (cfg->index == 0 && cpu->feat.warning[0])
+        log_line(cpu->log, LOG_HOST, "warning: %s", cpu->feat.warning);
     cpu->code = code_cache_create(cpu, cfg->mem->ram, err);
     if (!cpu->code)
         goto fail;
@@ -314,6 +331,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         memset(cpu->msr_mtrr_var, 0, sizeof cpu->msr_mtrr_var);
         memset(cpu->msr_mc, 0, sizeof cpu->msr_mc);
         cpu->msr_spec_ctrl = 0;
+        cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = 0;
         cpu->tsc_offset = 0;
     }
     cpu_flush_tlb(cpu, false);
@@ -489,6 +507,9 @@ static void msr_state(struct cpu *cpu, struct state *s)
     state_u64(s, "debugctl", &cpu->msr_debugctl);
     state_u64(s, "tsc_aux", &cpu->msr_tsc_aux);
     state_u64(s, "spec_ctrl", &cpu->msr_spec_ctrl);
+    state_u64(s, "syscfg", &cpu->msr_syscfg);
+    state_u64(s, "hwcr", &cpu->msr_hwcr);
+    state_u64(s, "nb_cfg", &cpu->msr_nb_cfg);
     state_u64(s, "mtrr_def_type", &cpu->msr_mtrr_def_type);
     for (unsigned i = 0; i < ARRAY_SIZE(cpu->msr_mtrr_fixed); i++)
         state_u64(s, "mtrr_fixed", &cpu->msr_mtrr_fixed[i]);

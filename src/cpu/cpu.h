@@ -145,6 +145,7 @@ struct table_reg { /* GDTR, IDTR */
 #define XCR0_X87        BIT64(0)
 #define XCR0_SSE        BIT64(1)
 #define XCR0_AVX        BIT64(2)
+#define XCR0_PKRU       BIT64(9)
 
 /* A vector register, wide enough for AVX-512; lanes in memory order. */
 union vec {
@@ -369,8 +370,9 @@ struct cpu {
     uint64_t msr_star, msr_lstar, msr_cstar, msr_fmask, msr_kernel_gs_base;
     uint64_t msr_sysenter_cs, msr_sysenter_esp, msr_sysenter_eip;
     uint64_t msr_pat, msr_misc_enable, msr_tsc_aux, msr_debugctl, msr_spec_ctrl;
+    uint64_t msr_syscfg, msr_hwcr, msr_nb_cfg; /* AMD's */
     uint64_t msr_mtrr_def_type, msr_mtrr_fixed[11], msr_mtrr_var[16];
-    uint64_t msr_mcg_status, msr_mc[4 * 10], msr_xss;
+    uint64_t msr_mcg_status, msr_mc[4 * 10];
     int64_t tsc_offset;
     uint32_t pkru;
     uint32_t mxcsr;
@@ -498,6 +500,8 @@ void cpu_update_mode(struct cpu *cpu);
 /* All TLB lines and cross-page links are void. */
 void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
+/* PKRU, with effect from the next access on. */
+void cpu_set_pkru(struct cpu *cpu, uint32_t v);
 
 /* The CPUs that share a memory, in the order they were made: cpu_first(ram), then ->next. */
 static inline struct cpu *cpu_first(const struct ram *ram)

@@ -87,17 +87,13 @@ static bool in_group(unsigned group)
 static bool not_ours(void)
 {
     static const uint8_t groups[] = {X86_GRP_3DNOW, X86_GRP_AVX512, X86_GRP_BWI,  X86_GRP_CDI,
-                                     X86_GRP_DQI,   X86_GRP_VLX,    X86_GRP_FMA4, X86_GRP_FSGSBASE,
-                                     X86_GRP_HLE,   X86_GRP_RTM,    X86_GRP_XOP,  X86_GRP_TBM,
-                                     X86_GRP_VM};
+                                     X86_GRP_DQI,   X86_GRP_VLX,    X86_GRP_FMA4, X86_GRP_HLE,
+                                     X86_GRP_RTM,   X86_GRP_XOP,    X86_GRP_TBM,  X86_GRP_VM};
     static const uint16_t more[] = {
-        X86_INS_GETSEC,     X86_INS_RSM,       X86_INS_FEMMS,     X86_INS_XSAVEC,
-        X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,  X86_INS_XSAVEOPT,
-        X86_INS_XSAVEOPT64, X86_INS_XRSTORS,   X86_INS_XRSTORS64, X86_INS_CLWB,
-        X86_INS_CLFLUSHOPT, X86_INS_XSHA1,     X86_INS_XSHA256,   X86_INS_XCRYPTECB,
-        X86_INS_XCRYPTCBC,  X86_INS_XCRYPTCTR, X86_INS_XCRYPTCFB, X86_INS_XCRYPTOFB,
-        X86_INS_XSTORE,     X86_INS_MONTMUL,   X86_INS_XTEST,     X86_INS_ENCLU,
-        X86_INS_ENCLS,      X86_INS_PCOMMIT};
+        X86_INS_GETSEC,    X86_INS_RSM,       X86_INS_FEMMS,     X86_INS_XSHA1,
+        X86_INS_XSHA256,   X86_INS_XCRYPTECB, X86_INS_XCRYPTCBC, X86_INS_XCRYPTCTR,
+        X86_INS_XCRYPTCFB, X86_INS_XCRYPTOFB, X86_INS_XSTORE,    X86_INS_MONTMUL,
+        X86_INS_XTEST,     X86_INS_ENCLU,     X86_INS_ENCLS,     X86_INS_PCOMMIT};
     for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
         if (in_group(groups[i]))
             return true;
@@ -117,14 +113,15 @@ static bool means_66(const struct text *t, const struct verdict *v)
 {
     if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32 || v->u.op == OP_TZCNT || v->u.op == OP_LZCNT)
         return true;
-    if (mandatory_row(v))
+    if (mandatory_row(v) || (v->u.row->attr & A_IGN66))
         return v->u.pfx == PFX_66;
     /* SDM 2A §2.2.1.2: near branches have 64 bits whatever 66 says */
-    return !(v->u.row->attr & A_F64) || t->mode != 2;
+    return !(v->u.row->attr & (A_F64 | A_NEAR)) || t->mode != 2;
 }
 static bool means_rep(const struct verdict *v)
 {
-    return (v->u.row->attr & (A_REP | A_SSE)) || v->u.op == OP_POPCNT || v->u.op == OP_CRC32 ||
+    return (v->u.op >= OP_RDFSBASE && v->u.op <= OP_WRGSBASE) ||
+           (v->u.row->attr & (A_REP | A_SSE)) || v->u.op == OP_POPCNT || v->u.op == OP_CRC32 ||
            v->u.op == OP_TZCNT || v->u.op == OP_LZCNT || v->u.op == OP_ADOX || v->u.op == OP_PAUSE;
 }
 
@@ -219,6 +216,11 @@ static const char *rule(const struct text *t, const struct verdict *v)
         return "67 before REX.W is no 66: these are rows with 66 only (SDM 2A §2.1.1, 2D A.2.1)";
     if (v->len && second_opinion(t, v) == v->len)
         return "without prefixes that mean nothing, capstone agrees";
+    if (v->len && !v->cs_len &&
+        (v->u.op == OP_MOVDIRI || v->u.op == OP_MOVDIR64B || v->u.op == OP_CLZERO ||
+         v->u.op == OP_RDPID || v->u.op == OP_SERIALIZE || v->u.op == OP_RDPKRU ||
+         v->u.op == OP_WRPKRU))
+        return "younger than capstone 4 (SDM 2B \"MOVDIRI\" and so on, APM 3 \"CLZERO\")";
     if (v->len && (v->u.op == OP_UD0 || v->u.op == OP_UD1))
         return "UD0 and UD1 have ModRM (SDM 2B \"UD\")";
     return NULL;
@@ -257,7 +259,11 @@ static bool names_match(const char *ours, const char *theirs)
         {"nop", "endbr64"},
         {"vpinsrd", "vpinsrq"}, /* W outside 64-bit mode is ignored */
         {"vpextrd", "vpextrq"},
-
+        {"wbnoinvd", "wbinvd"}, /* what F3 makes of them is younger than capstone 4 */
+        {"rdpid", "rdseed"},
+        {"clwb", "xsaveopt"}, /* 66 is overlooked in 16-bit mode and with REX.W */
+        {"clwb", "xsaveopt64"},
+        {"clflushopt", "clflush"},
     };
     const size_t n = strlen(ours), m = strlen(theirs);
     if (!strcmp(ours, theirs))
