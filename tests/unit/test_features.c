@@ -51,10 +51,9 @@ static void refuses(const char *spec, const char *because)
 /* What QEMU's models name and Vitrine does not have, so that no word of models.def is a slip. */
 static bool known_to_be_lacking(const char *word)
 {
-    static const char *const lacking[] = {"acpi",   "aes",       "pclmulqdq",   "hle",
-                                          "rtm",    "cr8legacy", "fxsr-opt",    "misalignsse",
-                                          "npt",    "nrip-save", "osvw",        "svm",
-                                          "sha-ni", "sse4a",     "perfctr-core"};
+    static const char *const lacking[] = {"acpi",     "hle",         "rtm", "cr8legacy",
+                                          "fxsr-opt", "misalignsse", "npt", "nrip-save",
+                                          "osvw",     "svm",         "perfctr-core"};
     for (unsigned i = 0; i < ARRAY_SIZE(lacking); i++)
         if (!strcmp(word, lacking[i]))
             return true;
