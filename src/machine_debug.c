@@ -32,8 +32,10 @@ static bool to_physical(struct machine *m, struct cpu *cpu, gla_t lin, gpa_t *gp
         *gpa = lin & m->pc.mem.a20_mask;
         return true;
     }
-    /* reads with supervisor rights and AC set meet nothing but absence */
-    if (!walk(&m->pc.mem, &cpu->walk, lin, WALK_READ, false, true, false, &w))
+    /* reads with supervisor rights, AC set and no keys meet nothing but absence */
+    struct walk_params p = cpu->walk;
+    p.pke = p.pks = false;
+    if (!walk(&m->pc.mem, &p, lin, WALK_READ, false, true, false, &w))
         return false;
     *gpa = w.gpa & m->pc.mem.a20_mask;
     return true;

@@ -553,6 +553,7 @@ static bool create_lapic(struct pc *pc, unsigned n)
         .log = pc->cfg.log,
         .id = c->cpu->apic_id,
         .bsp = n == 0,
+        .absent = !c->cpu->feat.has[FEAT_APIC],
         .has_x2apic = c->cpu->feat.has[FEAT_X2APIC],
         .has_tsc_deadline = c->cpu->feat.has[FEAT_TSC_DEADLINE],
         .intr = {cpu_set_intr, c->cpu, 0},

@@ -9,8 +9,10 @@
 
 /* --- segments --- */
 
-static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, enum fault_reason why)
+static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, uint64_t off, unsigned size,
+                                enum access acc, enum fault_reason why)
 {
+    fault_about_segment(cpu, s, &cpu->seg[s], off, size, acc);
     cpu_fault(cpu, s == SEG_SS ? VEC_SS : VEC_GP, 0, why);
 }
 
@@ -18,8 +20,9 @@ static _Noreturn void seg_fault(struct cpu *cpu, unsigned s, enum fault_reason w
  * In 64-bit mode a non-canonical address through rSP or rBP, or of a push or pop, is #SS (SDM 3A
  * §6.15 "Interrupt 12"). A stack access beside a memory operand was checked by seg_linear().
  */
-static _Noreturn void noncanonical_fault(struct cpu *cpu)
+static _Noreturn void noncanonical_fault(struct cpu *cpu, gla_t lin)
 {
+    fault_about_linear(cpu, lin, 0);
     const struct insn *u = cpu->cur;
     const bool stack = u && (u->mem ? !u->seg_ovr && (u->base == REG_RSP || u->base == REG_RBP)
                                     : (op_info[u->op].attr & OA_STACK) != 0);
@@ -43,14 +46,14 @@ static gla_t seg_checked(struct cpu *cpu, unsigned s, uint64_t off, unsigned siz
     const struct segment *g = &cpu->seg[s];
     if (cpu_prot(cpu) && !cpu_vm86(cpu)) {
         if (g->attr & ATTR_NULL)
-            seg_fault(cpu, s, REASON_SEG_NULL);
+            seg_fault(cpu, s, off, size, acc, REASON_SEG_NULL);
         if ((acc & ACC_W) && ((g->attr & ATTR_CODE) || !(g->attr & ATTR_RW)))
-            seg_fault(cpu, s, REASON_SEG_WRITE);
+            seg_fault(cpu, s, off, size, acc, REASON_SEG_WRITE);
         if ((acc & ACC_R) && (g->attr & ATTR_CODE) && !(g->attr & ATTR_RW))
-            seg_fault(cpu, s, REASON_SEG_READ);
+            seg_fault(cpu, s, off, size, acc, REASON_SEG_READ);
     }
     if (!segment_limit_ok(g, off, off + (size ? size - 1 : 0)))
-        seg_fault(cpu, s, REASON_SEG_LIMIT);
+        seg_fault(cpu, s, off, size, acc, REASON_SEG_LIMIT);
     return (uint32_t)(g->base + off);
 }
 
@@ -63,7 +66,7 @@ static gla_t wrap_linear(const struct cpu *cpu, gla_t lin)
 static void check_canonical(struct cpu *cpu, gla_t lin)
 {
     if (unlikely(cpu_long(cpu) && !cpu_canonical(cpu, lin)))
-        noncanonical_fault(cpu);
+        noncanonical_fault(cpu, lin);
 }
 
 /* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"); 80-bit numbers want 8 bytes. */
@@ -73,6 +76,7 @@ static void check_alignment(struct cpu *cpu, gla_t lin, unsigned size)
     if (unlikely(cpu->cpl == 3 && (cpu->eflags & FLAG_AC) && (cpu->cr0 & CR0_AM)) && align > 1 &&
         align <= 8 && (lin & (align - 1))) {
         check_canonical(cpu, lin);
+        fault_about_linear(cpu, lin, align);
         cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
     }
 }
@@ -83,8 +87,10 @@ static gla_t seg_address(struct cpu *cpu, unsigned s, uint64_t off, unsigned siz
     if (cpu_code64(cpu)) {
         lin = off + (s == SEG_FS || s == SEG_GS ? cpu->seg[s].base : 0);
         if (s == SEG_SS &&
-            unlikely(!cpu_canonical(cpu, lin) || !cpu_canonical(cpu, lin + size - 1)))
+            unlikely(!cpu_canonical(cpu, lin) || !cpu_canonical(cpu, lin + size - 1))) {
+            fault_about_linear(cpu, lin, size);
             cpu_fault(cpu, VEC_SS, 0, REASON_NONCANONICAL);
+        }
     } else if (s == SEG_FLAT) {
         lin = off;
     } else {
@@ -120,8 +126,10 @@ void ea_load_far(struct cpu *cpu, const struct insn *u, uint16_t *sel, uint64_t 
 gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc)
 {
     const gla_t lin = ea_linear(cpu, u, size, acc);
-    if (unlikely(lin & (size - 1)))
+    if (unlikely(lin & (size - 1))) {
+        fault_about_linear(cpu, lin, size);
         cpu_gp0(cpu, REASON_ALIGN_SSE);
+    }
     return lin;
 }
 
@@ -182,9 +190,12 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
         check_canonical(cpu, lin);
         if (!walk(cpu->mem, &cpu->walk, lin, write ? WALK_WRITE : WALK_READ, tlb_mode == TLB_USER,
                   tlb_mode == TLB_KERNEL_AC, true, &w))
-            cpu_fault_page(cpu, lin, w.error_code);
+            cpu_fault_page(cpu, lin, &w, write ? WALK_WRITE : WALK_READ, tlb_mode == TLB_USER,
+                           tlb_mode == TLB_KERNEL_AC);
     }
     const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
+    if (unlikely(cpu->walk.pke) && w.user)
+        cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w.pkey);
     fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty);
     struct place p = {.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)

@@ -294,7 +294,7 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     if (cpu->walk.mode == PAGING_NONE) {
         w.gpa = page;
     } else if (!walk(cpu->mem, &cpu->walk, lin, WALK_EXEC, user, false, true, &w)) {
-        cpu_fault_page(cpu, lin, w.error_code);
+        cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
     }
     const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
     *e = (struct exec_line){

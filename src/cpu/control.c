@@ -15,11 +15,12 @@ static uint64_t cr4_allowed(const struct cpu *cpu)
         uint64_t bits;
         enum cpu_feature feature;
     } table[] = {
-        {CR4_TSD, FEAT_TSC},       {CR4_DE, FEAT_DE},       {CR4_PSE, FEAT_PSE},
-        {CR4_PAE, FEAT_PAE},       {CR4_MCE, FEAT_MCE},     {CR4_PGE, FEAT_PGE},
-        {CR4_PCE, FEAT_NONE},      {CR4_OSFXSR, FEAT_FXSR}, {CR4_OSXMMEXCPT, FEAT_SSE},
-        {CR4_UMIP, FEAT_UMIP},     {CR4_LA57, FEAT_LA57},   {CR4_PCIDE, FEAT_PCID},
-        {CR4_OSXSAVE, FEAT_XSAVE}, {CR4_SMEP, FEAT_SMEP},   {CR4_SMAP, FEAT_SMAP},
+        {CR4_TSD, FEAT_TSC},           {CR4_DE, FEAT_DE},       {CR4_PSE, FEAT_PSE},
+        {CR4_PAE, FEAT_PAE},           {CR4_MCE, FEAT_MCE},     {CR4_PGE, FEAT_PGE},
+        {CR4_PCE, FEAT_NONE},          {CR4_OSFXSR, FEAT_FXSR}, {CR4_OSXMMEXCPT, FEAT_SSE},
+        {CR4_UMIP, FEAT_UMIP},         {CR4_LA57, FEAT_LA57},   {CR4_PCIDE, FEAT_PCID},
+        {CR4_OSXSAVE, FEAT_XSAVE},     {CR4_SMEP, FEAT_SMEP},   {CR4_SMAP, FEAT_SMAP},
+        {CR4_FSGSBASE, FEAT_FSGSBASE}, {CR4_PKE, FEAT_PKU},
     };
     uint64_t allowed = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
@@ -125,7 +126,8 @@ void cr4_write(struct cpu *cpu, uint64_t v)
         memcpy(cpu->pdpte, pdpte, sizeof pdpte);
     }
     cpu->cr4 = v;
-    if (changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_LA57))
+    if (changed &
+        (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_LA57 | CR4_PKE))
         cpu_flush_tlb(cpu, false);
     cpu_update_mode(cpu);
 }

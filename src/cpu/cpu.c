@@ -116,6 +116,8 @@ static void update_walk(struct cpu *cpu)
     w->smep = cpu->cr4 & CR4_SMEP;
     w->smap = cpu->cr4 & CR4_SMAP;
     w->gib_pages = cpu->feat.has[FEAT_PDPE1GB];
+    w->pke = (cpu->cr4 & CR4_PKE) && cpu_long(cpu);
+    w->pkru = cpu->pkru;
 }
 
 static void next_generation(struct cpu *cpu)
@@ -145,6 +147,19 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
     cpu->stack_limit = 0;
     next_generation(cpu);
     cpu->stats.tlb_page_flushes++;
+}
+
+/*
+ * TLB lines have the rights of the moment they were filled: those of a key that loses some must go.
+ * What it gains, the next miss finds. SDM 3A §4.6.2 "Protection Keys"
+ */
+void cpu_set_pkru(struct cpu *cpu, uint32_t v)
+{
+    const uint32_t lost = v & ~cpu->pkru;
+    cpu->pkru = cpu->walk.pkru = v;
+    for (unsigned i = 0; i < TLB_MODES; i++)
+        if (cpu->tlb[i].keyed & lost)
+            tlb_flush(&cpu->tlb[i]);
 }
 
 /* --- what reaches every CPU of a memory: opaque is the first of them --- */
@@ -226,6 +241,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->code_gen = 1;
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
         goto fail;
+    if (cfg->index == 0 && cpu->feat.warning[0])
+        log_line(cpu->log, LOG_HOST, "warning: %s", cpu->feat.warning);
     cpu->code = code_cache_create(cpu, cfg->mem->ram, err);
     if (!cpu->code)
         goto fail;
@@ -327,6 +344,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         memset(cpu->msr_mtrr_var, 0, sizeof cpu->msr_mtrr_var);
         memset(cpu->msr_mc, 0, sizeof cpu->msr_mc);
         cpu->msr_spec_ctrl = 0;
+        cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = 0;
         cpu->tsc_offset = 0;
     }
     cpu_flush_tlb(cpu, false);
@@ -435,7 +453,7 @@ bool cpu_has_work(const struct cpu *cpu)
         return true;
     if (cpu->wait_sipi)
         return false;
-    return !cpu->halted || cpu_mwait_over(cpu) ||
+    return !cpu->halted || cpu->pending_dr6 /* a trap behind HLT */ || cpu_mwait_over(cpu) ||
            ((cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
            ((cpu->events & EV_NMI) && !cpu->nmi_masked);
 }
@@ -502,6 +520,9 @@ static void msr_state(struct cpu *cpu, struct state *s)
     state_u64(s, "debugctl", &cpu->msr_debugctl);
     state_u64(s, "tsc_aux", &cpu->msr_tsc_aux);
     state_u64(s, "spec_ctrl", &cpu->msr_spec_ctrl);
+    state_u64(s, "syscfg", &cpu->msr_syscfg);
+    state_u64(s, "hwcr", &cpu->msr_hwcr);
+    state_u64(s, "nb_cfg", &cpu->msr_nb_cfg);
     state_u64(s, "mtrr_def_type", &cpu->msr_mtrr_def_type);
     for (unsigned i = 0; i < ARRAY_SIZE(cpu->msr_mtrr_fixed); i++)
         state_u64(s, "mtrr_fixed", &cpu->msr_mtrr_fixed[i]);
@@ -534,7 +555,8 @@ static void vector_state(struct cpu *cpu, struct state *s)
 void cpu_state(struct cpu *cpu, struct state *s)
 {
     uint64_t rflags = cpu_get_rflags(cpu);
-    state_begin(s, cpu->name, 1);
+    bool mid_rep = cpu_mid_rep(cpu);
+    state_begin(s, cpu->name, 2);
     for (unsigned i = 0; i < 16; i++)
         state_u64(s, "r", &cpu->r[i]);
     state_u64(s, "rip", &cpu->rip);
@@ -557,10 +579,15 @@ void cpu_state(struct cpu *cpu, struct state *s)
                      cpu->monitor.at % MONITOR_BYTES == 0),
                 "monitor.at");
     state_bytes(s, "monitor.line", cpu->monitor.line, sizeof cpu->monitor.line);
+    state_u32(s, "pending_dr6", &cpu->pending_dr6);
+    state_bool(s, "mid_rep", &mid_rep);
     system_state(cpu, s);
     msr_state(cpu, s);
     vector_state(cpu, s);
     state_end(s);
-    if (state_loading(s))
+    if (state_loading(s)) {
         cpu_set_rflags(cpu, rflags);
+        cpu->rep_rip = cpu->rip;
+        cpu->rep_icount = mid_rep ? cpu->icount_end - (uint64_t)cpu->budget : UINT64_MAX;
+    }
 }

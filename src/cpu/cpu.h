@@ -145,6 +145,7 @@ struct table_reg { /* GDTR, IDTR */
 #define XCR0_X87        BIT64(0)
 #define XCR0_SSE        BIT64(1)
 #define XCR0_AVX        BIT64(2)
+#define XCR0_PKRU       BIT64(9)
 
 /* A vector register, wide enough for AVX-512; lanes in memory order. */
 union vec {
@@ -217,6 +218,59 @@ struct fault {
     enum fault_reason reason;
 };
 
+/*
+ * What the check that failed looked at, where the error code and the registers do not tell: set
+ * on the way out (fault_about_*()), for those who explain the fault.
+ */
+enum fault_about {
+    ABOUT_NOTHING,
+    ABOUT_SEGMENT, /* an access of size bytes at offset at of a segment */
+    ABOUT_LINEAR,  /* ... at linear address at */
+    ABOUT_PAGE,    /* a page walk */
+    ABOUT_TABLE,   /* what the error code names: an entry of GDT, LDT or IDT (fault_record.c) */
+};
+struct fault_detail {
+    enum fault_about about;
+    uint8_t seg; /* SEG_*; SEG_COUNT: a stack that was about to be */
+    uint8_t access;
+    uint16_t size;
+    uint64_t at;
+    struct segment segment;
+    struct { /* ABOUT_PAGE: where the walk ended */
+        uint8_t access, level;
+        bool user, ac;
+        enum walk_reason reason;
+        gpa_t entry_gpa;
+        uint64_t entry;
+    } walk;
+    struct {          /* ABOUT_TABLE */
+        uint16_t sel; /* IDT: the vector */
+        bool idt, ldt, in_limit, read;
+        uint8_t size; /* of an entry: 8 or 16 bytes */
+        gla_t base, at;
+        uint32_t limit;
+        uint64_t entry[2];
+    } table;
+};
+
+/* A fault that was raised, and the CPU as it was then: numbers; debug/explain.c has the words. */
+#define CPU_FAULTS 64
+struct fault_record {
+    struct fault fault;
+    struct fault_detail detail;
+    int16_t during;        /* the vector whose delivery it hit, FAULT_DURING_EVENT, or -1 */
+    int16_t became;        /* the vector that was delivered; -1: none, shutdown */
+    uint8_t cpl, code_len; /* bytes of the instruction; 0: it was not fetched, or had ended */
+    bool ended;            /* a trap: rip is the next instruction's */
+    uint8_t code[16];
+    uint32_t mode, pkru, mxcsr;
+    uint64_t icount, rip, rflags;
+    uint64_t r[16], cr0, cr3, cr4, efer, dr[4], pdpte[4];
+    struct segment cs, ss;
+    uint16_t fsw, fcw;
+};
+#define FAULT_DURING_EVENT 0xff /* an interrupt, or a software interrupt */
+
 /* The stages of a boot, as the CPU can tell them: each is told of once. */
 enum cpu_milestone {
     CPU_BOOT_SECTOR, /* first instruction at 7C00h in real mode */
@@ -254,6 +308,8 @@ struct cpu_trace {
     void (*code)(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
                  unsigned len);
     void (*registers)(void *opaque, const struct cpu *cpu); /* cpu_reset: all of them */
+    /* int: a fault is about to be delivered */
+    void (*fault)(void *opaque, const struct cpu *cpu, const struct fault_record *r);
     void *opaque;
 };
 
@@ -314,8 +370,9 @@ struct cpu {
     uint64_t msr_star, msr_lstar, msr_cstar, msr_fmask, msr_kernel_gs_base;
     uint64_t msr_sysenter_cs, msr_sysenter_esp, msr_sysenter_eip;
     uint64_t msr_pat, msr_misc_enable, msr_tsc_aux, msr_debugctl, msr_spec_ctrl;
+    uint64_t msr_syscfg, msr_hwcr, msr_nb_cfg; /* AMD's */
     uint64_t msr_mtrr_def_type, msr_mtrr_fixed[11], msr_mtrr_var[16];
-    uint64_t msr_mcg_status, msr_mc[4 * 10], msr_xss;
+    uint64_t msr_mcg_status, msr_mc[4 * 10];
     int64_t tsc_offset;
     uint32_t pkru;
     uint32_t mxcsr;
@@ -324,10 +381,14 @@ struct cpu {
     uint64_t kmask[8];
 
     /* --- engine --- */
-    uint32_t events;       /* EV_* */
-    uint32_t pending_dr6;  /* data and I/O breakpoints hit by the running instruction */
-    bool watch_hit;        /* a debugger's watchpoint was hit ... */
-    gla_t watch_at;        /* ... here */
+    uint32_t events;           /* EV_* */
+    uint32_t pending_dr6;      /* data and I/O breakpoints hit by the running instruction */
+    bool watch_hit;            /* a debugger's watchpoint was hit ... */
+    gla_t watch_at;            /* ... here */
+    struct fault_detail about; /* of the fault that is being raised */
+    struct fault_record
+        faults[CPU_FAULTS]; /* the last ones: number n is in faults[n % CPU_FAULTS] */
+    uint64_t faults_seen;
     struct fault chain[3]; /* the exceptions that led to a triple fault */
     uint64_t chain_rip[3];
     uint8_t sipi_vector;
@@ -454,6 +515,8 @@ void cpu_update_mode(struct cpu *cpu);
 /* All TLB lines and cross-page links are void. */
 void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
+/* PKRU, with effect from the next access on. */
+void cpu_set_pkru(struct cpu *cpu, uint32_t v);
 
 /* The CPUs that share a memory, in the order they were made: cpu_first(ram), then ->next. */
 static inline struct cpu *cpu_first(const struct ram *ram)

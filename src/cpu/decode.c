@@ -241,7 +241,17 @@ static void decode_modrm(struct reader *r, struct insn *u, const struct opcode *
         *default_seg = decode_address(r, u, mod, rm, code64, rip_relative);
 }
 
-static unsigned operand_size(const struct insn *u, const struct opcode *row, uint32_t mode)
+/*
+ * Far pointers have a 64-bit offset with REX.W on Intel's, not on AMD's (APM 3 "JMP Far", "LDS"),
+ * where 66h cuts near branches to 16 bits (APM 1 §3.5.1 "... in 64-Bit Mode").
+ */
+static bool is_far_pointer(enum op op)
+{
+    return op == OP_JMPF || op == OP_CALLF || op == OP_LSS || op == OP_LFS || op == OP_LGS;
+}
+
+static unsigned operand_size(const struct insn *u, const struct opcode *row, uint32_t mode,
+                             bool amd)
 {
     const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
     const bool has66 = u->has66 && !(row->attr & A_IGN66);
@@ -252,7 +262,9 @@ static unsigned operand_size(const struct insn *u, const struct opcode *row, uin
     if (code64) {
         if (row->attr & A_F64)
             return 8;
-        if (u->rex & REX_W)
+        if (row->attr & A_NEAR)
+            return amd && has66 && !(u->rex & REX_W) ? 2 : 8;
+        if ((u->rex & REX_W) && !(amd && is_far_pointer(row->op)))
             return 8;
         if (has66)
             return 2;
@@ -328,7 +340,8 @@ static void decode_operand(struct reader *r, struct insn *u, enum operand o, uin
 
 static bool is_string_or_moffs_or_xlat(const struct insn *u)
 {
-    return (op_info[u->op].attr & OA_STRING) || u->op == OP_XLAT || u->op == OP_MONITOR;
+    return (op_info[u->op].attr & OA_STRING) || u->op == OP_XLAT || u->op == OP_MONITOR ||
+           u->op == OP_CLZERO;
 }
 
 /* LOCK is legal on the rows that say so, with a memory destination (SDM 2A "LOCK"). */
@@ -388,7 +401,7 @@ static enum fault_reason row_illegal(const struct insn *u, uint32_t mode,
         return REASON_UD_FEATURE;
     if ((row->attr & A_I64) && code64)
         return REASON_UD_MODE;
-    if ((row->attr & A_O64) && !code64)
+    if ((row->attr & (feat->amd ? A_O64 : A_O64 | A_O64_INTEL)) && !code64)
         return REASON_UD_MODE;
     if ((row->attr & A_PROT) && (!(mode & MODE_PROT) || (mode & MODE_VM86)))
         return REASON_UD_MODE;
@@ -506,7 +519,7 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     }
     u->row = row;
     u->op = row->op;
-    u->osize = (uint8_t)operand_size(u, row, mode);
+    u->osize = (uint8_t)operand_size(u, row, mode, feat->amd);
     enum fault_reason why = row_illegal(u, mode, feat);
     if (why != REASON_NONE) {
         r.pos += modrm;

@@ -155,6 +155,9 @@ enum {
     A_L1 = BIT(21),      /* VEX.L must be 1 */
     A_VSIB = BIT(22),    /* the index is a vector register (SDM 2A §2.3.12 "Vector SIB") */
     A_L1_AVX2 = BIT(23), /* VEX.L set makes it an AVX2 instruction */
+    /* bits 24 to 26 are the x87 rows' */
+    A_NEAR = BIT(27),      /* as A_F64, but on AMD's 66h makes it 16 bits: near branches */
+    A_O64_INTEL = BIT(28), /* only in 64-bit mode on Intel's, in all modes on AMD's */
 };
 
 /* How a table slot is read. */

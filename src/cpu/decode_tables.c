@@ -49,9 +49,9 @@ static const struct opcode grp4[8] = {
     ROW(DEC, Eb, NONE, NONE, NONE, A_LOCK | A_BYTE, NONE),
 };
 static const struct opcode grp5[8] = {
-    ROW(INC, Ev, NONE, NONE, NONE, A_LOCK, NONE),  ROW(DEC, Ev, NONE, NONE, NONE, A_LOCK, NONE),
-    ROW(CALLN, Ev, NONE, NONE, NONE, A_F64, NONE), ROW(CALLF, Mp, NONE, NONE, NONE, A_MEM, NONE),
-    ROW(JMPN, Ev, NONE, NONE, NONE, A_F64, NONE),  ROW(JMPF, Mp, NONE, NONE, NONE, A_MEM, NONE),
+    ROW(INC, Ev, NONE, NONE, NONE, A_LOCK, NONE),   ROW(DEC, Ev, NONE, NONE, NONE, A_LOCK, NONE),
+    ROW(CALLN, Ev, NONE, NONE, NONE, A_NEAR, NONE), ROW(CALLF, Mp, NONE, NONE, NONE, A_MEM, NONE),
+    ROW(JMPN, Ev, NONE, NONE, NONE, A_NEAR, NONE),  ROW(JMPF, Mp, NONE, NONE, NONE, A_MEM, NONE),
     ROW(PUSH, Ev, NONE, NONE, NONE, A_D64, NONE),
 };
 static const struct opcode grp6[8] = {
@@ -76,11 +76,28 @@ static const struct opcode grp7_reg1[8] = {
 };
 static const struct opcode grp7_reg2[8] = {
     ROW(XGETBV, NONE, NONE, NONE, NONE, A_NO66, XSAVE),
-    ROW(XSETBV, NONE, NONE, NONE, NONE, A_NO66 | A_CPL0, XSAVE),
+    ROW(XSETBV, NONE, NONE, NONE, NONE, A_NO66, XSAVE),
+};
+static const struct opcode grp7_reg5[8] = {
+    ROW(SERIALIZE, NONE, NONE, NONE, NONE, A_NO66, SERIALIZE),
+    {0},
+    {0},
+    {0},
+    {0},
+    {0},
+    ROW(RDPKRU, NONE, NONE, NONE, NONE, A_NO66, PKU),
+    ROW(WRPKRU, NONE, NONE, NONE, NONE, A_NO66, PKU),
+};
+static const struct opcode pfx_0f01_fc[4] = {
+    ROW(CLZERO, NONE, NONE, NONE, NONE, 0, CLZERO),
+    ROW(CLZERO, NONE, NONE, NONE, NONE, 0, CLZERO),
 };
 static const struct opcode grp7_reg7[8] = {
-    ROW(SWAPGS, NONE, NONE, NONE, NONE, A_O64 | A_CPL0, NONE),
+    ROW(SWAPGS, NONE, NONE, NONE, NONE, A_O64 | A_CPL0, LM),
     ROW(RDTSCP, NONE, NONE, NONE, NONE, 0, RDTSCP),
+    {0},
+    {0},
+    SUB(T_PFX, pfx_0f01_fc),
 };
 static const struct opcode grp7_reg[8] = {
     {0},
@@ -88,7 +105,7 @@ static const struct opcode grp7_reg[8] = {
     SUB(T_RM, grp7_reg2),
     {0},
     ROW(SMSW, Rv_Mw, NONE, NONE, NONE, 0, NONE),
-    {0},
+    SUB(T_RM, grp7_reg5),
     ROW(LMSW, Ew, NONE, NONE, NONE, A_CPL0, NONE),
     SUB(T_RM, grp7_reg7),
 };
@@ -107,7 +124,17 @@ static const struct opcode grp9_cx[2] = {
     ROW(CMPXCHG8B, Mq, NONE, NONE, NONE, A_LOCK, CX8),
     ROW(CMPXCHG16B, Mdq, NONE, NONE, NONE, A_LOCK, CX16),
 };
-static const struct opcode grp9_mem[8] = {{0}, SUB(T_REXW, grp9_cx)};
+static const struct opcode pfx_0fc7_3[4] = {ROW(XRSTORS, M, NONE, NONE, NONE, 0, XSAVES)};
+static const struct opcode pfx_0fc7_4[4] = {ROW(XSAVEC, M, NONE, NONE, NONE, 0, XSAVEC)};
+static const struct opcode pfx_0fc7_5[4] = {ROW(XSAVES, M, NONE, NONE, NONE, 0, XSAVES)};
+static const struct opcode grp9_mem[8] = {
+    {0},
+    SUB(T_REXW, grp9_cx),
+    {0},
+    SUB(T_PFX, pfx_0fc7_3),
+    SUB(T_PFX, pfx_0fc7_4),
+    SUB(T_PFX, pfx_0fc7_5),
+};
 static const struct opcode pfx_0fc7_6[4] = {
     ROW(RDRAND, Rv, NONE, NONE, NONE, 0, RDRAND),
     ROW(RDRAND, Rv, NONE, NONE, NONE, 0, RDRAND),
@@ -115,6 +142,18 @@ static const struct opcode pfx_0fc7_6[4] = {
 static const struct opcode pfx_0fc7_7[4] = {
     ROW(RDSEED, Rv, NONE, NONE, NONE, 0, RDSEED),
     ROW(RDSEED, Rv, NONE, NONE, NONE, 0, RDSEED),
+    ROW(RDPID, Ry, NONE, NONE, NONE, A_F64, RDPID),
+};
+/* F3 before WBINVD is ignored by CPUs that do not have WBNOINVD. */
+static const struct opcode feature_wbnoinvd[2] = {
+    ROW(WBINVD, NONE, NONE, NONE, NONE, A_CPL0, NONE),
+    ROW(WBNOINVD, NONE, NONE, NONE, NONE, A_CPL0, WBNOINVD),
+};
+static const struct opcode pfx_0f09[4] = {
+    ROW(WBINVD, NONE, NONE, NONE, NONE, A_CPL0, NONE),
+    ROW(WBINVD, NONE, NONE, NONE, NONE, A_CPL0, NONE),
+    {.kind = T_FEATURE, .feature = FEAT_WBNOINVD, .sub = feature_wbnoinvd},
+    ROW(WBINVD, NONE, NONE, NONE, NONE, A_CPL0, NONE),
 };
 static const struct opcode grp9_reg[8] = {
     {0}, {0}, {0}, {0}, {0}, {0}, SUB(T_PFX, pfx_0fc7_6), SUB(T_PFX, pfx_0fc7_7),

@@ -61,16 +61,22 @@ static gla_t frame_linear(struct cpu *cpu, const struct frame *f, uint64_t sp, u
 {
     gla_t lin = sp;
     if (f->code64) {
-        if (!cpu_canonical(cpu, sp) || !cpu_canonical(cpu, sp + size - 1))
+        if (!cpu_canonical(cpu, sp) || !cpu_canonical(cpu, sp + size - 1)) {
+            fault_about_linear(cpu, sp, size);
             cpu_fault(cpu, f->vector, f->error, REASON_STACK_NONCANONICAL);
+        }
     } else {
         const uint64_t off = sp & f->mask;
-        if (!segment_limit_ok(&f->ss, off, off + size - 1))
+        if (!segment_limit_ok(&f->ss, off, off + size - 1)) {
+            fault_about_segment(cpu, SEG_SS, &f->ss, off, size, ACC_W);
             cpu_fault(cpu, f->vector, f->error, REASON_STACK_LIMIT);
+        }
         lin = (uint32_t)(f->ss.base + off);
     }
-    if (unlikely(f->align && (lin & (size - 1))))
+    if (unlikely(f->align && (lin & (size - 1)))) {
+        fault_about_linear(cpu, lin, size);
         cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+    }
     return lin;
 }
 

@@ -49,12 +49,22 @@ _Noreturn void cpu_fault(struct cpu *cpu, unsigned vector, uint32_t error, enum 
                 });
 }
 
-_Noreturn void cpu_fault_page(struct cpu *cpu, uint64_t lin, uint32_t error)
+_Noreturn void cpu_fault_page(struct cpu *cpu, uint64_t lin, const struct walk_result *w,
+                              unsigned access, bool user, bool ac)
 {
+    cpu->about = (struct fault_detail){.about = ABOUT_PAGE,
+                                       .at = lin,
+                                       .walk = {.access = (uint8_t)access,
+                                                .level = w->level,
+                                                .user = user,
+                                                .ac = ac,
+                                                .reason = w->reason,
+                                                .entry_gpa = w->entry_gpa,
+                                                .entry = w->entry}};
     unwind(cpu, &(struct fault){
                     .vector = VEC_PF,
                     .has_error = true,
-                    .error = error,
+                    .error = w->error_code,
                     .cr2 = lin,
                     .reason = REASON_PAGE,
                 });

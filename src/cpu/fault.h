@@ -44,8 +44,25 @@ struct cpu;
 /* error is ignored for vectors that push none. */
 _Noreturn void cpu_fault(struct cpu *cpu, unsigned vector, uint32_t error,
                          enum fault_reason reason);
-_Noreturn void cpu_fault_page(struct cpu *cpu, uint64_t lin, uint32_t error);
+struct walk_result;
+/* w: how the walk ended; access: enum walk_access. */
+_Noreturn void cpu_fault_page(struct cpu *cpu, uint64_t lin, const struct walk_result *w,
+                              unsigned access, bool user, bool ac);
 _Noreturn void cpu_fault_debug(struct cpu *cpu, uint64_t dr6_bits, enum fault_reason reason);
+
+/* fault_record.c: what the fault that comes next is about; access: enum access. */
+struct segment;
+void fault_about_segment(struct cpu *cpu, unsigned seg, const struct segment *g, uint64_t offset,
+                         unsigned size, unsigned access);
+void fault_about_linear(struct cpu *cpu, uint64_t lin, unsigned size);
+/* Puts cpu->fault into the list of those that were raised; became: what is delivered, -1: nothing.
+ * cur: the instruction, NULL when it was none's. */
+struct insn;
+struct fault_record;
+const struct fault_record *fault_record(struct cpu *cpu, const struct insn *cur, int became);
+/* Guest memory at a linear address as the processor's own accesses reach it: nothing faults,
+ * nothing is marked, no device is asked. False: not all n bytes are there. */
+bool cpu_peek(const struct cpu *cpu, uint64_t lin, void *buf, size_t n);
 
 static inline _Noreturn void cpu_gp0(struct cpu *cpu, enum fault_reason reason)
 {

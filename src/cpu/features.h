@@ -1,4 +1,4 @@
-/* The features of one CPU, from features.def by model and +flag,-flag. */
+/* The features of one CPU, from models.def and features.def by model and +flag,-flag. */
 #ifndef VITRINE_CPU_FEATURES_H
 #define VITRINE_CPU_FEATURES_H
 
@@ -16,15 +16,25 @@ enum cpu_feature {
 struct cpu_features {
     bool has[FEAT_COUNT + 1]; /* has[FEAT_NONE] is true */
     const char *model;
-    uint32_t signature; /* CPUID 1 EAX */
+    char vendor[13];
+    bool amd;               /* where Intel's and AMD's processors differ, this one is AMD's */
+    uint32_t signature;     /* CPUID 1 EAX */
+    uint32_t level, xlevel; /* highest basic and extended leaf of CPUID */
     uint8_t phys_bits;
     char brand[49];
+    char warning[512]; /* what was asked for and is not there; empty: nothing */
 };
 
-/* "max", "qemu64", ... then ",+name,-name,name=on|off". False: unknown model or flag, err says
- * which. */
+/*
+ * "max", "qemu64", ... then ",+name,-name,name=on|off,property=value". False: unknown model, flag
+ * or property, err says which and what was nearest.
+ */
 bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *err);
 /* One line per model and the list of flags, for "-cpu help". */
 void cpu_features_help(void (*line)(void *, const char *), void *opaque);
+
+/* Family and model as they are counted, with the extended fields (SDM 2A "CPUID", leaf 1). */
+unsigned cpu_family(const struct cpu_features *f);
+unsigned cpu_model_number(const struct cpu_features *f);
 
 #endif

@@ -15,6 +15,7 @@ enum {
     MSR_MTRRCAP = 0xfe,
     MSR_ARCH_CAPABILITIES = 0x10a,
     MSR_TSC_DEADLINE = 0x6e0,
+    MSR_XSS = 0xda0,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175,
     MSR_SYSENTER_EIP = 0x176,
@@ -39,6 +40,10 @@ enum {
     MSR_GS_BASE = 0xc0000101,
     MSR_KERNEL_GS_BASE = 0xc0000102,
     MSR_TSC_AUX = 0xc0000103,
+    /* AMD's: APM 2 appendix A */
+    MSR_SYSCFG = 0xc0010010,
+    MSR_HWCR = 0xc0010015,
+    MSR_NB_CFG = 0xc001001f,
 };
 
 /* "X2APIC MSRs": SDM 3A §11.12.1.2 */
@@ -135,6 +140,13 @@ static uint64_t *plain(struct cpu *cpu, uint32_t msr)
         return &cpu->msr_mcg_status;
     case MSR_STAR:
         return &cpu->msr_star;
+    /* nothing of what these turn on is there: memory types by MTRR, clocks, PCI through CF8h */
+    case MSR_SYSCFG:
+        return &cpu->msr_syscfg;
+    case MSR_HWCR:
+        return &cpu->msr_hwcr;
+    case MSR_NB_CFG:
+        return &cpu->msr_nb_cfg;
     default:
         return NULL;
     }
@@ -206,8 +218,62 @@ static uint64_t *address(struct cpu *cpu, uint32_t msr)
     }
 }
 
+/* Registers that came with a feature. Those of one alone are looked after where they are read. */
+static bool exists(const struct cpu *cpu, uint32_t msr)
+{
+    static const struct {
+        uint32_t first, last;
+        enum cpu_feature feature;
+    } table[] = {
+        {MSR_TSC, MSR_TSC, FEAT_TSC},
+        {MSR_APIC_BASE, MSR_APIC_BASE, FEAT_APIC},
+        {MSR_SYSENTER_CS, MSR_SYSENTER_EIP, FEAT_SEP},
+        {MSR_MTRRCAP, MSR_MTRRCAP, FEAT_MTRR},
+        {MSR_MTRR_PHYSBASE0, MSR_MTRR_FIX4K_C0000 + 7, FEAT_MTRR},
+        {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, FEAT_MTRR},
+        {MSR_MCG_CAP, MSR_MCG_STATUS, FEAT_MCA},
+        {MSR_MC0_CTL, MSR_MC0_CTL + 4 * MC_BANKS - 1, FEAT_MCA},
+        {MSR_PAT, MSR_PAT, FEAT_PAT},
+        {MSR_STAR, MSR_STAR, FEAT_SYSCALL},
+        {MSR_LSTAR, MSR_FMASK, FEAT_LM},
+        {MSR_FS_BASE, MSR_KERNEL_GS_BASE, FEAT_LM},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+        if (msr >= table[i].first && msr <= table[i].last)
+            return cpu->feat.has[table[i].feature];
+    switch (msr) {
+    case MSR_EFER: /* whose bits came one by one */
+        return cpu->feat.has[FEAT_SYSCALL] || cpu->feat.has[FEAT_NX] || cpu->feat.has[FEAT_LM];
+    case MSR_PLATFORM_ID:
+    case MSR_BIOS_UPDT_TRIG:
+        return !cpu->feat.amd && cpu_family(&cpu->feat) >= 6;
+    case MSR_BIOS_SIGN_ID:
+    case MSR_DEBUGCTL:
+        return cpu_family(&cpu->feat) >= 6;
+    case MSR_SYSCFG:
+    case MSR_HWCR:
+    case MSR_NB_CFG:
+        return cpu->feat.amd;
+    case MSR_MISC_ENABLE:
+    case MSR_FEATURE_CONTROL: /* from the Pentium 4 and the Core on */
+        return !cpu->feat.amd && (cpu_family(&cpu->feat) > 6 || cpu_model_number(&cpu->feat) >= 13);
+    default:
+        return true;
+    }
+}
+
+static bool absent(struct cpu *cpu, uint32_t msr)
+{
+    if (exists(cpu, msr))
+        return false;
+    log_guest(cpu->log, "MSR %#x is not there on CPU model %s", msr, cpu->feat.model);
+    return true;
+}
+
 bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
 {
+    if (absent(cpu, msr))
+        return false;
     const uint64_t *p = plain(cpu, msr);
     if (!p)
         p = address(cpu, msr);
@@ -264,7 +330,10 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         return true;
     case MSR_TSC_AUX:
         *v = cpu->msr_tsc_aux;
-        return cpu->feat.has[FEAT_RDTSCP];
+        return cpu->feat.has[FEAT_RDTSCP] || cpu->feat.has[FEAT_RDPID];
+    case MSR_XSS: /* no supervisor components */
+        *v = 0;
+        return cpu->feat.has[FEAT_XSAVES];
     case MSR_SPEC_CTRL:
         *v = cpu->msr_spec_ctrl;
         return cpu->feat.has[FEAT_SPEC_CTRL];
@@ -279,11 +348,9 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
 
 static bool write_efer(struct cpu *cpu, uint64_t v)
 {
-    uint64_t allowed = EFER_SCE | EFER_LME | EFER_LMA;
-    if (cpu->feat.has[FEAT_NX])
-        allowed |= EFER_NXE;
-    if (!cpu->feat.has[FEAT_LM])
-        allowed &= ~(EFER_LME | EFER_LMA);
+    const uint64_t allowed = (cpu->feat.has[FEAT_SYSCALL] ? EFER_SCE : 0) |
+                             (cpu->feat.has[FEAT_NX] ? EFER_NXE : 0) |
+                             (cpu->feat.has[FEAT_LM] ? EFER_LME | EFER_LMA : 0);
     if (v & ~allowed)
         return false;
     if (((v ^ cpu->efer) & EFER_LME) && (cpu->cr0 & CR0_PG))
@@ -370,14 +437,16 @@ static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
         cpu->msr_fmask = (uint32_t)v;
         return true;
     case MSR_TSC_AUX:
-        if (!cpu->feat.has[FEAT_RDTSCP] || (v >> 32))
+        if (!(cpu->feat.has[FEAT_RDTSCP] || cpu->feat.has[FEAT_RDPID]) || (v >> 32))
             return false;
         cpu->msr_tsc_aux = v;
         return true;
+    case MSR_XSS:
+        return cpu->feat.has[FEAT_XSAVES] && !v;
     case MSR_SPEC_CTRL:
         return write_spec_ctrl(cpu, v);
     case MSR_PRED_CMD:
-        return cpu->feat.has[FEAT_SPEC_CTRL] && !(v & ~UINT64_C(1));
+        return (cpu->feat.has[FEAT_SPEC_CTRL] || cpu->feat.has[FEAT_IBPB]) && !(v & ~UINT64_C(1));
     default:
         log_guest(cpu->log, "WRMSR of unknown MSR %#x = %#llx", msr, (unsigned long long)v);
         return false;
@@ -386,6 +455,8 @@ static bool write_other(struct cpu *cpu, uint32_t msr, uint64_t v)
 
 bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v)
 {
+    if (absent(cpu, msr))
+        return false;
     uint64_t *p = address(cpu, msr);
     if (p) {
         if (!cpu_canonical_base(cpu, v))

@@ -257,7 +257,37 @@ OP(op_maskmovdqu)
 OP(op_hint)
 {
 }
-/* CLFLUSH is checked like a byte load. SDM 2A "CLFLUSH" */
+/* Direct stores are stores: SDM 2B "MOVDIRI". */
+OP(op_movdiri)
+{
+    store_n(cpu, vec_linear(cpu, u, u->osize, ACC_W), cpu->r[u->reg], u->osize);
+}
+/*
+ * From the memory operand to ES:reg, both with the address size. The source is read before the
+ * destination is looked at in any way, and is one of 16-byte parts to alignment checks: seen on
+ * AMD's Zen 5, where SDM 2B "MOVDIR64B" leaves it open.
+ */
+OP(op_movdir64b)
+{
+    uint8_t line[64];
+    load_bytes(cpu, vec_unaligned(cpu, u, sizeof line, ACC_R), line, sizeof line);
+    const gla_t to =
+        seg_linear(cpu, SEG_ES, cpu->r[u->reg] & size_mask(u->asize), sizeof line, ACC_W);
+    if (to & (sizeof line - 1))
+        cpu_gp0(cpu, REASON_ALIGN_64);
+    if (cpu_code64(cpu) && !cpu_canonical(cpu, to)) /* whatever register the source is named by */
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    store_bytes(cpu, to, line, sizeof line);
+}
+/* The line that holds the byte at rAX. APM 3 "CLZERO" */
+OP(op_clzero)
+{
+    static const uint8_t zeros[64];
+    const gla_t lin = seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_W);
+    store_bytes(cpu, lin & ~(gla_t)63, zeros, sizeof zeros);
+}
+/* CLFLUSH, CLFLUSHOPT and CLWB are checked like a byte load. SDM 2A "CLFLUSH", "CLFLUSHOPT", "CLWB"
+ */
 OP(op_clflush)
 {
     load8(cpu, vec_linear(cpu, u, 1, ACC_R));

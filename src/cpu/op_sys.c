@@ -117,7 +117,7 @@ OP(op_monitor)
 {
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
-    if ((uint32_t)cpu->r[REG_RCX])
+    if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4))
         cpu_gp0(cpu, REASON_MSR_VALUE);
     const gla_t lin = seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R);
     load8(cpu, lin);
@@ -132,7 +132,7 @@ OP_END(op_mwait)
 {
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
-    if ((uint32_t)cpu->r[REG_RCX] & ~1u)
+    if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4) & ~UINT64_C(1))
         cpu_gp0(cpu, REASON_MSR_VALUE);
     cpu->halted = true;
     cpu->mwait = cpu->r[REG_RCX] & 1 ? MWAIT_INTR : MWAIT_LINE;
@@ -317,40 +317,69 @@ static void step_by_new_flags(struct cpu *cpu)
     }
 }
 
+/* SYSCALL and SYSRET outside IA-32e mode, which AMD's have (APM 3 "SYSCALL", "SYSRET"): EIP is in
+ * STAR, and no flag is saved. */
+static void syscall_legacy(struct cpu *cpu, const struct insn *u)
+{
+    const uint16_t cs = (cpu->msr_star >> 32) & 0xfffc;
+    cpu->r[REG_RCX] = next_rip(cpu, u);
+    cpu_set_rflags(cpu, cpu_get_rflags(cpu) & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
+    set_flat(cpu, cs, (uint16_t)(cs + 8), 0, false);
+    cpu->rip = (uint32_t)cpu->msr_star;
+}
+
 OP_FAR(op_syscall)
 {
     if (!(cpu->efer & EFER_SCE))
         cpu_ud(cpu, REASON_UD_FEATURE);
+    if (!cpu_long(cpu)) {
+        syscall_legacy(cpu, u);
+        step_by_new_flags(cpu);
+        return;
+    }
+    const bool code64 = cpu_code64(cpu);
     cpu->r[REG_RCX] = next_rip(cpu, u);
     cpu->r[REG_R11] = cpu_get_rflags(cpu) & ~(uint64_t)FLAG_RF;
     const uint16_t cs = (cpu->msr_star >> 32) & 0xfffc;
     cpu_set_rflags(cpu, (cpu_get_rflags(cpu) & ~(cpu->msr_fmask | FLAG_RF)) | FLAG_1);
     set_flat(cpu, cs, (uint16_t)(cs + 8), 0, true);
-    cpu->rip = cpu->msr_lstar;
+    cpu->rip = code64 ? cpu->msr_lstar : cpu->msr_cstar;
     step_by_new_flags(cpu);
 }
 
+/* On AMD's an address that is not canonical faults where it is gone to, at level 3. */
 OP_FAR(op_sysret)
 {
     if (!(cpu->efer & EFER_SCE))
         cpu_ud(cpu, REASON_UD_FEATURE);
     if (cpu->cpl)
         cpu_gp0(cpu, REASON_CPL);
-    const bool to64 = u->osize == 8;
-    if (to64 && !cpu_canonical(cpu, cpu->r[REG_RCX]))
+    const bool code64 = cpu_code64(cpu), to64 = code64 && u->osize == 8;
+    if (to64 && !cpu->feat.amd && !cpu_canonical(cpu, cpu->r[REG_RCX]))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     const uint16_t base = (uint16_t)(cpu->msr_star >> 48);
     const uint64_t rip = to64 ? cpu->r[REG_RCX] : (uint32_t)cpu->r[REG_RCX];
-    cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+    if (code64)
+        cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+    else
+        cpu->eflags |= FLAG_IF;
     set_flat(cpu, (uint16_t)((base + (to64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to64);
     cpu->rip = rip;
     step_by_new_flags(cpu);
 }
 
-OP_FAR(op_sysenter)
+/* AMD's do without these two in IA-32e mode (APM 3 "SYSENTER"). */
+static void check_sysenter(struct cpu *cpu)
 {
+    if (cpu->feat.amd && cpu_long(cpu))
+        cpu_ud(cpu, REASON_UD_MODE);
     if (!cpu_prot(cpu)) /* not #UD: SDM 2B "SYSENTER" */
         cpu_gp0(cpu, REASON_UD_MODE);
+}
+
+OP_FAR(op_sysenter)
+{
+    check_sysenter(cpu);
     const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
     if (!cs)
         cpu_gp0(cpu, REASON_SEL_NULL);
@@ -363,8 +392,7 @@ OP_FAR(op_sysenter)
 
 OP_FAR(op_sysexit)
 {
-    if (!cpu_prot(cpu))
-        cpu_gp0(cpu, REASON_UD_MODE);
+    check_sysenter(cpu);
     const uint16_t cs = (uint16_t)cpu->msr_sysenter_cs & 0xfffc;
     if (!cs)
         cpu_gp0(cpu, REASON_SEL_NULL);
@@ -446,6 +474,55 @@ OP(op_cpuid)
     cpu->r[REG_RBX] = regs[1];
     cpu->r[REG_RCX] = regs[2];
     cpu->r[REG_RDX] = regs[3];
+}
+
+OP(op_rdpid)
+{
+    reg_write(cpu, u->rm, (uint32_t)cpu->msr_tsc_aux, u->osize);
+}
+
+/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE: which segment is bit 0 of ModRM.reg. SDM 2B "RDFSBASE" */
+static struct segment *based_segment(struct cpu *cpu, const struct insn *u)
+{
+    if (!(cpu->cr4 & CR4_FSGSBASE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    return &cpu->seg[SEG_FS + ((u->modrm >> 3) & 1)];
+}
+OP(op_rdsegbase)
+{
+    reg_write(cpu, u->rm, based_segment(cpu, u)->base, u->osize);
+}
+OP(op_wrsegbase)
+{
+    struct segment *g = based_segment(cpu, u);
+    const uint64_t v = cpu->r[u->rm] & size_mask(u->osize);
+    if (!cpu_canonical(cpu, v))
+        cpu_gp0(cpu, REASON_NONCANONICAL);
+    g->base = v;
+}
+
+/* SDM 2B "RDPKRU", 2C "WRPKRU": the upper halves of RCX and RDX do not count. */
+OP(op_rdpkru)
+{
+    if (!(cpu->cr4 & CR4_PKE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if ((uint32_t)cpu->r[REG_RCX])
+        cpu_gp0(cpu, REASON_PKRU);
+    cpu->r[REG_RAX] = cpu->pkru;
+    cpu->r[REG_RDX] = 0;
+}
+OP(op_wrpkru)
+{
+    if (!(cpu->cr4 & CR4_PKE))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if ((uint32_t)cpu->r[REG_RCX] || (uint32_t)cpu->r[REG_RDX])
+        cpu_gp0(cpu, REASON_PKRU);
+    cpu_set_pkru(cpu, (uint32_t)cpu->r[REG_RAX]);
+}
+
+/* Code that was changed is found out by itself; nothing else here is ever out of order. */
+OP_END(op_serialize)
+{
 }
 
 static void random_register(struct cpu *cpu, const struct insn *u)

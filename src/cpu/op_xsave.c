@@ -1,19 +1,21 @@
 /*
- * FXSAVE, FXRSTOR, XSAVE, XRSTOR, MXCSR, XCR0. SDM 1 §10.5 "FXSAVE and FXRSTOR Instructions", §13
- * "Managing State Using the XSAVE Feature Set".
+ * FXSAVE, FXRSTOR, XSAVE and its kin, MXCSR, XCR0. SDM 1 §10.5 "FXSAVE and FXRSTOR Instructions",
+ * §13 "Managing State Using the XSAVE Feature Set".
  *
- * A component is a row of xsave_components[], a save and a restore function. The compacted form,
- * XSAVEOPT, XSAVEC and XSAVES are still to come: XCOMP_BV must be 0.
+ * A component is a row of xsave_components[] and one of component_ops[]. There are no supervisor
+ * components: IA32_XSS is 0.
  */
 #include "cpu/xsave.h"
 #include "cpu/run.h"
 #include "cpu/op_vec.h"
 #include "cpu/handlers.h"
 
+/* The offsets of 3 to 8 are those of MPX and AVX-512; PKRU lies behind them as on Intel's. */
 const struct xsave_component xsave_components[XSAVE_COMPONENTS] = {
-    {0, 160, FEAT_FPU},
-    {160, 256, FEAT_SSE},
-    {576, 256, FEAT_AVX},
+    [0] = {0, 160, FEAT_FPU},
+    [1] = {160, 256, FEAT_SSE},
+    [2] = {576, 256, FEAT_AVX},
+    [9] = {2688, 8, FEAT_PKU},
 };
 
 uint64_t xsave_supported(const struct cpu_features *f)
@@ -31,6 +33,16 @@ uint32_t xsave_area_size(uint64_t mask)
     for (unsigned i = 2; i < XSAVE_COMPONENTS; i++)
         if (mask & BIT64(i))
             size = MAX(size, (uint32_t)xsave_components[i].offset + xsave_components[i].size);
+    return size;
+}
+
+/* None of ours asks for alignment: one lies right behind the other. */
+uint32_t xsave_compacted_size(uint64_t mask)
+{
+    uint32_t size = XSAVE_MIN_BYTES;
+    for (unsigned i = 2; i < XSAVE_COMPONENTS; i++)
+        if (mask & BIT64(i))
+            size += xsave_components[i].size;
     return size;
 }
 
@@ -146,13 +158,15 @@ static void save_mxcsr(struct cpu *cpu, uint8_t *image)
     st32(image + AT_MXCSR, fp_mxcsr(cpu));
     st32(image + AT_MXCSR_MASK, mxcsr_mask(cpu));
 }
-static void save_sse(const struct cpu *cpu, uint8_t *image)
+static void save_sse(struct cpu *cpu, const struct insn *u, uint8_t *image)
 {
+    (void)u;
     for (unsigned i = 0; i < xmm_count(cpu); i++)
         memcpy(image + AT_XMM + 16 * i, &cpu->zmm[i], 16);
 }
-static void restore_sse(struct cpu *cpu, const uint8_t *image)
+static void restore_sse(struct cpu *cpu, const struct insn *u, const uint8_t *image)
 {
+    (void)u;
     for (unsigned i = 0; i < xmm_count(cpu); i++)
         memcpy(&cpu->zmm[i], image + AT_XMM + 16 * i, 16);
 }
@@ -169,17 +183,18 @@ static bool sse_in_use(const struct cpu *cpu)
     return false;
 }
 
-/* Bits 255:128 of the vector registers. SDM 1 §13.4.2 "Extended Region of an XSAVE Area" */
-enum { AT_YMM = 576 };
-static void save_avx(const struct cpu *cpu, uint8_t *image)
+/* Bits 255:128 of the vector registers. SDM 1 §13.5.3 "AVX State" */
+static void save_avx(struct cpu *cpu, const struct insn *u, uint8_t *at)
 {
+    (void)u;
     for (unsigned i = 0; i < xmm_count(cpu); i++)
-        memcpy(image + AT_YMM + 16 * i, &cpu->zmm[i].q[2], 16);
+        memcpy(at + 16 * i, &cpu->zmm[i].q[2], 16);
 }
-static void restore_avx(struct cpu *cpu, const uint8_t *image)
+static void restore_avx(struct cpu *cpu, const struct insn *u, const uint8_t *at)
 {
+    (void)u;
     for (unsigned i = 0; i < xmm_count(cpu); i++)
-        memcpy(&cpu->zmm[i].q[2], image + AT_YMM + 16 * i, 16);
+        memcpy(&cpu->zmm[i].q[2], at + 16 * i, 16);
 }
 static void reset_avx(struct cpu *cpu)
 {
@@ -193,6 +208,39 @@ static bool avx_in_use(const struct cpu *cpu)
             return true;
     return false;
 }
+
+/* SDM 1 §13.5.7 "PKRU State" */
+static void save_pkru(struct cpu *cpu, const struct insn *u, uint8_t *at)
+{
+    (void)u;
+    st64(at, cpu->pkru);
+}
+static void restore_pkru(struct cpu *cpu, const struct insn *u, const uint8_t *at)
+{
+    (void)u;
+    cpu_set_pkru(cpu, ld32(at));
+}
+static void reset_pkru(struct cpu *cpu)
+{
+    cpu_set_pkru(cpu, 0);
+}
+static bool pkru_in_use(const struct cpu *cpu)
+{
+    return cpu->pkru != 0;
+}
+
+/* at: the area for x87 and SSE, the component's place in it for the others. */
+static const struct component_ops {
+    void (*save)(struct cpu *cpu, const struct insn *u, uint8_t *at);
+    void (*restore)(struct cpu *cpu, const struct insn *u, const uint8_t *at);
+    void (*reset)(struct cpu *cpu);
+    bool (*in_use)(const struct cpu *cpu);
+} component_ops[XSAVE_COMPONENTS] = {
+    [0] = {save_x87, restore_x87, reset_x87, x87_in_use},
+    [1] = {save_sse, restore_sse, reset_sse, sse_in_use},
+    [2] = {save_avx, restore_avx, reset_avx, avx_in_use},
+    [9] = {save_pkru, restore_pkru, reset_pkru, pkru_in_use},
+};
 
 /* --- FXSAVE, FXRSTOR --- */
 
@@ -244,7 +292,7 @@ OP(op_fxsave)
     save_x87(cpu, u, area);
     save_mxcsr(cpu, area);
     if (cpu->cr4 & CR4_OSFXSR)
-        save_sse(cpu, area);
+        save_sse(cpu, u, area);
     close_area(cpu, lin, area, copy, sizeof copy);
 }
 OP(op_fxrstor)
@@ -255,104 +303,158 @@ OP(op_fxrstor)
     load_bytes(cpu, lin, image, sizeof image);
     if (cpu->cr4 & CR4_OSFXSR) {
         check_mxcsr(cpu, ld32(image + AT_MXCSR));
-        restore_sse(cpu, image);
+        restore_sse(cpu, u, image);
         fp_set_mxcsr(cpu, ld32(image + AT_MXCSR));
     }
     restore_x87(cpu, u, image);
 }
 
-/* --- XSAVE, XRSTOR: standard form --- */
+/* --- XSAVE and its kin --- */
 
 enum { AT_XSTATE_BV = 512, AT_XCOMP_BV = 520 };
+#define XCOMP_COMPACTED BIT64(63)
 
-static void check_xsave(struct cpu *cpu)
+static void check_xsave(struct cpu *cpu, const struct insn *u)
 {
     if (!(cpu->cr4 & CR4_OSXSAVE))
         cpu_ud(cpu, REASON_UD_FEATURE);
     if (cpu->cr0 & CR0_TS)
         cpu_fault(cpu, VEC_NM, 0, REASON_NM_TS);
+    if ((u->op == OP_XSAVES || u->op == OP_XRSTORS) && cpu->cpl)
+        cpu_gp0(cpu, REASON_CPL);
 }
-/* The requested components that are enabled. */
+/* The requested components that are enabled: RFBM. */
 static uint64_t requested(const struct cpu *cpu)
 {
     return cpu->xcr0 & ((uint32_t)cpu->r[REG_RAX] | cpu->r[REG_RDX] << 32);
 }
+/* XINUSE, as far as enabled. SDM 1 §13.6 "Processor Tracking of XSAVE-Managed State" */
 static uint64_t in_use(const struct cpu *cpu)
 {
-    return (x87_in_use(cpu) ? XCR0_X87 : 0) | (sse_in_use(cpu) ? XCR0_SSE : 0) |
-           (avx_in_use(cpu) ? XCR0_AVX : 0);
+    uint64_t mask = 0;
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++)
+        if ((cpu->xcr0 & BIT64(i)) && component_ops[i].in_use(cpu))
+            mask |= BIT64(i);
+    return mask;
+}
+/* Where a component lies; xcomp: XCOMP_BV of a compacted area, 0 in the standard format. SDM 1
+ * §13.4.3 "Extended Region of an XSAVE Area" */
+static unsigned component_at(unsigned i, uint64_t xcomp)
+{
+    return i < 2   ? 0
+           : xcomp ? xsave_compacted_size(xcomp & (BIT64(i) - 1))
+                   : xsave_components[i].offset;
+}
+static void save_components(struct cpu *cpu, const struct insn *u, uint8_t *area, uint64_t mask,
+                            uint64_t xcomp)
+{
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++)
+        if (mask & BIT64(i))
+            component_ops[i].save(cpu, u, area + component_at(i, xcomp));
 }
 
-/* SDM 1 §13.7 "Operation of XSAVE" */
+/*
+ * SDM 1 §13.7 "Operation of XSAVE", §13.9 "Operation of XSAVEOPT": the latter stores what is in use
+ * only. What was not modified since XRSTOR it may skip, and does not.
+ */
 OP(op_xsave)
 {
-    check_xsave(cpu);
-    const uint64_t mask = requested(cpu);
+    check_xsave(cpu, u);
+    const uint64_t mask = requested(cpu), used = in_use(cpu);
     const unsigned n = xsave_area_size(mask);
     const gla_t lin = aligned_area(cpu, u, n, 64, ACC_W);
     uint8_t copy[XSAVE_MAX_BYTES];
     uint8_t *area = open_area(cpu, lin, copy, n);
-    if (mask & XCR0_X87)
-        save_x87(cpu, u, area);
+    save_components(cpu, u, area, u->op == OP_XSAVEOPT ? mask & used : mask, 0);
     if (mask & (XCR0_SSE | XCR0_AVX))
         save_mxcsr(cpu, area);
-    if (mask & XCR0_SSE)
-        save_sse(cpu, area);
-    if (mask & XCR0_AVX)
-        save_avx(cpu, area);
-    st64(area + AT_XSTATE_BV, (ld64(area + AT_XSTATE_BV) & ~mask) | (in_use(cpu) & mask));
+    st64(area + AT_XSTATE_BV, (ld64(area + AT_XSTATE_BV) & ~mask) | (used & mask));
     close_area(cpu, lin, area, copy, n);
 }
 
-/* SDM 1 §13.8 "Operation of XRSTOR" */
+/*
+ * SDM 1 §13.10 "Operation of XSAVEC", §13.11 "Operation of XSAVES": MXCSR is part of the SSE
+ * component here, in the area and for the question whether that is in use.
+ */
+OP(op_xsavec)
+{
+    check_xsave(cpu, u);
+    const uint64_t mask = requested(cpu);
+    uint64_t used = in_use(cpu) & mask;
+    if ((mask & XCR0_SSE) && fp_mxcsr(cpu) != MXCSR_INIT)
+        used |= XCR0_SSE;
+    const unsigned n = xsave_compacted_size(mask);
+    const gla_t lin = aligned_area(cpu, u, n, 64, ACC_W);
+    uint8_t copy[XSAVE_MAX_BYTES];
+    uint8_t *area = open_area(cpu, lin, copy, n);
+    save_components(cpu, u, area, used, mask | XCOMP_COMPACTED);
+    if (used & XCR0_SSE)
+        save_mxcsr(cpu, area);
+    st64(area + AT_XSTATE_BV, used);
+    st64(area + AT_XCOMP_BV, mask | XCOMP_COMPACTED);
+    close_area(cpu, lin, area, copy, n);
+}
+
+/* SDM 1 §13.8.1 "Standard Form of XRSTOR", §13.8.2 "Compacted Form of XRSTOR" */
+static bool header_valid(const struct cpu *cpu, const struct insn *u, const uint8_t *header)
+{
+    const uint64_t bv = ld64(header), xcomp = ld64(header + 8);
+    if (!(xcomp & XCOMP_COMPACTED))
+        return u->op != OP_XRSTORS && !(bv & ~cpu->xcr0) && !xcomp && !ld64(header + 16);
+    if (!cpu->feat.has[u->op == OP_XRSTORS ? FEAT_XSAVES : FEAT_XSAVEC])
+        return false;
+    uint64_t rest = 0;
+    for (unsigned i = 16; i < XSAVE_HEADER_BYTES; i += 8)
+        rest |= ld64(header + i);
+    return !(xcomp & ~XCOMP_COMPACTED & ~cpu->xcr0) && !(bv & ~xcomp) && !rest;
+}
+
+/* XRSTOR and XRSTORS. SDM 1 §13.8 "Operation of XRSTOR", §13.12 "Operation of XRSTORS" */
 OP(op_xrstor)
 {
-    check_xsave(cpu);
+    check_xsave(cpu, u);
     const uint64_t mask = requested(cpu);
     uint8_t image[XSAVE_MAX_BYTES];
-    const unsigned n = xsave_area_size(mask);
-    const gla_t lin = aligned_area(cpu, u, n, 64, ACC_R);
-    load_bytes(cpu, lin, image, n);
-    const uint64_t bv = ld64(image + AT_XSTATE_BV);
-    /* the compacted form (XCOMP_BV bit 63) takes a feature we do not have */
-    if ((bv & ~cpu->xcr0) || ld64(image + AT_XCOMP_BV) || ld64(image + AT_XCOMP_BV + 8))
+    const gla_t lin = aligned_area(cpu, u, XSAVE_MIN_BYTES, 64, ACC_R);
+    load_bytes(cpu, lin, image, XSAVE_MIN_BYTES);
+    if (!header_valid(cpu, u, image + AT_XSTATE_BV))
         cpu_gp0(cpu, REASON_XSAVE_HEADER);
-    const bool mxcsr = mask & (XCR0_SSE | XCR0_AVX); /* whatever XSTATE_BV says */
-    if (mxcsr)
+    const uint64_t bv = ld64(image + AT_XSTATE_BV), xcomp = ld64(image + AT_XCOMP_BV);
+    const unsigned n = xcomp ? xsave_compacted_size(xcomp) : xsave_area_size(mask);
+    if (n > XSAVE_MIN_BYTES)
+        load_bytes(cpu, aligned_area(cpu, u, n, 64, ACC_R) + XSAVE_MIN_BYTES,
+                   image + XSAVE_MIN_BYTES, n - XSAVE_MIN_BYTES);
+    /* in the standard format whatever XSTATE_BV says, else as part of the SSE component */
+    const bool mxcsr = mask & (xcomp ? XCR0_SSE : XCR0_SSE | XCR0_AVX);
+    const bool mxcsr_there = !xcomp || (bv & XCR0_SSE);
+    if (mxcsr && mxcsr_there)
         check_mxcsr(cpu, ld32(image + AT_MXCSR));
 
     if (mxcsr)
-        fp_set_mxcsr(cpu, ld32(image + AT_MXCSR));
-    if (mask & XCR0_SSE) {
-        if (bv & XCR0_SSE)
-            restore_sse(cpu, image);
+        fp_set_mxcsr(cpu, mxcsr_there ? ld32(image + AT_MXCSR) : MXCSR_INIT);
+    for (unsigned i = 0; i < XSAVE_COMPONENTS; i++) {
+        if (!(mask & BIT64(i)))
+            continue;
+        if (bv & BIT64(i))
+            component_ops[i].restore(cpu, u, image + component_at(i, xcomp));
         else
-            reset_sse(cpu);
-    }
-    if (mask & XCR0_AVX) {
-        if (bv & XCR0_AVX)
-            restore_avx(cpu, image);
-        else
-            reset_avx(cpu);
-    }
-    if (mask & XCR0_X87) {
-        if (bv & XCR0_X87)
-            restore_x87(cpu, u, image);
-        else
-            reset_x87(cpu);
+            component_ops[i].reset(cpu);
     }
 }
 
 /* --- XCR0 --- */
 
+/* With ECX = 1: what is in use of what XCR0 enables. SDM 2C "XGETBV" */
 OP(op_xgetbv)
 {
     if (!(cpu->cr4 & CR4_OSXSAVE))
         cpu_ud(cpu, REASON_UD_FEATURE);
-    if ((uint32_t)cpu->r[REG_RCX] != 0)
+    const uint32_t n = (uint32_t)cpu->r[REG_RCX];
+    if (n > 1 || (n == 1 && !cpu->feat.has[FEAT_XGETBV1]))
         cpu_gp0(cpu, REASON_XCR_VALUE);
-    cpu->r[REG_RAX] = (uint32_t)cpu->xcr0;
-    cpu->r[REG_RDX] = cpu->xcr0 >> 32;
+    const uint64_t v = n ? in_use(cpu) : cpu->xcr0;
+    cpu->r[REG_RAX] = (uint32_t)v;
+    cpu->r[REG_RDX] = v >> 32;
 }
 /* SDM 1 §13.3 "Enabling the XSAVE Feature Set and XSAVE-Enabled Features" */
 OP_END(op_xsetbv)

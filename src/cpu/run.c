@@ -90,13 +90,15 @@ static void log_event(struct cpu *cpu, unsigned vector, const char *kind)
                  which_cpu(cpu, which));
 }
 
-static void log_fault(struct cpu *cpu, const struct fault *f)
+static void log_fault(struct cpu *cpu, const struct fault *f, const struct fault_record *r)
 {
-    if (!log_on(cpu->log, LOG_INT))
+    if (likely(!log_on(cpu->log, LOG_INT)))
         return;
     log_event(cpu, f->vector, fault_vector_name(f->vector));
     log_line(cpu->log, LOG_INT, "    error=%04x cr2=%016" PRIx64 ": %s; %s", f->error, f->cr2,
              fault_reason_text(f->reason), fault_reason_cite(f->reason));
+    if (cpu->trace.fault)
+        cpu->trace.fault(cpu->trace.opaque, cpu, r);
 }
 
 /* Delivers what is not a fault of an instruction: rip is the return address. */
@@ -168,15 +170,18 @@ static void take_fault(struct cpu *cpu)
         cpu->jit_back = NULL;
     }
     hold_back(cpu, -cpu->held_back);
-    if (cpu->cur) {
+    /* time passes even if every delivery faults; one that does was counted when it began */
+    const struct insn *cur = cpu->cur;
+    const bool counted = cpu->delivering && !cur;
+    if (cur) {
         cpu->rip = cpu_cur_rip(cpu);
-        cpu->budget += cpu->block->n - cpu->cur->index;
+        cpu->budget += cpu->block->n - cur->index;
         jit_rehook(cpu->block);
         cpu->cur = NULL;
         cpu->pending_dr6 = 0; /* it did not happen */
     }
     cpu->link_from = NULL;
-    cpu->budget--; /* time passes even if every delivery faults */
+    cpu->budget -= !counted;
     struct fault f = cpu->fault;
     note_in_chain(cpu, cpu->delivering);
     if (f.vector == VEC_PF)
@@ -186,11 +191,13 @@ static void take_fault(struct cpu *cpu)
         cpu->dr7 &= ~(uint64_t)BIT(13);
         cpu->msr_debugctl &= ~DEBUGCTL_BTF; /* SDM 3B §17.4.3 "Single-Stepping on Branches" */
     }
-    cpu->halted = false; /* a trap behind HLT */
-    log_fault(cpu, &f);
+    cpu->halted = false;                  /* a trap behind HLT */
+    cpu->shadow = cpu->shadow_ss = false; /* an event ends it, as the next instruction does */
+    const int combined =
+        cpu->delivering ? except_combine(cpu->delivering_vector, f.vector) : f.vector;
+    log_fault(cpu, &f, fault_record(cpu, cur, combined));
     cpu->stats.exceptions[f.vector & 31]++;
     if (cpu->delivering) {
-        const int combined = except_combine(cpu->delivering_vector, f.vector);
         if (combined < 0) {
             shutdown(cpu);
             return;
@@ -385,7 +392,7 @@ static void debug_events(struct cpu *cpu)
             cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_WATCHPOINT, cpu->watch_at);
     }
     /* behind MOV SS traps wait for the next instruction (SDM 3A §6.8.3) */
-    if (cpu->pending_dr6 && cpu->shadow_ss)
+    if (cpu->pending_dr6 && (cpu->shadow_ss || cpu->budget <= 0))
         return;
     cpu->events &= ~(uint32_t)EV_DEBUG;
     if (cpu->pending_dr6) { /* all of one instruction are one #DB */
@@ -423,7 +430,7 @@ static enum next attend(struct cpu *cpu)
         cpu->events &= ~(uint32_t)EV_STOP;
         return LEAVE;
     }
-    if (cpu->wait_sipi)
+    if (cpu->wait_sipi || cpu->budget <= 0) /* a delivery counts as an instruction */
         return LEAVE;
     const bool intr = (cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF);
     const bool nmi = (cpu->events & EV_NMI) && !cpu->nmi_masked;
@@ -441,7 +448,7 @@ static enum next attend(struct cpu *cpu)
         }
         return LOOK_AGAIN;
     }
-    if (cpu->halted || cpu->budget <= 0)
+    if (cpu->halted)
         return LEAVE;
     if (nmi || intr || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
         cpu->breakpoints || cpu->pending_dr6)

@@ -125,6 +125,10 @@ void segment_load_vm86(struct cpu *cpu, unsigned s, uint16_t sel)
 void segment_set_null(struct cpu *cpu, unsigned s, uint16_t sel)
 {
     struct segment seg = {.sel = sel, .attr = ATTR_NULL};
+    if (cpu->feat.amd && s != SEG_SS && s < SEG_FLAT) { /* AMD's before Zen 2 keep these */
+        seg.base = cpu->seg[s].base;
+        seg.limit = cpu->seg[s].limit;
+    }
     if (s == SEG_SS)
         seg.attr |= (uint32_t)cpu->cpl << ATTR_DPL_SHIFT;
     segment_set(cpu, s, &seg);

@@ -2,6 +2,7 @@
 #include "debug/monitor_cmd.h"
 #include "core/words.h"
 #include "cpu/cpu.h"
+#include "debug/explain.h"
 #include "debug/pagetable.h"
 #include "debug/regs.h"
 #include "devices/ioapic.h"
@@ -48,6 +49,45 @@ static void info_cpus(struct mon *mon, char *args)
                    i == mon->cpu ? '*' : ' ', i, cpu->seg[SEG_CS].base + cpu->rip,
                    cpu->halted || cpu->wait_sipi ? " (halted)" : "", (long)getpid());
     }
+}
+
+/* --- exceptions --- */
+
+static void one_fault(struct mon *mon, const struct cpu *cpu, uint64_t n, bool title_only)
+{
+    const struct fault_record *r = explain_find(cpu, n);
+    char text[300];
+    if (title_only) {
+        explain_title(r, text, sizeof text);
+        mon_printf(mon, "%" PRIu64 ": %s\n", n, text);
+        return;
+    }
+    if (!mon->disas)
+        mon->disas = disas_create(mon->syntax);
+    mon_printf(mon, "fault %" PRIu64 " of CPU %u:\n", n, cpu->index);
+    explain_fault(cpu, r, &(struct explain_out){mon_line, mon, mon->disas});
+}
+
+/* The last one, the last N, or a line each of all that are known. */
+static void info_fault(struct mon *mon, char *args)
+{
+    const struct cpu *cpu = mon_cpu(mon);
+    const uint64_t seen = cpu->faults_seen, known = MIN(seen, (uint64_t)CPU_FAULTS);
+    const char *word = mon_word(&args);
+    const bool list = word && strcmp(word, "-l") == 0;
+    uint64_t n = list ? known : 1;
+    if (word && !list && (!word_u64(word, &n) || !n)) {
+        mon_printf(mon, "how many? info fault [N|-l], N from 1 to %u\n", CPU_FAULTS);
+        return;
+    }
+    if (!mon_no_more(mon, args))
+        return;
+    if (!seen)
+        mon_printf(mon, "CPU %u has raised no exception yet\n", cpu->index);
+    if (n > known && seen)
+        mon_printf(mon, "only the last %" PRIu64 " are known\n", known);
+    for (uint64_t i = seen - MIN(n, known); i < seen; i++)
+        one_fault(mon, cpu, i, list);
 }
 
 /* --- paging --- */
@@ -340,6 +380,7 @@ static const struct mon_command infos[] = {
     {"chardev", NULL, "", "where consoles lead", info_chardev},
     {"cpus", NULL, "", "the CPUs and where they are", info_cpus},
     {"device", NULL, "[NAME]", "all fields of a device", info_device},
+    {"fault", NULL, "[N|-l]", "why the last exceptions were raised", info_fault},
     {"ioports", NULL, "", "who answers at which port", info_ioports},
     {"lapic", NULL, "[ID]", "the local APIC", info_lapic},
     {"mem", NULL, "", "ranges of linear memory that are mapped", info_mem},

@@ -3,6 +3,7 @@
 
 #include "cpu/cpu.h"
 #include "debug/disas.h"
+#include "debug/explain.h"
 #include "debug/regs.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,6 +39,20 @@ static void trace_code(void *opaque, const struct cpu *cpu, gla_t lin, const uin
     }
 }
 
+static void int_line(void *opaque, const char *line)
+{
+    struct trace *t = opaque;
+    log_line(t->log, LOG_INT, "    %s", line);
+}
+
+static void trace_fault(void *opaque, const struct cpu *cpu, const struct fault_record *r)
+{
+    struct trace *t = opaque;
+    if (!t->disas)
+        t->disas = disas_create(DISAS_ATT);
+    explain_fault(cpu, r, &(struct explain_out){int_line, t, t->disas});
+}
+
 static void trace_line(void *opaque, const char *line)
 {
     struct trace *t = opaque;
@@ -65,7 +80,7 @@ struct trace *trace_create(struct machine *m)
         return NULL;
     t->machine = m;
     t->log = machine_log(m);
-    attach(m, &(struct cpu_trace){trace_code, trace_registers, t});
+    attach(m, &(struct cpu_trace){trace_code, trace_registers, trace_fault, t});
     return t;
 }
 

@@ -1,4 +1,4 @@
-/* What -d in_asm and cpu_reset put in the log: code and registers as text. */
+/* What -d in_asm, cpu_reset and int put in the log: code, registers, explained faults as text. */
 #ifndef VITRINE_DEBUG_TRACE_H
 #define VITRINE_DEBUG_TRACE_H
 

@@ -403,7 +403,8 @@ static void lapic_reset(struct device *dev, enum reset_kind kind)
 {
     (void)kind;
     struct lapic *l = (struct lapic *)dev;
-    l->base = DEFAULT_AT | APIC_BASE_ENABLE | (l->cfg.bsp ? APIC_BASE_BSP : 0);
+    l->base =
+        DEFAULT_AT | (l->cfg.absent ? 0 : APIC_BASE_ENABLE) | (l->cfg.bsp ? APIC_BASE_BSP : 0);
     l->id = (uint8_t)l->cfg.id;
     l->lint_level = 0;
     l->intr_driven = false;

@@ -37,6 +37,7 @@ struct lapic_config {
     uint32_t id; /* the initial APIC ID; in xAPIC mode its low 8 bits */
     bool bsp;
     bool has_x2apic, has_tsc_deadline; /* as CPUID says */
+    bool absent; /* a CPU from before there were any: it is as one that is disabled for good */
     struct irq_line intr;              /* level: something can be accepted */
     struct irq_line nmi;               /* pulsed */
     struct irq_line init;              /* pulsed */

@@ -16,6 +16,7 @@ void tlb_flush(struct tlb *tlb)
     empty(&tlb->line[0].wr, 0);
     tlb->used = false;
     tlb->large = false;
+    tlb->keyed = 0;
 }
 
 void tlb_flush_page(struct tlb *tlb, gla_t lin)

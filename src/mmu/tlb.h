@@ -40,6 +40,7 @@ struct tlb {
     uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
     bool used;                     /* something was filled since the last flush */
     bool large;                    /* ... from a page above 4 KiB */
+    uint32_t keyed;                /* ... that PKRU governs: its two bits of each such key */
 };
 
 static inline unsigned tlb_index(gla_t lin)

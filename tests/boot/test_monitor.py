@@ -89,6 +89,13 @@ class AtTheShell(harness.Case):
         self.assertRegex(m.command("info version"), r"^Vitrine \d+\.\d+")
         self.assertRegex(m.command("info registers"), r"(?s)RAX=\w{16} RBX=.*RIP=\w{16} RFL=.*CR3=.*EFER=0000000000000d01")
         self.assertRegex(m.command("info cpus"), r"\* CPU #0: pc=0x\w{16} ?(\(halted\))? thread_id=\d+")
+        # a page that a program touched for the first time, or the last system call's missing one
+        fault = m.command("info fault")
+        self.assertRegex(fault, r"(?s)fault \d+ of CPU 0:\n#\w\w .*vector \d+\) at 00\w\w:\w{16}, instruction \d+\n"
+                         r".*  what  .*  rule +SDM .*  where +64-bit mode, 64-bit code, CPL [03], paging [45]-level\n")
+        self.assertIn("#PF", m.command("info fault -l"))
+        walk = next(f for f in m.command("info fault 64").split("\nfault ") if "#PF" in f)
+        self.assertRegex(walk, r"(?s)page walk +[45]-level paging, CR3 = \w+\n +PML[45]E\[\d+\] +at \w+: \w{16}")
         self.assertRegex(m.command("info block"), r"(?s)default\.img \(raw.*snapshot\).*Attached to: +ide\.0 unit 0")
         self.assertRegex(m.command("info chardev"), "serial0: filename=stdio\n")
         pci = m.command("info pci")

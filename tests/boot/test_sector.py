@@ -185,6 +185,87 @@ gdt:    .quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
         self.assertIn("interrupt 08", log)
 
 
+FAULTS = """
+        cli
+        lgdt gdtr
+        mov %cr0, %eax
+        or $1, %al
+        mov %eax, %cr0
+        ljmp $8, $1f
+        .code32
+1:      mov $0x10, %ax
+        mov %ax, %ds
+        mov %ax, %ss
+        lidt idtr
+        mov $0x7000, %esp
+        movl $0x83, 0x9000      # the first 4 MiB are what they are, and nothing else is there
+        mov %cr4, %eax
+        or $0x10, %eax
+        mov %eax, %cr4
+        mov $0x9000, %eax
+        mov %eax, %cr3
+        mov %cr0, %eax
+        or $0x80000000, %eax
+        mov %eax, %cr0
+        mov $0x2b, %ax
+        mov %ax, %es            # behind the GDT
+gp:     add $4, %esp
+        mov 0xc0000123, %eax    # in no page
+pf:     hlt
+        jmp pf
+        .align 8
+gdt:    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+gdtr:   .word 23
+        .long gdt
+idtr:   .word 8 * 15 - 1
+        .long idt
+idt:    .fill 13 * 8, 1, 0
+        .word gp, 8, 0x8e00, 0
+        .word pf, 8, 0x8e00, 0
+"""
+FAULTS_SAID = """\
+fault 0 of CPU 0:
+#GP general protection (vector 13) at 0008:00007c51, instruction N
+  what        selector index beyond the descriptor table limit
+  rule        SDM 3A §5.3
+  instruction 8e c0  movl     %eax, %es
+  where       protected mode, 32-bit code, CPL 0, paging 32-bit
+  error code  0028: selector 0028 (index 5, TI=0 GDT), EXT=0
+  descriptor  beyond the GDT: it would lie at 7c88, the table has base 7c60 and limit 17
+  read on     SDM 3A §6.15 "Exception and Interrupt Reference", interrupt 13
+fault 1 of CPU 0:
+#PF page fault (vector 14) at 0008:00007c56, instruction N
+  what        a paging entry is not present
+  rule        SDM 3A §4.7 "Page-Fault Exceptions"
+  instruction a1 23 01 00 c0  movl     0xc0000123, %eax
+  where       protected mode, 32-bit code, CPL 0, paging 32-bit
+  error code  0000: P=0 an entry is not present, W/R=0 read, U/S=0 supervisor, RSVD=0, I/D=0, PK=0
+  access      read by supervisor code at linear address c0000123 (CR2)
+  page walk   32-bit paging, CR3 = 9000
+  PDE[768]    at 9c00: 00000000  <- P=0: not present
+  read on     SDM 3A §6.15 "Exception and Interrupt Reference", interrupt 14
+"""
+
+
+class Faults(Sector):
+    def test_explained(self):
+        """Why two exceptions were raised: asked of the monitor, and in the log as they were."""
+        v = self.run_sector(FAULTS, "-monitor", "unix:monitor,server=on,wait=off", "-d", "int", "-D", "log")
+        m = self.monitor()
+        end = time.monotonic() + 60
+        while "#PF" not in m.command("info fault -l") and time.monotonic() < end:
+            time.sleep(0.2)
+        said = re.sub(r"instruction \d+\n", "instruction N\n", m.command("info fault 2"))
+        self.assertEqual(FAULTS_SAID, said)
+        m.send("quit\n")
+        self.ends(v)
+        with open(self.path("log"), encoding="utf-8") as f:
+            log = re.sub(r"instruction \d+\n", "instruction N\n", f.read())
+        explained = [line for line in FAULTS_SAID.splitlines() if not line.startswith("fault ")]
+        self.assertEqual(explained, [line[4:] for line in log.splitlines() if line[4:] in explained])
+        self.assertIn("\n#GP 0d cpl=0 pc=0008:0000000000007c51 sp=0010:0000000000007000\n", log)
+
+
 class Looks(Sector):
     def test_debug_console(self):
         source = "".join(f"mov ${ord(c)}, %al\nout %al, $0xe9\n" for c in "e9!") + "mov $0x604, %dx\n" \

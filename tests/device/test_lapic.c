@@ -274,6 +274,31 @@ static void global_disable(void **state)
     assert_int_equal(b->cpu[0].intr.level, 0);
 }
 
+/* A CPU that has none: its pins are its own from the first on, over resets too. */
+static void absent(void **state)
+{
+    struct bench *b = *state;
+    struct recorder intr = {0};
+    struct lapic *none =
+        lapic_create(&b->f.devices, &(struct lapic_config){.bus = &b->bus,
+                                                           .queue = &b->f.queue,
+                                                           .mem = &b->f.mem,
+                                                           .log = &b->f.log,
+                                                           .id = 2,
+                                                           .absent = true,
+                                                           .intr = recorder_line(&intr)});
+    assert_non_null(none);
+    device_reset_all(&b->f.devices, RESET_POWER_ON);
+    assert_int_equal(lapic_get_base(none), 0xFEE00000);
+    b->bus.current = none;
+    assert_int_equal(rd(b, VERSION), 0xFFFFFFFF);
+    lapic_set_lint(none, 0, 1);
+    assert_int_equal(intr.level, 1);
+    assert_int_equal(lapic_accept(none), LAPIC_EXTINT);
+    lapic_set_lint(none, 0, 0);
+    assert_int_equal(intr.level, 0);
+}
+
 static void base_register(void **state)
 {
     struct bench *b = *state;
@@ -884,6 +909,7 @@ int main(void)
         T(virtual_wire),
         T(extint_message),
         T(global_disable),
+        T(absent),
         T(base_register),
         T(lint1_nmi),
         T(lint0_fixed_level),

@@ -320,6 +320,7 @@ static inline void rig_close(struct rig *r)
 
 /* --- random numbers that repeat --- */
 
+#ifndef VITRINE_RANDOM /* the fuzzers have their own */
 static uint64_t rng_state = UINT64_C(0x9e3779b97f4a7c15);
 
 static inline uint64_t rnd(void)
@@ -337,5 +338,6 @@ static inline bool one_in(unsigned n)
 {
     return below(n) == 0;
 }
+#endif
 
 #endif

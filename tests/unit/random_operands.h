@@ -8,6 +8,7 @@
 #include "core/types.h"
 #include "cpu/fp/fp.h"
 
+#ifndef VITRINE_RANDOM /* the fuzzers have their own */
 static uint64_t rng_state;
 
 static inline uint64_t rnd(void)
@@ -25,6 +26,7 @@ static inline bool one_in(unsigned n)
 {
     return below(n) == 0;
 }
+#endif
 
 static inline uint32_t random_f32(void)
 {

@@ -251,13 +251,145 @@ static void test_apic_bit(void **state)
     assert_int_equal(ask(1, 0, ECX) >> 21 & 1, 0);
 }
 
+/* AMD's leaves, and zeros where Intel's repeat the last one. APM 3 §E */
+static void test_amd(void **state)
+{
+    (void)state;
+    with_model("EPYC");
+    rig.cpu->topology = (struct cpu_topology){2, 3, 2};
+    rig.cpu->apic_id = topology_apic_id(&rig.cpu->topology, 9);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint32_t leaf = i ? 0x80000000 : 0;
+        assert_int_equal(ask(leaf, 0, EBX), 0x68747541); /* AuthenticAMD */
+        assert_int_equal(ask(leaf, 0, EDX), 0x69746e65);
+        assert_int_equal(ask(leaf, 0, ECX), 0x444d4163);
+    }
+    assert_int_equal(ask(0, 0, EAX), 0xd);
+    assert_int_equal(ask(0x80000000, 0, EAX), 0x8000001e);
+    assert_int_equal(ask(1, 0, EAX), 0x800f12);
+    assert_int_equal(ask(0x80000001, 0, EAX), 0x800f12);
+    /* what of leaf 1 is there once more: not SEP (SYSCALL has its place), nor SSE */
+    assert_int_equal(ask(0x80000001, 0, EDX) & 0x183f7ff & ~(uint32_t)BIT(11),
+                     ask(1, 0, EDX) & 0x183f3ff);
+    assert_int_equal(ask(0x80000001, 0, EDX) >> 25 & 3, 2); /* PDPE1GB, no FFXSR */
+    assert_int_equal(ask(0x80000001, 0, ECX) >> 1 & 1, 1);  /* CmpLegacy */
+    for (unsigned r = EAX; r <= EDX; r++) {
+        assert_int_equal(ask(2, 0, r), 0);
+        assert_int_equal(ask(4, 0, r), 0);
+        assert_int_equal(ask(0xe, 0, r), 0);
+        assert_int_equal(ask(0x8000001f, 0, r), 0);
+    }
+    assert_int_equal(ask(0x80000005, 0, ECX) >> 24, 32);
+    assert_int_equal(ask(0x80000006, 0, ECX) >> 16, 1024);
+    assert_int_equal(ask(0x80000006, 0, EDX) >> 18, 32); /* times 512 KiB */
+    assert_int_equal(ask(0x80000008, 0, ECX), 3 << 12 | 5);
+    assert_int_equal(ask(0x8000001d, 3, EAX), 3 | 3 << 5 | BIT(8) | 7 << 14);
+    assert_int_equal(ask(0x8000001d, 3, ECX), 16383);
+    assert_int_equal(ask(0x8000001d, 4, EAX), 0);
+    assert_int_equal(ask(0x8000001e, 0, EAX), 11);
+    assert_int_equal(ask(0x8000001e, 0, EBX), 1 << 8 | 1); /* two threads; core 1 */
+    uint64_t v = 1;
+    assert_true(msr_read(rig.cpu, 0xc0010015, &v)); /* HWCR */
+    assert_int_equal(v, 0);
+    assert_true(msr_write(rig.cpu, 0xc0010010, 0x40000)); /* SYSCFG */
+    assert_true(msr_read(rig.cpu, 0xc0010010, &v));
+    assert_int_equal(v, 0x40000);
+    with_model("max");
+    assert_false(msr_read(rig.cpu, 0xc0010010, &v));
+    with_model("EPYC,-topoext");
+    assert_int_equal(ask(0x8000001d, 3, EAX) | ask(0x8000001e, 0, EBX), 0);
+}
+
+/* Old processors: no leaf, register bit or MSR from after their time. */
+static void test_old_models(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t msr;
+        bool on_486, on_pentium3, on_max;
+    } msrs[] = {
+        {0x10, false, true, true},        {0x17, false, true, true},
+        {0x1b, false, true, true},        {0x3a, false, false, true},
+        {0x8b, false, true, true},        {0xfe, false, true, true},
+        {0x174, false, true, true},       {0x179, false, true, true},
+        {0x1a0, false, false, true},      {0x1d9, false, true, true},
+        {0x200, false, true, true},       {0x26f, false, true, true},
+        {0x277, false, true, true},       {0x2ff, false, true, true},
+        {0x400, false, true, true},       {0xda0, false, false, true},
+        {0xc0000080, false, false, true}, {0xc0000081, false, false, true},
+        {0xc0000084, false, false, true}, {0xc0000101, false, false, true},
+        {0xc0000103, false, false, true},
+    };
+    static const char *const models[] = {"486", "pentium3", "max"};
+    for (unsigned m = 0; m < 3; m++) {
+        with_model(models[m]);
+        for (unsigned i = 0; i < sizeof msrs / sizeof msrs[0]; i++) {
+            uint64_t v = 0;
+            const bool there = m == 0   ? msrs[i].on_486
+                               : m == 1 ? msrs[i].on_pentium3
+                                        : msrs[i].on_max;
+            if (msr_read(rig.cpu, msrs[i].msr, &v) != there)
+                fail_msg("%s: RDMSR %x", models[m], msrs[i].msr);
+            if (!there && msr_write(rig.cpu, msrs[i].msr, 0))
+                fail_msg("%s: WRMSR %x", models[m], msrs[i].msr);
+        }
+    }
+    with_model("486");
+    assert_int_equal(ask(0, 0, EAX), 1);
+    assert_int_equal(ask(1, 0, EAX), 0x480);
+    assert_int_equal(ask(1, 0, EDX), BIT(0) | BIT(3));
+    assert_int_equal(ask(1, 0, EBX) >> 8 & 0xff, 0); /* no CLFLUSH */
+    for (unsigned r = EAX; r <= EDX; r++) {          /* no extended leaves: the last basic one */
+        assert_int_equal(ask(0x80000000, 0, r), ask(1, 0, r));
+        assert_int_equal(ask(0x80000001, 0, r), ask(1, 0, r));
+    }
+    with_model("pentium3");
+    assert_int_equal(ask(0, 0, EAX), 3);
+    assert_int_equal(ask(2, 0, EBX) & 0xff00, 0); /* no leaf 4 to refer to */
+    /* EFER has the bits of what there is */
+    with_model("max,-nx");
+    assert_true(msr_write(rig.cpu, 0xc0000080, 0x101));
+    assert_false(msr_write(rig.cpu, 0xc0000080, 0x800));
+    with_model("max,-lm,-syscall");
+    assert_true(msr_write(rig.cpu, 0xc0000080, 0x800));
+    assert_false(msr_write(rig.cpu, 0xc0000080, 0x100));
+    assert_false(msr_write(rig.cpu, 0xc0000080, 1));
+}
+
+static bool cr4_faults(uint64_t v)
+{
+    if (setjmp(rig.cpu->unwind))
+        return true;
+    cr4_write(rig.cpu, v);
+    return false;
+}
+
+/* CR4's bits come with features, too. */
+static void test_cr4(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        uint64_t allowed;
+    } cases[] = {{"486", CR4_PSE | CR4_PCE},
+                 {"pentium3", CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |
+                                  CR4_OSFXSR | CR4_OSXMMEXCPT}};
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned bit = 0; bit < 32; bit++) {
+            with_model(cases[i].model);
+            assert_int_equal(cr4_faults(BIT64(bit)), !(cases[i].allowed & BIT64(bit)));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vendor),   cmocka_unit_test(test_signature),
-        cmocka_unit_test(test_bhi),      cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_topology), cmocka_unit_test(test_tsc_deadline),
-        cmocka_unit_test(test_apic_bit), cmocka_unit_test(test_vector_bits),
+        cmocka_unit_test(test_vendor),     cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_bhi),        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_topology),   cmocka_unit_test(test_tsc_deadline),
+        cmocka_unit_test(test_apic_bit),   cmocka_unit_test(test_amd),
+        cmocka_unit_test(test_old_models), cmocka_unit_test(test_cr4),
+        cmocka_unit_test(test_vector_bits),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -349,12 +349,21 @@ static void test_xcr0(void **state)
     assert_int_equal(cpu->r[REG_RAX], 3);
     assert_int_equal(cpu->r[REG_RDX], 0);
     cpu->r[REG_RCX] = 1;
+    cpu->zmm[3].q[1] = 1;
+    cpu->zmm[3].q[2] = 1; /* AVX is not enabled */
+    assert_int_equal(RUN(0x0f, 0x01, 0xd0), -1);
+    assert_int_equal(cpu->r[REG_RAX], XCR0_SSE);
+    cpu->r[REG_RCX] = 2;
     assert_int_equal(RUN(0x0f, 0x01, 0xd0), VEC_GP);
+    cpu->r[REG_RCX] = 1;
+    cpu->feat.has[FEAT_XGETBV1] = false;
+    assert_int_equal(RUN(0x0f, 0x01, 0xd0), VEC_GP);
+    cpu->feat.has[FEAT_XGETBV1] = true;
     cpu->cr4 = 0;
     assert_int_equal(RUN(0x0f, 0x01, 0xd0), VEC_UD);
     assert_int_equal(RUN(0x0f, 0x01, 0xd1), VEC_UD);
     assert_int_equal(xsave_area_size(3), 576);
-    assert_int_equal(xsave_supported(&cpu->feat), 7);
+    assert_int_equal(xsave_supported(&cpu->feat), 7 | XCR0_PKRU);
 }
 
 /* XSTATE_BV tells what is not in its initial state; XRSTOR brings the rest there. */
@@ -386,7 +395,100 @@ static void test_xsave_components(void **state)
     assert_int_equal(RUN(0x0f, 0xae, 0x2b), VEC_GP);
     st64(memory + AT + 512, 0);
     st64(memory + AT + 520, BIT64(63)); /* compacted */
+    cpu->feat.has[FEAT_XSAVEC] = false;
     assert_int_equal(RUN(0x0f, 0xae, 0x2b), VEC_GP);
+    cpu->feat.has[FEAT_XSAVEC] = true;
+    assert_int_equal(RUN(0x0f, 0xae, 0x2b), -1);
+}
+
+/* XSAVEC, XSAVES, XRSTORS and PKRU: what a 64-bit process on the host cannot be asked for. */
+static void test_xsave_compacted(void **state)
+{
+    (void)state;
+    enum { AVX_AT = 576, PKRU_AT = AVX_AT + 256 };
+    enter(LONG);
+    cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_PKRU;
+    memset(memory + AT, 0xaa, 4096);
+    cpu->pkru = 0x12345678;
+    cpu->zmm[2].q[3] = 0x99;
+    cpu->r[REG_RAX] = cpu->xcr0;
+    for (unsigned s = 0; s < 2; s++) {
+        assert_int_equal(s ? RUN(0x0f, 0xc7, 0x2b) : RUN(0x0f, 0xc7, 0x23), -1);
+        assert_int_equal(ld64(memory + AT + 512), XCR0_AVX | XCR0_PKRU);
+        assert_int_equal(ld64(memory + AT + 520), cpu->xcr0 | BIT64(63));
+        assert_int_equal(ld64(memory + AT + AVX_AT + 2 * 16 + 8), 0x99);
+        assert_int_equal(ld64(memory + AT + PKRU_AT), 0x12345678);
+        assert_int_equal(ld64(memory + AT), UINT64_C(0xaaaaaaaaaaaaaaaa)); /* not in use */
+        assert_int_equal(ld64(memory + AT + 528), UINT64_C(0xaaaaaaaaaaaaaaaa));
+    }
+    /* MXCSR alone makes SSE be in use */
+    fp_set_mxcsr(cpu, 0x1f81);
+    assert_int_equal(RUN(0x0f, 0xc7, 0x23), -1);
+    assert_int_equal(ld64(memory + AT + 512), XCR0_SSE | XCR0_AVX | XCR0_PKRU);
+    assert_int_equal(ld32(memory + AT + 24), 0x1f81);
+    /* the rest of the header counts in the compacted form */
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), VEC_GP);
+    memset(memory + AT + 528, 0, 48);
+    for (unsigned s = 0; s < 2; s++) {
+        cpu->pkru = 0;
+        cpu->zmm[2].q[3] = cpu->zmm[1].q[0] = 1;
+        assert_int_equal(s ? RUN(0x0f, 0xc7, 0x1b) : RUN(0x0f, 0xae, 0x2b), -1);
+        assert_int_equal(cpu->pkru, 0x12345678);
+        assert_int_equal(cpu->zmm[2].q[3], 0x99);
+        assert_int_equal(cpu->zmm[1].q[0], 0);
+    }
+    memory[AT + 575] = 1;
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), VEC_GP);
+    memory[AT + 575] = 0;
+    st64(memory + AT + 520, BIT64(63) | XCR0_SSE | XCR0_AVX); /* PKRU is in XSTATE_BV */
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), VEC_GP);
+    st64(memory + AT + 512, XCR0_AVX); /* and then brought to its initial value */
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), -1);
+    assert_int_equal(cpu->pkru, 0);
+    assert_int_equal(fp_mxcsr(cpu), MXCSR_INIT); /* as part of SSE, unlike the standard form */
+    assert_int_equal(cpu->zmm[2].q[3], 0x99);
+    /* the standard format: XRSTOR takes it, XRSTORS does not */
+    cpu->pkru = 0x55;
+    memset(memory + AT + 512, 0, 64);
+    assert_int_equal(RUN(0x0f, 0xae, 0x23), -1);
+    assert_int_equal(ld32(memory + AT + 2688), 0x55);
+    assert_int_equal(RUN(0x0f, 0xae, 0x2b), -1);
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), VEC_GP);
+    /* level, CR4.OSXSAVE, CR0.TS, alignment */
+    cpu->cpl = 3;
+    assert_int_equal(RUN(0x0f, 0xc7, 0x2b), VEC_GP);
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), VEC_GP);
+    assert_int_equal(RUN(0x0f, 0xc7, 0x23), -1);
+    cpu->cr0 |= CR0_TS;
+    assert_int_equal(RUN(0x0f, 0xc7, 0x2b), VEC_NM);
+    cpu->cr4 = 0;
+    assert_int_equal(RUN(0x0f, 0xc7, 0x2b), VEC_UD);
+    assert_int_equal(RUN(0x0f, 0xc7, 0x1b), VEC_UD);
+    assert_int_equal(RUN(0x0f, 0xae, 0x33), VEC_UD);
+    cpu->cr4 = CR4_OSXSAVE;
+    cpu->cr0 &= ~CR0_TS;
+    cpu->cpl = 0;
+    cpu->r[REG_RBX] += 32;
+    assert_int_equal(RUN(0x0f, 0xc7, 0x2b), VEC_GP);
+    assert_int_equal(RUN(0x0f, 0xae, 0x33), VEC_GP);
+    cpu->pkru = 0;
+}
+
+/* XSAVEOPT stores what is in use, MXCSR in any case. */
+static void test_xsaveopt(void **state)
+{
+    (void)state;
+    enter(LONG);
+    memset(memory + AT + 512, 0, 64);
+    cpu->zmm[0].q[0] = 7;
+    cpu->r[REG_RAX] = 3;
+    st64(memory + AT + 512, XCR0_X87 | XCR0_AVX);
+    assert_int_equal(RUN(0x0f, 0xae, 0x33), -1);
+    assert_int_equal(ld64(memory + AT + 512), XCR0_SSE | XCR0_AVX);
+    assert_int_equal(ld64(memory + AT + 160), 7);
+    assert_int_equal(ld32(memory + AT + 24), MXCSR_INIT);
+    assert_int_equal(ld16(memory + AT), 0xaaaa); /* x87 is as FNINIT leaves it */
+    assert_int_equal(ld64(memory + AT + 520), 0);
 }
 
 static int setup(void **state)
@@ -431,6 +533,8 @@ int main(void)
         cmocka_unit_test(test_simd_exception),
         cmocka_unit_test(test_xcr0),
         cmocka_unit_test(test_xsave_components),
+        cmocka_unit_test(test_xsave_compacted),
+        cmocka_unit_test(test_xsaveopt),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

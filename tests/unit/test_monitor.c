@@ -254,6 +254,56 @@ static void test_steering(void **state)
     assert_string_equal(ask("info status"), "VM status: paused (debug)\r\n");
 }
 
+/* What a fault is about is test_explain's; here it is how many are asked for. */
+static void test_fault(void **state)
+{
+    struct cpu *cpu = &fake.cpu[0];
+    (void)state;
+    assert_string_equal(ask("info fault"), "CPU 0 has raised no exception yet\r\n");
+    assert_string_equal(ask("info fault -l"), "CPU 0 has raised no exception yet\r\n");
+    for (unsigned i = 0; i < 3; i++) {
+        struct fault_record *r = &cpu->faults[cpu->faults_seen++];
+        *r = (struct fault_record){
+            .fault = {.vector = VEC_GP, .has_error = true, .reason = REASON_CPL},
+            .during = -1,
+            .became = VEC_GP,
+            .cpl = 3,
+            .code_len = 1,
+            .code = {0xf4},
+            .mode = MODE_CODE64,
+            .icount = 100 + i,
+            .rip = 0x400000 + i,
+            .cr0 = CR0_PE | CR0_PG,
+            .efer = EFER_LMA,
+            .cs = {.sel = 0x33},
+        };
+    }
+    assert_string_equal(
+        ask("info fault"),
+        "fault 2 of CPU 0:\r\n"
+        "#GP general protection (vector 13) at 0033:0000000000400002, instruction 102\r\n"
+        "  what        instruction needs CPL 0\r\n"
+        "  rule        SDM 3A §5.9\r\n"
+        "  instruction f4  hlt\r\n"
+        "  where       64-bit mode, 64-bit code, CPL 3, paging 4-level\r\n"
+        "  error code  0000: names no selector\r\n"
+        "  privilege   CPL 3\r\n"
+        "  read on     SDM 3A §6.15 \"Exception and Interrupt Reference\", interrupt 13\r\n");
+    assert_string_equal(ask("info fault -l"),
+                        "0: #GP(0000) at 0033:0000000000400000: instruction needs CPL 0\r\n"
+                        "1: #GP(0000) at 0033:0000000000400001: instruction needs CPL 0\r\n"
+                        "2: #GP(0000) at 0033:0000000000400002: instruction needs CPL 0\r\n");
+    const char *two = ask("info fault 2");
+    assert_null(strstr(two, "fault 0 of"));
+    assert_non_null(strstr(two, "fault 1 of CPU 0:"));
+    assert_non_null(strstr(two, "fault 2 of CPU 0:"));
+    assert_non_null(strstr(ask("info fault 9"), "only the last 3 are known\r\nfault 0 of CPU 0:"));
+    assert_string_equal(ask("info fault 0"), "how many? info fault [N|-l], N from 1 to 64\r\n");
+    assert_string_equal(ask("info fault x"), "how many? info fault [N|-l], N from 1 to 64\r\n");
+    ask("cpu 1");
+    assert_string_equal(ask("info fault"), "CPU 1 has raised no exception yet\r\n");
+}
+
 static void test_memsave(void **state)
 {
     char path[] = "/tmp/vitrine-test-XXXXXX", command[64];
@@ -431,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_steering, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memsave, setup, teardown),
         cmocka_unit_test_setup_teardown(test_registers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_paging, setup, teardown),

@@ -205,7 +205,8 @@ static void walk_slot(const struct opcode *o, struct form f, form_fn *fn, void *
     static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
     switch (o->kind) {
     case T_ROW:
-        if (o->op < OP_FADD_M32 || o->op == OP_XGETBV || o->op == OP_XSETBV || o->op == OP_FWAIT)
+        if (o->op < OP_FADD_M32 || o->op == OP_XGETBV || o->op == OP_XSETBV || o->op == OP_FWAIT ||
+            o->op == OP_XSAVES || o->op == OP_XRSTORS)
             return;
         f.row = o;
         fn(&f, opaque);
@@ -432,11 +433,30 @@ static void encode(struct test_case *c, struct native_state *s)
     c->len = n;
 }
 
+static bool is_xsave(enum op op)
+{
+    return op == OP_XSAVE || op == OP_XSAVEOPT || op == OP_XSAVEC;
+}
+/* Where MOVDIR64B and CLZERO write to: what their rows do not say. */
+static void point_registers(const struct test_case *c, struct native_state *s)
+{
+    const unsigned page = one_in(8) ? 1 + below(2) : 0;
+    const uint64_t to = window + page * 4096 + DATA_AT / 2 + 64 * below(16);
+    struct insn u;
+    if (c->form->row->op == OP_CLZERO)
+        s->gpr[REG_RAX] = to + below(64);
+    else if (c->form->row->op == OP_MOVDIR64B &&
+             decode(&u, c->bytes, c->len, cpu->mode, &cpu->feat, 0) == DECODE_OK &&
+             u.reg != u.base && !one_in(30))
+        s->gpr[u.reg] = to + (one_in(10) ? below(64) : 0);
+}
+
 /* Memory that makes sense for those that want some sense in it, from the operand on. */
 static void prepare_memory(const struct test_case *c, struct native_state *s)
 {
     const enum op op = c->form->row->op;
     unsigned at = c->at;
+    point_registers(c, s);
     if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU) {
         at = one_in(8) ? (1 + below(2)) * 4096 - below(20) : DATA_AT + below(64);
         s->gpr[REG_RDI] = window + at;
@@ -457,19 +477,23 @@ static void prepare_memory(const struct test_case *c, struct native_state *s)
         return;
     uint8_t operand[900];
     memcpy(operand, before + at, MIN(900, WINDOW_BYTES - at));
-    if (op == OP_FXRSTOR || op == OP_XRSTOR || op == OP_XSAVE)
+    if (op == OP_FXRSTOR || op == OP_XRSTOR || is_xsave(op))
         st32(operand + 24, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
     if (op == OP_LDMXCSR || op == OP_VLDMXCSR)
         st32(operand, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
     if (op == OP_XRSTOR && !one_in(16)) {
-        memset(operand + 512, 0, 24);
+        memset(operand + 512, 0, one_in(40) ? 16 : 64);
         operand[512] = (uint8_t)below(8);
+        if (one_in(2)) { /* compacted */
+            operand[520] = operand[512] | (uint8_t)below(one_in(8) ? 16 : 8);
+            operand[527] = one_in(20) ? 0xc0 : 0x80;
+        }
     }
     if (op == OP_FBLD)
         for (unsigned i = 0; i < 9; i++)
             operand[i] = (uint8_t)(below(10) | below(10) << 4);
     memcpy(before + at, operand, MIN(900, WINDOW_BYTES - at));
-    if (op == OP_XSAVE || op == OP_XRSTOR) {
+    if (is_xsave(op) || op == OP_XRSTOR) {
         s->gpr[REG_RAX] = rnd() & (native.avx ? 7 : 3);
         s->gpr[REG_RDX] = 0;
     }
@@ -535,6 +559,7 @@ static void print_difference(const struct native_state *in, const struct native_
  *    APM 1 table 6-22 "The destination and the TOP are not changed"); family 1Ah pushes it.
  *  - FXSAVE, XSAVE: last-instruction pointers are stored; AMD stores zeros while ES is clear.
  *    MXCSR_MASK is the model's own.
+ *  - CLZERO: family 1Ah has P clear in the error code for a page that is there and read-only.
  *  - MASKMOVQ, MASKMOVDQU: which faults unselected bytes cause (SDM 2B "MASKMOVDQU"), and
  *    whether MMX state is entered before.
  *  - SHA: exceptions of class 4 (SDM 2B "SHA1RNDS4"), which is #GP for an operand that is not
@@ -546,6 +571,8 @@ static bool host_differs(const struct test_case *c)
     const uint16_t cw = ld16(c->guest.fx), sw = ld16(c->guest.fx + 2);
     if (c->form->row->feature == FEAT_SHA)
         return (c->at & 15) && c->vector == VEC_GP;
+    if (op == OP_CLZERO)
+        return native.vector == VEC_PF;
     if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU)
         return native.vector == VEC_PF || native.vector == VEC_AC;
     return (op == OP_FLD_M32 || op == OP_FLD_M64) && (sw & ~cw & FSW_DE);
@@ -557,7 +584,7 @@ static bool is_fcomi(enum op op)
 static void mask_image(const struct test_case *c, uint8_t *memory)
 {
     const enum op op = c->form->row->op;
-    if ((op != OP_FXSAVE && op != OP_XSAVE) || c->at + 512 > WINDOW_BYTES)
+    if ((op != OP_FXSAVE && !is_xsave(op)) || c->at + 512 > WINDOW_BYTES)
         return;
     memset(memory + c->at + 28, 0, 4);
     if (!(ld16(native.in.fx + 2) & FSW_ES))
@@ -585,7 +612,7 @@ static void mask_state(const struct form *f, struct native_state *s)
 /* Operands of many bytes: which is touched first, and so reported in CR2, is the model's own. */
 static bool is_image(enum op op)
 {
-    return op == OP_FXSAVE || op == OP_FXRSTOR || op == OP_XSAVE || op == OP_XRSTOR ||
+    return op == OP_FXSAVE || op == OP_FXRSTOR || is_xsave(op) || op == OP_XRSTOR ||
            op == OP_FNSAVE || op == OP_FRSTOR || op == OP_FNSTENV || op == OP_FLDENV;
 }
 /* #PF: error code and address; the others' codes the host's kernel does not always tell. */
@@ -705,8 +732,9 @@ static void collect(const struct form *f, void *opaque)
         g.mem = 1;
     }
     if (op == OP_FNSTSW_AX || op == OP_PCMPESTRI || op == OP_PCMPESTRM || is_fcomi(op) ||
-        op == OP_FXSAVE || op == OP_XSAVE || op == OP_XRSTOR || op == OP_MASKMOVQ ||
-        op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU || op == OP_VPCMPESTRI || op == OP_VPCMPESTRM ||
+        op == OP_FXSAVE || is_xsave(op) || op == OP_XRSTOR || op == OP_MASKMOVQ ||
+        op == OP_CLZERO || op == OP_MOVDIRI || op == OP_MOVDIR64B || op == OP_MASKMOVDQU ||
+        op == OP_VMASKMOVDQU || op == OP_VPCMPESTRI || op == OP_VPCMPESTRM ||
         (f->row->attr & A_VSIB))
         return;
     assert_true(pool->n < ARRAY_SIZE(pool->form));

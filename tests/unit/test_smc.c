@@ -600,13 +600,13 @@ static void test_single_step(void **state)
     assert_int_equal(ld64(rig_at(&rig, DATA + 0x900)), 12);
     assert_int_equal(rig.cpu->dr6 & 0xf00f, 0x4000); /* BS */
 
-    /* one by one: the trap's frame has the next instruction and TF */
+    /* one by one: its trap counts as the second, and its frame has the next instruction and TF */
     begin();
     st16(rig_at(&rig, RIG_HANDLERS + VEC_DB * 16), 0xfeeb);
     ram_note_write(&rig.ram, rig.main.ram + RIG_HANDLERS + VEC_DB * 16, 2);
     rig_put(&rig, CODE, "\x90\xff\xc0", 3);
     cpu_set_rflags(rig.cpu, FLAG_1 | FLAG_TF);
-    struct rig_event ev = run_to_event(1);
+    struct rig_event ev = run_to_event(2);
     assert_int_equal(ev.vector, VEC_DB);
     assert_int_equal(ev.rip, CODE + 1);
     assert_int_equal(ev.rflags & (FLAG_TF | FLAG_RF), FLAG_TF);

@@ -74,6 +74,17 @@ static void test_trace(void **state)
     hooks->registers(hooks->opaque, &fake.cpu[0]);
     assert_non_null(strstr(logged, "RAX=0000000000000000 RBX="));
     assert_int_equal(fake.log.category, LOG_RESET);
+    fake.log.mask |= LOG_INT;
+    logged[0] = '\0';
+    hooks->fault(hooks->opaque, &fake.cpu[0],
+                 &(struct fault_record){.fault = {.vector = VEC_UD, .reason = REASON_UD_MODE},
+                                        .during = -1,
+                                        .became = VEC_UD,
+                                        .code_len = 1,
+                                        .code = {0x06},
+                                        .mode = MODE_CODE64});
+    assert_non_null(strstr(logged, "    #UD invalid opcode (vector 6) at 0000:0000000000000000"));
+    assert_non_null(strstr(logged, "      instruction 06  .byte    0x06\n"));
     trace_destroy(t);
     assert_null(fake.cpu[0].trace.code);
 }

@@ -3,8 +3,6 @@
  * time, media that come and go, interrupts that are accepted, states saved, damaged and loaded.
  * Nothing crashes or hangs (the sanitizers look on), a state that was saved and loaded has the hash
  * it had, and the same done twice comes to the same.
- *
- * BOARD_FUZZ_SEED and BOARD_FUZZ_STEPS choose what is done, and how long.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +16,7 @@
 #include "devices/ps2_mouse.h"
 #include "devices/vga.h"
 #include "machine_pc.h"
-#include "random_operands.h"
+#include "fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +26,7 @@
 #define DISK_BYTES  (2 * MiB)
 #define DISC_BYTES  (600 * 2048)
 #define FLOPPY_SIZE (1440 * KiB)
+#define SEED_BYTES  8
 #define FIRES_MAX   500 /* events one by one, then the rest of the time at once */
 
 static struct {
@@ -128,6 +127,7 @@ static void open_board(void)
     board.vm.ram_bytes = RAM_BYTES;
     board.vm.smp = board.vm.topology.sockets = 2;
     board.vm.cpu = strdup("max");
+    board.vm.data_dir[board.vm.data_dirs++] = strdup(FUZZ_ROMS);
     board.vm.vga = strdup("std");
     board.vm.icount = true;
     board.vm.parallel = strdup(none[0]);
@@ -520,23 +520,28 @@ static void step(void)
         reset(RESET_HARD);
 }
 
-static uint64_t number(const char *name, uint64_t preset)
-{
-    const char *s = getenv(name);
-    return s ? strtoull(s, NULL, 0) : preset;
-}
+static struct {
+    unsigned long cases, steps;
+} seen;
 
-/* The devices and the guest's memory after so many steps from this seed. */
-static uint64_t outcome(uint64_t seed, uint64_t steps)
+/*
+ * The devices and the guest's memory after what the input says: as many steps as it has bytes for
+ * or, of one that is only a seed, as many as it says.
+ */
+static uint64_t outcome(const uint8_t *data, size_t len)
 {
+    fuzz_begin(data, len);
     board.now_ns = 0;
     board.chrs = board.ports = 0;
     board.reset = false;
-    rng_state = seed * 2 + 1;
     open_board();
     list_ports();
-    for (uint64_t i = 0; i < steps; i++)
+    const unsigned seeded = BIT(5 + below(12));
+    unsigned steps = 0;
+    while (len > SEED_BYTES ? fuzz_source.at < len : steps < seeded) {
         step();
+        steps++;
+    }
     pc_drain(&board.pc);
     uint64_t sum = hash();
     const uint8_t *ram = ram_host(&board.pc.ram, board.pc.ram_at);
@@ -544,22 +549,22 @@ static uint64_t outcome(uint64_t seed, uint64_t steps)
         sum = (sum ^ ld64(ram + i)) * UINT64_C(0x100000001b3);
     reset(RESET_POWER_ON);
     close_board();
+    seen.steps += steps;
     return sum;
 }
 
-static void test_board(void **state)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    (void)state;
-    const uint64_t seed = number("BOARD_FUZZ_SEED", 1), steps = number("BOARD_FUZZ_STEPS", 150000);
-    print_message("BOARD_FUZZ_SEED=%llu BOARD_FUZZ_STEPS=%llu\n", (unsigned long long)seed,
-                  (unsigned long long)steps);
-    const uint64_t first = outcome(seed, steps);
-    print_message("outcome %016llx\n", (unsigned long long)first);
-    assert_true(outcome(seed, steps) == first); /* nothing of the host shows through */
+    const uint64_t first = outcome(data, len);
+    if (outcome(data, len) != first)
+        fuzz_fail("the same done twice comes to something else: the host shows through");
+    seen.cases++;
+    return 0;
 }
 
-int main(void)
+static void summary(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_board)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    printf("%lu cases, each twice, %lu steps\n", seen.cases, seen.steps);
 }
+
+const struct fuzz_program fuzz_program = {.max_len = 8192, .seconds = 60, .summary = summary};
