@@ -83,7 +83,7 @@ static void check_state(struct cpu *cpu)
     MUST((cpu->xcr0 & XCR0_X87) && (!(cpu->xcr0 & XCR0_AVX) || (cpu->xcr0 & XCR0_SSE)));
     MUST(!(cpu->dr6 >> 32) && !(cpu->dr7 >> 32));
     for (unsigned s = 0; s < SEG_COUNT; s++)
-        MUST(cpu_canonical(cpu, cpu->seg[s].base) || cpu_canonical(cpu, cpu->seg[s].base << 7));
+        MUST(cpu_canonical_base(cpu, cpu->seg[s].base));
     const uint32_t mode = cpu->mode;
     cpu_update_mode(cpu);
     MUST(mode == cpu->mode);

@@ -127,7 +127,7 @@ static void test_round_trip(void **state)
         uint8_t got[CPU_REG_MAX_BYTES] = {0};
         if (!strcmp(kept[i].reg->name, "efer"))
             kept[i].value[1] |= 4; /* LMA follows */
-        if (!strcmp(kept[i].reg->name, "fmask"))
+        if (!strcmp(kept[i].reg->name, "fmask") || !strcmp(kept[i].reg->name, "sysenter_cs"))
             st32(kept[i].value + 4, 0); /* reserved */
         cpu_reg_get(lone_cpu(lone), kept[i].reg, got);
         if (memcmp(got, kept[i].value, kept[i].reg->bytes))
