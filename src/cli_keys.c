@@ -203,7 +203,8 @@ bool cli_accel(struct cli_parse *p, const char *arg)
         return error_prefix(p->err, "%s", p->option);
     const char *name = word_pairs_get(&pairs, "accel");
     bool ok = name ? choose_accel(p, name) : cli_fail(p, "which engine? interp or tcg");
-    bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0);
+    bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 ||
+                         strcmp(name, "jit") == 0);
     for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
         if (strcmp(pairs.key[i], "accel") != 0)
             ok = accel_pair(p, pairs.key[i], pairs.value[i]);
