@@ -116,6 +116,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const uint64_t rip = cpu->r[REG_PC];
     name_cpu(cpu);
     cpu->jit_page = rip & PAGE_MASK;
+    j->jump_modes_used |= BIT(jit_jump_mode(b->mode)); /* also if no code looks there yet */
     j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] = (struct jit_jump){
         .key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
     return j->enter(cpu, jit_runs_at(j, n->body));
