@@ -20,6 +20,7 @@ static struct rig plain, jit;
 static struct gen gen;
 static uint8_t before[RAM_BYTES];
 static uint64_t instructions;
+static uint64_t began[2]; /* the counts of both at the start */
 
 /* --- bringing both to the same state --- */
 
@@ -48,17 +49,23 @@ static void start(const struct state *save)
     set_memory(&jit);
     set_state(&plain, save);
     set_state(&jit, save);
+    began[0] = cpu_icount(plain.cpu);
+    began[1] = cpu_icount(jit.cpu);
 }
 
 /* --- comparing --- */
+
+static uint64_t count(unsigned which)
+{
+    return cpu_icount(which ? jit.cpu : plain.cpu) - began[which];
+}
 
 static bool same_state(void)
 {
     struct cpu *a = plain.cpu, *b = jit.cpu;
     return !memcmp(a->r, b->r, 16 * sizeof a->r[0]) && a->rip == b->rip && a->cpl == b->cpl &&
-           cpu_get_rflags(a) == cpu_get_rflags(b) && a->cr2 == b->cr2 &&
-           cpu_icount(a) == cpu_icount(b) && a->halted == b->halted && a->mxcsr == b->mxcsr &&
-           !memcmp(a->zmm, b->zmm, sizeof a->zmm);
+           cpu_get_rflags(a) == cpu_get_rflags(b) && a->cr2 == b->cr2 && count(0) == count(1) &&
+           a->halted == b->halted && a->mxcsr == b->mxcsr && !memcmp(a->zmm, b->zmm, sizeof a->zmm);
 }
 
 static bool same_memory(void)
@@ -73,8 +80,8 @@ static void print_differences(void)
     struct cpu *a = plain.cpu, *b = jit.cpu;
     printf("  rip %" PRIx64 ", translated %" PRIx64 "; flags %03" PRIx64 ", translated %03" PRIx64
            "; count %" PRIu64 ", translated %" PRIu64 "; cr2 %" PRIx64 ", translated %" PRIx64 "\n",
-           a->rip, b->rip, cpu_get_rflags(a), cpu_get_rflags(b), cpu_icount(a), cpu_icount(b),
-           a->cr2, b->cr2);
+           a->rip, b->rip, cpu_get_rflags(a), cpu_get_rflags(b), count(0), count(1), a->cr2,
+           b->cr2);
     for (unsigned i = 0; i < 16; i++) {
         if (a->r[i] != b->r[i])
             printf("  %s %" PRIx64 ", translated %" PRIx64 "\n", name[i], a->r[i], b->r[i]);
@@ -170,7 +177,9 @@ static bool fuzz_one(void)
     }
     if (!same || !same_memory()) {
         same = false;
-        printf("differs in slices of kind %u:\n", kind);
+        printf("differs in slices of kind %u (cache emptied %" PRIu64 " times, code %" PRIu64
+               "):\n",
+               kind, jit.cpu->stats.cache_flushes, jit.cpu->stats.code_flushes);
         print_differences();
         locate(&save);
     }
@@ -189,7 +198,7 @@ static void test_programs(void **state)
     for (unsigned i = 0; i < n; i++) {
         const uint64_t this = rng_state;
         if (!fuzz_one() && wrong++ < 10)
-            printf("reproduce: FUZZ_SEED=%#" PRIx64 " FUZZ_CASES=1\n\n", this);
+            printf("reproduce: FUZZ_SEED=%#" PRIx64 " FUZZ_CASES=1 (program %u)\n\n", this, i);
     }
     uint64_t faults = 0;
     for (unsigned i = 0; i < 32; i++)
