@@ -3,6 +3,7 @@
 #include "cpu/access.h"
 #include "cpu/block.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/verify.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
 #include "cpu/run.h"
@@ -228,6 +229,10 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit = jit_create(cpu, cfg->jit_threshold, err);
         if (!cpu->code->jit)
             goto fail;
+        if (cfg->jit_verify && !(cpu->verify = verify_create())) {
+            error_set(err, "not enough host memory for lockstep");
+            goto fail;
+        }
     }
     for (unsigned i = 0; i < TLB_MODES; i++) {
         cpu->tlb[i].used = true;
@@ -246,6 +251,7 @@ void cpu_destroy(struct cpu *cpu)
     if (!cpu)
         return;
     code_cache_destroy(cpu->code);
+    verify_destroy(cpu->verify);
     leave_memory(cpu);
     free(cpu);
 }

@@ -285,7 +285,7 @@ static inline unsigned rig_jit_threshold(void)
 }
 
 static inline void rig_open_with(struct rig *r, const char *model, uint64_t ram_bytes,
-                                 unsigned jit_threshold)
+                                 unsigned jit_threshold, bool verify)
 {
     struct error err = {0};
     *r = (struct rig){0};
@@ -305,6 +305,7 @@ static inline void rig_open_with(struct rig *r, const char *model, uint64_t ram_
         .log = &r->log,
         .model = model,
         .jit_threshold = jit_threshold,
+        .jit_verify = verify,
         .tsc_hz = 1000000000,
     };
     r->cpu = cpu_create(&cfg, &err);
@@ -315,7 +316,7 @@ static inline void rig_open_with(struct rig *r, const char *model, uint64_t ram_
 
 static inline void rig_open_sized(struct rig *r, const char *model, uint64_t ram_bytes)
 {
-    rig_open_with(r, model, ram_bytes, rig_jit_threshold());
+    rig_open_with(r, model, ram_bytes, rig_jit_threshold(), false);
 }
 
 static inline void rig_open(struct rig *r)

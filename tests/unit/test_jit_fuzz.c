@@ -214,8 +214,8 @@ static void test_programs(void **state)
 static int setup(void **state)
 {
     (void)state;
-    rig_open_with(&plain, "max,+sse4a", RAM_BYTES, 0);
-    rig_open_with(&jit, "max,+sse4a", RAM_BYTES, 1);
+    rig_open_with(&plain, "max,+sse4a", RAM_BYTES, 0, false);
+    rig_open_with(&jit, "max,+sse4a", RAM_BYTES, 1, false);
     return 0;
 }
 

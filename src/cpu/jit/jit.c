@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cpu/jit/jit.h"
 #include "cpu/jit/translate.h"
+#include "cpu/jit/verify.h"
 #include "cpu/op_int.h"
 #include "cpu/run.h"
 
@@ -65,6 +66,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     }
     j->cpu = cpu;
     j->threshold = MAX(threshold, 1u);
+    verify_break(j, NULL);
     j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
     j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
     if (!j->natives || !j->jump || !map_code(j)) {
@@ -107,19 +109,28 @@ static void name_cpu(struct cpu *cpu)
 
 /* --- from the interpreter --- */
 
+const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n)
+{
+    struct jit *j = cpu->code->jit;
+    name_cpu(cpu);
+    cpu->block = b;
+    cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
+    return j->enter(cpu, jit_runs_at(j, n->body));
+}
+
 static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
 {
     (void)u;
     struct jit *j = cpu->code->jit;
-    const struct block *b = cpu->block;
+    struct block *b = cpu->block;
     const struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
-    name_cpu(cpu);
-    cpu->jit_page = rip & PAGE_MASK;
     j->jump_modes_used |= BIT(jit_jump_mode(b->mode)); /* also if no code looks there yet */
     j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] = (struct jit_jump){
         .key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
-    return j->enter(cpu, jit_runs_at(j, n->body));
+    if (unlikely(cpu->verify != NULL))
+        return verify_block(cpu);
+    return jit_run(cpu, b, n);
 }
 
 static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)

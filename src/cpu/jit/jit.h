@@ -69,6 +69,7 @@ struct jit {
     uint8_t salt;
     unsigned threshold; /* entries of a block before it is translated */
     bool full;          /* the next look-up throws everything away */
+    uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
 /* NULL with err set where the host does not let us run code we wrote, or lacks BMI2. */
@@ -105,6 +106,9 @@ static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
 {
     return j->run + (p - j->code);
 }
+
+/* Runs the host code of b, which is at cpu->r[REG_PC]. Like a handler. */
+const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n);
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);

@@ -157,7 +157,7 @@ static void leave_line(struct tr *t, uint8_t *from)
 void by_handler(struct tr *t)
 {
     flush_flags(t);
-    emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
+    emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
     emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_INSN]);
     flags_unknown(t);
 }
