@@ -357,6 +357,7 @@ struct cpu {
     uint64_t pending_a, pending_b, pending_c; /* ... from these */
     uint64_t jit_flags, jit_target; /* on their way */
     uint64_t jit_salt;              /* of the table of indirect branches */
+    bool vec_live;                  /* the host's vector registers hold the guest's, zmm does not */
     struct insn *jit_back;          /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */

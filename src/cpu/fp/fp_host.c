@@ -1,5 +1,6 @@
 /* Control registers of the host's SSE and x87 units, and SIMD exceptions found after the fact. */
 #include "cpu/fp/fp.h"
+#include "cpu/jit/jit.h"
 
 #if defined(__x86_64__)
 
@@ -54,6 +55,7 @@ void fp_set_mxcsr(struct cpu *cpu, uint32_t v)
     cpu->mxcsr = v;
     if (cpu->fp_on)
         load_mxcsr(host_mxcsr(cpu));
+    jit_mxcsr_changed(cpu);
 }
 
 void fp_x87_set_cc(uint16_t fsw)

@@ -212,6 +212,8 @@ void write_late(struct tr *t)
         emit_mov_imm(e, H_R11, (uintptr_t)l->u);
         if (l->back) {
             emit_call(e, stub(t, l->flags ? STUB_INSN_FLAGS : STUB_INSN));
+            if (l->vectors)
+                emit_call(e, stub(t, STUB_VECTORS));
             emit_jmp(e, l->back);
         } else {
             emit_jmp(e, stub(t, STUB_EXIT_INSN));

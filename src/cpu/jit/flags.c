@@ -12,9 +12,20 @@
 static uint32_t written_for_sure(const struct insn *u, enum template how)
 {
     const uint32_t w = op_info[u->op].flags_written;
-    if (how == T_HANDLER || how == T_SHIFT_CL) /* some leave flags alone that they may change */
+    switch (how) {
+    case T_HANDLER: /* some leave flags alone that they may change */
+    case T_SHIFT_CL:
+    case T_DIV:
         return 0;
-    return how == T_BT ? FLAG_CF : how == T_DIV ? 0 : w;
+    case T_BT:
+    case T_BT_CHANGE:
+    case T_BT_MEM:
+        return FLAG_CF;
+    case T_SCAN:
+        return FLAG_ZF;
+    default:
+        return w;
+    }
 }
 
 static uint32_t read_by(const struct insn *u, enum template how)
@@ -136,8 +147,9 @@ void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, 
     if (!flags_seen(t) && !flags_read(t))
         return;
     emit_store(t->e, 8, CPU_SLOT(pending_a), ha);
-    if ((kind & 0xff) == PENDING_LOGIC)
-        ; /* of the result alone */
+    const enum pending_op op = kind & 0xff;
+    if (op == PENDING_LOGIC || op == PENDING_NEG || op == PENDING_COUNT || op == PENDING_BMI)
+        ; /* of the result alone, or with a CF that is there already */
     else if (hb != H_NONE)
         emit_store(t->e, 8, CPU_SLOT(pending_b), hb);
     else
@@ -161,7 +173,7 @@ void need_flags(struct tr *t, uint32_t mask)
         return;
     if (!set_again(t)) {
         flush_flags(t);
-        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
+        call_stub(t, STUB_FLAGS);
     }
     t->host_flags = FLAGS_ARITH;
 }

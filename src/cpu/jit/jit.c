@@ -1,6 +1,7 @@
 /* See jit.h: code memory, and the life of translated blocks. */
 #define _GNU_SOURCE
 #include "cpu/jit/jit.h"
+#include "cpu/fp/fp.h"
 #include "cpu/jit/translate.h"
 #include "cpu/jit/verify.h"
 #include "cpu/op_int.h"
@@ -28,10 +29,24 @@ static void *low_memory(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static bool host_has_bmi2(void)
+static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
 {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
+    unsigned r[4];
+    return __get_cpuid_count(leaf, sub, &r[0], &r[1], &r[2], &r[3]) && (r[reg] >> bit & 1);
+}
+
+/* What the guest may be offered, of the host: templates use it, CPUID does not. */
+static void ask_host(struct jit *j)
+{
+    enum { EAX, EBX, ECX, EDX };
+#define FEATURE(name, leaf, sub, reg, bit, flag) \
+    j->host_has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
+#include "cpu/features.def"
+#undef FEATURE
+    j->host_has[FEAT_NONE] = true;
+    /* the operating system has to keep the registers, too */
+    if (!__builtin_cpu_supports("avx2"))
+        j->host_has[FEAT_AVX] = false;
 }
 
 /* Two mappings of one memory: none of them can be written and executed. */
@@ -55,16 +70,19 @@ static bool map_code(struct jit *j)
 
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
 {
-    if (!host_has_bmi2()) {
-        error_set(err, "the translator needs a host processor with BMI2; use -accel interp");
-        return NULL;
-    }
     struct jit *j = calloc(1, sizeof *j);
     if (!j) {
         error_set(err, "not enough host memory for the translator");
         return NULL;
     }
     j->cpu = cpu;
+    j->fp_native = true;
+    ask_host(j);
+    if (!j->host_has[FEAT_BMI2] || !j->host_has[FEAT_AVX]) {
+        error_set(err, "the translator needs a host with AVX2 and BMI2; use -accel interp");
+        free(j);
+        return NULL;
+    }
     j->threshold = MAX(threshold, 1u);
     verify_break(j, NULL);
     j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
@@ -227,6 +245,18 @@ void jit_drop(struct block *b)
         return;
     struct emit e = {.p = b->native->entry, .end = b->native->body};
     emit_jmp(&e, b->native->left);
+}
+
+/* Code that computes without looking is thrown away while a guest wants exceptions. */
+void jit_mxcsr_changed(struct cpu *cpu)
+{
+    struct jit *j = cpu->code ? cpu->code->jit : NULL;
+    const bool native = fp_all_masked(cpu);
+    if (!j || j->fp_native == native)
+        return;
+    j->fp_native = native;
+    j->full = true;
+    cpu_stop_after_current(cpu);
 }
 
 void jit_flush(struct jit *j)

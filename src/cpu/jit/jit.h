@@ -48,6 +48,7 @@ enum jit_stub {
     STUB_INSN_FLAGS,  /* the same, and host flags are the guest's then */
     STUB_FLAGS,       /* host flags become the guest's */
     STUB_SETTLE,      /* pending flags become the interpreter's */
+    STUB_VECTORS,     /* the guest's vector registers into the host's */
     STUB_EXIT_LINK,   /* R11 = block + slot: goes on at its continuation */
     STUB_EXIT_START,  /* R11 = block: goes on at its start, by the loop */
     STUB_EXIT_INSN,   /* R11 = the last insn of a block: its handler goes on */
@@ -68,6 +69,8 @@ struct jit {
     uint32_t jump_modes_used;
     uint8_t salt;
     unsigned threshold; /* entries of a block before it is translated */
+    bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
+    bool fp_native;     /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;          /* the next look-up throws everything away */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
@@ -85,6 +88,8 @@ void jit_link(struct block *from, unsigned slot, struct block *to, uint32_t gene
 void jit_unlink(struct block *from, unsigned slot);
 void jit_drop(struct block *b);
 void jit_flush(struct jit *j);
+/* The guest's MXCSR changed. */
+void jit_mxcsr_changed(struct cpu *cpu);
 /* Linear addresses mean something else now. */
 void jit_new_generation(struct jit *j);
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */

@@ -70,6 +70,9 @@ static void settle_part(struct cpu *cpu, enum pending_part part, unsigned size)
     case PART_BT:
         set_cf_of(cpu, c & 1, flag_of(cpu));
         break;
+    case PART_ZF:
+        cpu->flag_z = c & size_mask(size);
+        break;
     case PART_ROL:
         set_cf_of(cpu, c & 1, ((c >> top) ^ c) & 1);
         break;
@@ -111,6 +114,14 @@ static void settle_all(struct cpu *cpu, enum pending_op op, unsigned size)
     case PENDING_IMUL:
         logic(cpu, a, size);
         cpu->flag_aux = flag_make_aux(b & 1, b & 1, false);
+        break;
+    case PENDING_BMI:
+        cpu->flag_z = a & size_mask(size);
+        cpu->flag_sp = (uint64_t)sign_extend(a, size * 8);
+        cpu->flag_aux = b & 1 ? AUX_CF : 0;
+        break;
+    case PENDING_COUNT:
+        flags_set_arith(cpu, a ? 0 : FLAG_ZF);
         break;
     case PENDING_ALL:
         all(cpu, a);

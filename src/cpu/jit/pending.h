@@ -25,6 +25,8 @@ enum pending_op {
     PENDING_LOGIC, /* a: result */
     PENDING_NEG,   /* a: result */
     PENDING_IMUL,  /* a: lower half, b: whether the upper half matters (CF, OF) */
+    PENDING_BMI,   /* a: result, b: CF; OF is clear, PF and AF come from the result */
+    PENDING_COUNT, /* a: zero or not: ZF; the others are clear */
     PENDING_ALL,   /* a: AL and AH after SETO AL, LAHF */
 };
 
@@ -42,6 +44,7 @@ enum pending_part {
     PART_CF_OF = 0x40,
     PART_ROL = PART_CF_OF,
     PART_ROR = PART_CF_OF + 1,
+    PART_ZF = 0x80, /* c: zero or not */
 };
 
 /* In cpu->pending: operation, and log2 of the width in bytes above it. */

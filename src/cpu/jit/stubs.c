@@ -60,7 +60,7 @@ static bool run_insn(struct cpu *cpu, struct insn *u)
         next->fn = next_fn;
     if (!r)
         return true;
-    if (unlikely(b->stale || cpu->broken)) {
+    if (unlikely(b->stale || cpu->broken || cpu->code->jit->full)) {
         op_stale(cpu, next);
         return true;
     }
@@ -128,8 +128,25 @@ static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 
 /* --- their code --- */
 
+static int32_t vector_slot(unsigned n)
+{
+    return (int32_t)(offsetof(struct cpu, zmm) + sizeof(union vec) * n);
+}
+
+/* VMOVAPS of 256 bits: loads have opcode 28h, stores 29h. */
+static void move_vectors(struct emit *e, uint8_t opcode)
+{
+    for (unsigned n = 0; n < 16; n++)
+        emit_vex(e, P_NONE, 1, false, 1, opcode, n, 0, h_gs(vector_slot(n)), -1);
+    emit_store_imm(e, 1, SLOT(vec_live), opcode == 0x28);
+}
+
 static void spill(struct emit *e)
 {
+    emit_alu_imm(e, 1, X_CMP, SLOT(vec_live), 0);
+    uint8_t *done = emit_jcc_forward(e, CC_E);
+    move_vectors(e, 0x29);
+    emit_here(e, done);
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
             emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
@@ -219,6 +236,10 @@ bool stubs_write(struct jit *j, struct emit *e)
             break;
         case STUB_SETTLE:
             write_call(e, c_settle, false);
+            break;
+        case STUB_VECTORS:
+            move_vectors(e, 0x28);
+            emit_u8(e, 0xc3);
             break;
         case STUB_EXIT_LINK:
             write_exit(e, (const void *)(uintptr_t)c_exit_link);

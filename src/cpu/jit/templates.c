@@ -17,30 +17,25 @@ static bool high_byte(unsigned operand, unsigned size)
     return size == 1 && (operand & 1);
 }
 
-static bool is_imm(enum operand o)
-{
-    return o >= O_Ib && o <= O_1;
-}
-
 static enum template alu(const struct insn *u)
 {
     const enum operand src = u->row->opnd[1];
     const bool to_mem = u->mem && ((u->row->opnd[0] >= O_Eb && u->row->opnd[0] <= O_Ey) ||
                                    u->row->opnd[0] == O_Ob || u->row->opnd[0] == O_Ov);
-    if (u->lock || (u->mem && !address_ok(u)))
+    if (u->mem && !address_ok(u)) /* LOCK is nothing here: all CPUs take turns on one thread */
         return T_HANDLER;
     if (!to_mem && high_byte(u->a, u->osize))
         return T_HANDLER;
     if (!is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize))
         return T_HANDLER;
-    if (u->mem && (u->op == OP_ADC || u->op == OP_SBB))
+    if (to_mem && (u->op == OP_ADC || u->op == OP_SBB))
         return T_HANDLER;
     return u->op == OP_MOV ? T_MOV : T_ALU;
 }
 
 static enum template shift(const struct insn *u)
 {
-    if (u->mem || high_byte(u->a, u->osize))
+    if (high_byte(u->a, u->osize))
         return T_HANDLER;
     if (u->row->opnd[1] == O_CL)
         return (u->op == OP_SHL || u->op == OP_SHR || u->op == OP_SAR) && u->osize >= 4
@@ -77,23 +72,25 @@ static enum template by_op(const struct insn *u)
         return mem_ok && u->osize >= 4 ? T_LEA : T_HANDLER;
     case OP_INC:
     case OP_DEC:
-        return !u->mem && !high_byte(u->a, u->osize) ? T_INCDEC : T_HANDLER;
+        return u->mem ? rmw_template(u, mem_ok) : high_byte(u->a, u->osize) ? T_HANDLER : T_INCDEC;
     case OP_NOT:
     case OP_NEG:
-        return !u->mem && !high_byte(u->a, u->osize) ? T_NOTNEG : T_HANDLER;
+        return u->mem ? rmw_template(u, mem_ok) : high_byte(u->a, u->osize) ? T_HANDLER : T_NOTNEG;
     case OP_SHL:
     case OP_SHR:
     case OP_SAR:
     case OP_ROL:
     case OP_ROR:
-        return shift(u);
+        return u->mem ? rmw_template(u, mem_ok) : shift(u);
     case OP_IMUL:
         return mem_ok && u->osize >= 4 ? T_IMUL : T_HANDLER;
     case OP_MUL:
     case OP_IMUL1:
         return !u->mem && u->osize >= 4 ? T_MUL : T_HANDLER;
     case OP_XCHG:
-        return !u->mem && u->osize >= 4 && u->row->opnd[0] == O_Ev ? T_XCHG : T_HANDLER;
+        return u->osize < 4 || u->row->opnd[0] != O_Ev ? T_HANDLER
+               : u->mem                                ? rmw_template(u, mem_ok)
+                                                       : T_XCHG;
     case OP_BSWAP:
         return u->osize >= 4 ? T_BSWAP : T_HANDLER;
     case OP_CBW:
@@ -102,13 +99,6 @@ static enum template by_op(const struct insn *u)
     case OP_DIV:
     case OP_IDIV:
         return mem_ok && u->osize >= 4 ? T_DIV : T_HANDLER;
-    case OP_SHLX:
-    case OP_SHRX:
-    case OP_SARX:
-    case OP_RORX:
-        return mem_ok && (u->osize == 4 || u->osize == 8) ? T_BMI : T_HANDLER;
-    case OP_BT:
-        return !u->mem && u->osize >= 4 ? T_BT : T_HANDLER;
     case OP_PUSH:
         return u->osize == 8 && (u->row->opnd[0] == O_Zv || is_imm(u->row->opnd[0])) ? T_PUSH
                                                                                      : T_HANDLER;
@@ -131,71 +121,49 @@ static enum template by_op(const struct insn *u)
     }
     if (u->op >= OP_JO && u->op <= OP_JG)
         return T_JCC;
+    const enum template other = u->mem ? rmw_template(u, mem_ok) : T_HANDLER;
+    if (other != T_HANDLER)
+        return other;
     if (u->op >= OP_SETO && u->op <= OP_SETG)
         return !u->mem && !high_byte(u->a, 1) ? T_SETCC : T_HANDLER;
     if (u->op >= OP_CMOVO && u->op <= OP_CMOVG)
-        return !u->mem && u->osize >= 4 ? T_CMOV : T_HANDLER;
-    return T_HANDLER;
+        return mem_ok && u->osize >= 4 ? T_CMOV : T_HANDLER;
+    return bits_template(u, mem_ok);
 }
 
-enum template template_of(const struct insn *u, uint32_t mode)
+enum template template_of(const struct tr *t, const struct insn *u)
 {
+    const uint32_t mode = t->b->mode;
     if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
         return T_HANDLER;
-    return by_op(u);
+    const enum template how = by_op(u);
+    return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
 }
 
 /* --- small things --- */
 
-/* The jump at from leads out of line, where the handler does this instruction. */
-static void leave_line(struct tr *t, uint8_t *from)
+void leave_line(struct tr *t, uint8_t *from)
 {
     t->late[t->n_late++] =
         (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+}
+
+void call_stub(struct tr *t, enum jit_stub s)
+{
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[s]);
+    t->vectors = false;
 }
 
 void by_handler(struct tr *t)
 {
     flush_flags(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
-    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_INSN]);
+    call_stub(t, STUB_INSN);
     flags_unknown(t);
 }
 
-/* The guest register of a bound operand. */
-static unsigned reg_of(unsigned operand, unsigned size)
-{
-    return size == 1 ? operand >> 3 : operand;
-}
 
-static int32_t immediate(const struct insn *u)
-{
-    return (int32_t)sign_extend(u->imm, u->osize >= 4 ? 32 : u->osize * 8);
-}
-
-static struct value v_reg(unsigned g)
-{
-    return (struct value){V_REG, g};
-}
-static struct value v_imm(int64_t v)
-{
-    return (struct value){V_IMM, v};
-}
-static const struct value v_none = {V_NONE, 0};
-
-static bool wanted(const struct tr *t)
-{
-    return flags_seen(t) || flags_read(t);
-}
-
-/* Guest register g as an operand, wherever it is. */
-static struct host_rm guest_operand(unsigned g)
-{
-    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_gs(guest_slot(g));
-}
-
-/* Guest register g to be changed in place: a host register that holds it. */
-static unsigned begin_change(struct tr *t, unsigned g, unsigned scratch)
+unsigned begin_change(struct tr *t, unsigned g, unsigned scratch)
 {
     clobber(t, g);
     return get(t, g, scratch);
@@ -245,7 +213,7 @@ static uint32_t kind_of(unsigned x, unsigned size)
 }
 
 /* ADC, SBB: their flags are taken from the host as they are. Uses R10. */
-static void flags_from_host(struct tr *t)
+void flags_from_host(struct tr *t)
 {
     struct emit *e = t->e;
     t->host_flags = FLAGS_ARITH;
@@ -264,9 +232,16 @@ static void with_carry(struct tr *t, unsigned x)
 {
     const struct insn *u = t->u;
     const unsigned size = u->osize, g = reg_of(u->a, size);
+    if (u->mem) {
+        clobber(t, g);
+        emit_load(t->e, size, H_R11, memory_operand(t, size, false));
+        emit_store(t->e, 8, CPU_SLOT(jit_target), H_R11);
+    }
     need_flags(t, FLAG_CF);
     const unsigned d = begin_change(t, g, H_R10);
-    if (is_imm(u->row->opnd[1]))
+    if (u->mem)
+        emit_alu(t->e, size, x, d, CPU_SLOT(jit_target));
+    else if (is_imm(u->row->opnd[1]))
         op_imm(t, x, h_reg(d));
     else
         op_reg(t, x, d, get(t, reg_of(u->b, size), H_R11));
@@ -551,7 +526,7 @@ static void t_widen(struct tr *t)
  * For an instruction that changes some flags: those of before are put into memory, and no other
  * such part is left pending there whose flags it does not cover (in: enum pending_part's bits).
  */
-static void settle_for(struct tr *t, unsigned in)
+void settle_for(struct tr *t, unsigned in)
 {
     if (t->def.valid && !t->def.part) { /* known to be alone */
         flush_flags(t);
@@ -560,7 +535,7 @@ static void settle_for(struct tr *t, unsigned in)
     flush_flags(t);
     emit_test_imm(t->e, 1, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)in);
     uint8_t *fine = emit_jcc_forward(t->e, CC_E);
-    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
+    call_stub(t, STUB_SETTLE);
     emit_here(t->e, fine);
     t->host_flags = 0;
 }
@@ -578,7 +553,7 @@ static void t_incdec(struct tr *t)
         settle_for(t, PART_CF | PART_CF_OF);
     else if (wanted(t)) { /* the host's CF is kept, so all is settled without a look */
         flush_flags(t);
-        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
+        call_stub(t, STUB_FLAGS);
     }
     const unsigned d = begin_change(t, g, H_R10);
     emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
@@ -627,7 +602,7 @@ static void t_shift_imm(struct tr *t)
     const unsigned count = u->imm & (size == 8 ? 63 : 31);
     const bool rotate = x == X_ROL || x == X_ROR;
     if (rotate && wanted(t)) {
-        settle_for(t, PART_ALL_BUT_CF);
+        settle_for(t, PART_ALL_BUT_CF | PART_ZF);
         const unsigned d = begin_change(t, g, H_R10);
         emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
         put(t, g, d);
@@ -748,28 +723,6 @@ static void t_div(struct tr *t)
     emit_rm(e, size, 0xf7, u->op == OP_DIV ? X_DIV : X_IDIV, h_reg(H_R10));
 }
 
-/* SHLX, SHRX, SARX, RORX: no flags (SDM 2B "SARX/SHLX/SHRX", "RORX") */
-static void t_bmi(struct tr *t)
-{
-    const struct insn *u = t->u;
-    const bool w = u->osize == 8, rorx = u->op == OP_RORX;
-    clobber(t, u->reg);
-    struct host_rm from;
-    if (u->mem) {
-        emit_load(t->e, u->osize, H_R11, memory_operand(t, u->osize, false));
-        from = h_reg(H_R11);
-    } else {
-        from = h_reg(get(t, u->rm, H_R11));
-    }
-    const unsigned d = home(u->reg, H_R10);
-    if (rorx)
-        emit_vex(t->e, P_F2, 3, w, 0, 0xf0, d, 0, from, (int)(u->imm & 63));
-    else
-        emit_vex(t->e, u->op == OP_SHLX ? P_66 : u->op == OP_SHRX ? P_F2 : P_F3, 2, w, 0, 0xf7, d,
-                 get(t, u->vvvv, H_R14), from, -1);
-    put(t, u->reg, d);
-}
-
 /* --- conditions and bits --- */
 
 static void t_setcc(struct tr *t)
@@ -788,32 +741,21 @@ static void t_setcc(struct tr *t)
 static void t_cmov(struct tr *t)
 {
     const struct insn *u = t->u;
+    if (u->mem) { /* loaded whatever the condition is, and before the flags are looked for */
+        clobber(t, u->reg);
+        emit_load(t->e, u->osize, H_R11, memory_operand(t, u->osize, false));
+        emit_store(t->e, 8, CPU_SLOT(jit_target), H_R11);
+        need_flags(t, op_info[u->op].flags_read);
+        const unsigned d = get(t, u->reg, H_R10);
+        emit_rm(t->e, u->osize, 0x0f40 | (unsigned)(u->op - OP_CMOVO), d, CPU_SLOT(jit_target));
+        put(t, u->reg, d);
+        return;
+    }
     need_flags(t, op_info[u->op].flags_read);
     clobber(t, u->a);
     const unsigned from = get(t, u->b, H_R11), d = get(t, u->a, H_R10);
     emit_rm(t->e, u->osize, 0x0f40 | (unsigned)(u->op - OP_CMOVO), d, h_reg(from));
     put(t, u->a, d);
-}
-
-/* Changes CF; the undefined flags stay as they are (op_bit.c). */
-static void t_bt(struct tr *t)
-{
-    const struct insn *u = t->u;
-    const bool imm = u->row->opnd[1] != O_Gv;
-    if (wanted(t))
-        settle_for(t, PART_ALL_BUT_CF | PART_CF_OF);
-    const unsigned a = get(t, u->rm, H_R10);
-    if (imm)
-        emit_rm_imm(t->e, u->osize, 0x0fba, 4, h_reg(a), u->imm & (u->osize * 8 - 1), 1);
-    else
-        emit_rm(t->e, u->osize, 0x0fa3, get(t, u->reg, H_R11), h_reg(a));
-    if (!wanted(t))
-        return;
-    emit_rm(t->e, 1, 0x0f92, 0, CPU_SLOT(pending_c)); /* SETB */
-    emit_store_imm(t->e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2),
-                   (int32_t)pending_part(PART_BT, u->osize));
-    t->def.valid = false;
-    t->host_flags = FLAG_CF;
 }
 
 /* --- the stack --- */
@@ -862,7 +804,6 @@ static void t_nop(struct tr *t)
     (void)t;
 }
 
-typedef void template_fn(struct tr *t);
 static template_fn *const templates[] = {
     [T_HANDLER] = by_handler,
     [T_NOP] = t_nop,
@@ -883,7 +824,20 @@ static template_fn *const templates[] = {
     [T_WIDEN] = t_widen,
     [T_BT] = t_bt,
     [T_DIV] = t_div,
+    [T_BT_CHANGE] = t_bt_change,
+    [T_BMI_SHIFT] = t_bmi_shift,
     [T_BMI] = t_bmi,
+    [T_SCAN] = t_scan,
+    [T_COUNT] = t_count,
+    [T_MULX] = t_mulx,
+    [T_RMW_UNARY] = t_rmw_unary,
+    [T_RMW_SHIFT] = t_rmw_shift,
+    [T_SETCC_MEM] = t_setcc_mem,
+    [T_XCHG_MEM] = t_xchg_mem,
+    [T_CMPXCHG] = t_cmpxchg,
+    [T_XADD] = t_xadd,
+    [T_BT_MEM] = t_bt_mem,
+    [T_VEC] = t_vec,
     [T_PUSH] = t_push,
     [T_POP] = t_pop,
     [T_LEAVE] = t_leave,
@@ -897,7 +851,8 @@ void translate_insn(struct tr *t)
     for (unsigned i = late; i < t->n_late; i++) {
         if (t->late[i].back) {
             t->late[i].back = t->e->p;
-            t->late[i].flags = op_info[t->u->op].flags_written && flags_read(t);
+            t->late[i].flags = t->host_flags && flags_read(t);
+            t->late[i].vectors = t->vectors;
         }
     }
 }

@@ -56,7 +56,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     t->n = n;
     t->e = e;
     for (unsigned i = 0; i < b->n; i++)
-        t->how[i] = template_of(&b->insn[i], b->mode);
+        t->how[i] = template_of(t, &b->insn[i]);
     analyse_flags(t);
     write_entry(t);
     for (unsigned i = 0; i < b->n; i++) {

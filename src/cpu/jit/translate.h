@@ -46,7 +46,20 @@ enum template {
     T_WIDEN, /* CBW CWD and their wider forms */
     T_BT,
     T_DIV,
-    T_BMI, /* SHLX SHRX SARX RORX */
+    T_BT_CHANGE,  /* BTS BTR BTC */
+    T_BMI_SHIFT,  /* SHLX SHRX SARX RORX, PDEP, PEXT */
+    T_BMI,        /* ANDN BLSI BLSR BLSMSK BZHI BEXTR */
+    T_SCAN,       /* BSF BSR */
+    T_COUNT,      /* TZCNT LZCNT POPCNT */
+    T_MULX,
+    T_RMW_UNARY, /* INC DEC NOT NEG */
+    T_RMW_SHIFT,
+    T_SETCC_MEM,
+    T_XCHG_MEM,
+    T_CMPXCHG,
+    T_XADD,
+    T_VEC,
+    T_BT_MEM, /* BT BTS BTR BTC, immediate */
     T_PUSH,
     T_POP,
     T_LEAVE,
@@ -78,7 +91,8 @@ struct late {
     uint8_t *from;       /* displacement that leads here */
     const uint8_t *back; /* and where it goes on; NULL: the handler ends the block */
     const struct insn *u;
-    bool flags; /* host flags are to be the guest's behind it */
+    bool flags;   /* host flags are to be the guest's behind it */
+    bool vectors; /* vector registers are to be loaded behind it */
     struct pending_def def; /* flags that are not in memory, but have to be there */
 };
 #define MAX_LATE (4 * BLOCK_MAX_INSNS)
@@ -91,6 +105,7 @@ struct tr {
     const struct insn *u; /* the instruction at hand */
     uint32_t host_flags;  /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
+    bool vectors;           /* the guest's vector registers are in the host's */
     uint8_t *spent;         /* displacement of the jump out when the budget is */
     unsigned n_late;
     struct late late[MAX_LATE];
@@ -101,7 +116,9 @@ struct tr {
 };
 
 /* flags.c */
-enum template template_of(const struct insn *u, uint32_t mode);
+enum template template_of(const struct tr *t, const struct insn *u);
+/* Calls common code that leaves vector registers in memory. */
+void call_stub(struct tr *t, enum jit_stub s);
 void analyse_flags(struct tr *t);
 /* Guest register g is about to change: flags that depend on it go to memory first. */
 void clobber(struct tr *t, unsigned g);
@@ -130,6 +147,22 @@ static inline uint32_t flags_read(const struct tr *t)
 
 /* templates.c */
 void translate_insn(struct tr *t);
+/* Guest register g to be changed in place: a host register that holds it. */
+unsigned begin_change(struct tr *t, unsigned g, unsigned scratch);
+/* The jump at from leads out of line, where the handler does this instruction. */
+void leave_line(struct tr *t, uint8_t *from);
+void settle_for(struct tr *t, unsigned in);
+/* templates_bits.c, templates_rmw.c */
+typedef void template_fn(struct tr *t);
+template_fn t_bt, t_bt_change, t_bmi_shift, t_bmi, t_scan, t_count, t_mulx;
+template_fn t_rmw_unary, t_rmw_shift, t_setcc_mem, t_xchg_mem, t_cmpxchg, t_xadd, t_bt_mem;
+enum template bits_template(const struct insn *u, bool mem_ok);
+enum template rmw_template(const struct insn *u, bool mem_ok);
+/* templates_vec.c */
+template_fn t_vec;
+enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
+/* All arithmetic flags are the host's, also to be found later. Uses R10. */
+void flags_from_host(struct tr *t);
 /* The handler does it. */
 void by_handler(struct tr *t);
 /* branches.c */
@@ -148,5 +181,44 @@ static inline unsigned home(unsigned g, unsigned scratch)
     return guest_host[g] != H_NONE ? guest_host[g] : scratch;
 }
 void put(struct tr *t, unsigned g, unsigned from);
+
+/* The guest register of a bound operand (bind.c names byte registers by offset). */
+static inline unsigned reg_of(unsigned operand, unsigned size)
+{
+    return size == 1 ? operand >> 3 : operand;
+}
+
+static inline int32_t immediate(const struct insn *u)
+{
+    return (int32_t)sign_extend(u->imm, u->osize >= 4 ? 32 : u->osize * 8);
+}
+
+static inline struct value v_reg(unsigned g)
+{
+    return (struct value){V_REG, g};
+}
+
+static inline struct value v_imm(int64_t v)
+{
+    return (struct value){V_IMM, v};
+}
+
+static inline bool wanted(const struct tr *t)
+{
+    return flags_seen(t) || flags_read(t);
+}
+
+/* Guest register g as an operand, wherever it is. */
+static inline struct host_rm guest_operand(unsigned g)
+{
+    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_gs(guest_slot(g));
+}
+
+static const struct value v_none = {V_NONE, 0};
+
+static inline bool is_imm(enum operand o)
+{
+    return o >= O_Ib && o <= O_1;
+}
 
 #endif

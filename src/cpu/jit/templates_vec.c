@@ -1,0 +1,302 @@
+/*
+ * Templates: SSE and AVX. Guest vector registers live in the host's of the same number, so an
+ * instruction is written as the guest has it, but for its memory operand and general registers.
+ * The host's MXCSR is the guest's with all exceptions masked (fp/fp.h); guests that unmask one get
+ * the handlers, which look (jit_fp_traps()).
+ *
+ * The registers are loaded when a block that uses them finds them not loaded (cpu->vec_live), and
+ * stored by whatever leaves to C: code that has nothing to do with vectors never pays.
+ */
+#include "cpu/jit/translate.h"
+
+/* The encoding, as far as the decoder does not keep it. */
+struct encoding {
+    uint32_t opcode; /* 0xNN of the map */
+    unsigned map;    /* 1: 0F, 2: 0F38, 3: 0F3A */
+    int imm8;        /* -1: none */
+};
+
+static bool is_prefix(uint8_t b)
+{
+    return b == 0x66 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e ||
+           b == 0x26 || b == 0x64 || b == 0x65 || b == 0x67 || b == 0xf0 || (b & 0xf0) == 0x40;
+}
+
+static bool has_imm8(const struct opcode *row)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (row->opnd[i] == O_Ib || row->opnd[i] == O_Ib_s || row->opnd[i] == O_Lx)
+            return true;
+    return false;
+}
+
+static struct encoding encoding_of(const struct tr *t)
+{
+    const struct insn *u = t->u;
+    const uint8_t *p = ram_host(t->j->cpu->mem->ram, t->b->start) + u->off, *const start = p;
+    struct encoding enc = {.imm8 = -1, .map = 1};
+    while (is_prefix(*p))
+        p++;
+    if (*p == 0xc5) {
+        p += 2;
+    } else if (*p == 0xc4) {
+        enc.map = p[1] & 0x1f;
+        p += 3;
+    } else { /* 0F, 0F 38, 0F 3A */
+        p++;
+        if (*p == 0x38 || *p == 0x3a)
+            enc.map = *p++ == 0x38 ? 2 : 3;
+    }
+    enc.opcode = *p;
+    if (has_imm8(u->row))
+        enc.imm8 = start[u->len - 1];
+    return enc;
+}
+
+/* --- operands --- */
+
+enum role { ROLE_OTHER, ROLE_NONE, ROLE_VECTOR, ROLE_MEMORY, ROLE_GENERAL, ROLE_IMM };
+
+/* Bytes of a memory operand; 0: the whole vector; -1: not for us. */
+static int memory_bytes(enum operand o, const struct insn *u)
+{
+    switch (o) {
+    case O_Mb:
+    case O_Ry_Mb:
+        return 1;
+    case O_Ww:
+    case O_Mw:
+    case O_Ry_Mw:
+        return 2;
+    case O_Wss:
+    case O_Wd:
+    case O_Md:
+    case O_Ed:
+        return 4;
+    case O_Wsd:
+    case O_Wq:
+    case O_Mq:
+    case O_Eq:
+        return 8;
+    case O_Ey:
+    case O_My:
+        return u->osize == 8 ? 8 : 4;
+    case O_Wdq:
+    case O_Mdq:
+        return 16;
+    case O_Wps:
+    case O_Wpd:
+    case O_Wx:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static enum role role_of(enum operand o, const struct insn *u)
+{
+    switch (o) {
+    case O_NONE:
+    case O_XMM0:
+        return ROLE_NONE;
+    case O_Ib:
+    case O_Ib_s:
+        return ROLE_IMM;
+    case O_Vss:
+    case O_Vsd:
+    case O_Vps:
+    case O_Vpd:
+    case O_Vdq:
+    case O_Vq:
+    case O_Vd:
+    case O_Vx:
+    case O_Hss:
+    case O_Hsd:
+    case O_Hps:
+    case O_Hpd:
+    case O_Hdq:
+    case O_Hx:
+    case O_Lx:
+    case O_Ups:
+    case O_Upd:
+    case O_Udq:
+    case O_Uq:
+    case O_Ux:
+        return ROLE_VECTOR;
+    case O_Wss:
+    case O_Wsd:
+    case O_Wps:
+    case O_Wpd:
+    case O_Wdq:
+    case O_Wq:
+    case O_Wd:
+    case O_Ww:
+    case O_Wx:
+        return u->mem ? ROLE_MEMORY : ROLE_VECTOR;
+    case O_Mb:
+    case O_Mw:
+    case O_Md:
+    case O_Mq:
+    case O_Mdq:
+    case O_My:
+        return ROLE_MEMORY;
+    case O_Ed:
+    case O_Eq:
+    case O_Ey:
+    case O_Ry_Mb:
+    case O_Ry_Mw:
+        return u->mem ? ROLE_MEMORY : ROLE_GENERAL;
+    case O_Rd:
+    case O_Ry:
+    case O_Gd:
+    case O_Gq:
+    case O_Gy:
+        return ROLE_GENERAL;
+    default:
+        return ROLE_OTHER;
+    }
+}
+
+static bool in_modrm_rm(enum operand o)
+{
+    return o == O_Ed || o == O_Eq || o == O_Ey || o == O_Ry_Mb || o == O_Ry_Mw || o == O_Rd ||
+           o == O_Ry;
+}
+
+/* --- choosing --- */
+
+enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok)
+{
+    const struct opcode *row = u->row;
+    const uint32_t mode = t->b->mode, attr = op_info[u->op].attr;
+    const bool vex = row->attr & A_VEX;
+    if (!(row->attr & (A_SSE | A_VEX)) || (row->attr & (A_MMX | A_VSIB | A_CPL0)) || !mem_ok ||
+        t->b->page2 != RAM_NONE)
+        return T_HANDLER;
+    if ((row->attr & A_SSE) && (mode & MODE_NO_SSE))
+        return T_HANDLER;
+    if (vex && (mode & MODE_NO_AVX))
+        return T_HANDLER;
+    if (!t->j->host_has[row->feature] || (attr & (OA_END | OA_IO | OA_X87 | OA_STRING)))
+        return T_HANDLER;
+    if ((attr & OA_FP) ? !t->j->fp_native : (attr & OA_FAULT))
+        return T_HANDLER;
+    /* what they compute is up to the host, and the handlers ask the host in their own way */
+    switch (u->op) {
+    case OP_PCMPESTRM:
+    case OP_PCMPESTRI:
+    case OP_PCMPISTRM:
+    case OP_PCMPISTRI:
+    case OP_VPCMPESTRM:
+    case OP_VPCMPESTRI:
+    case OP_VPCMPISTRM:
+    case OP_VPCMPISTRI:
+    case OP_MASKMOVDQU:
+    case OP_VMASKMOVDQU:
+    case OP_VZEROALL:
+    case OP_VZEROUPPER:
+    case OP_LDMXCSR:
+    case OP_STMXCSR:
+    case OP_VLDMXCSR:
+    case OP_VSTMXCSR:
+        return T_HANDLER;
+    default:
+        break;
+    }
+    unsigned vectors = 0, general = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        const enum operand o = row->opnd[i];
+        const enum role role = role_of(o, u);
+        if (role == ROLE_OTHER || (role == ROLE_MEMORY && memory_bytes(o, u) < 0))
+            return T_HANDLER;
+        vectors += role == ROLE_VECTOR;
+        general += role == ROLE_GENERAL;
+    }
+    const uint32_t flags = op_info[u->op].flags_written;
+    if (vectors == 0 || general > 1 || (flags && flags != FLAGS_ARITH) || u->vl > 32 ||
+        op_info[u->op].flags_read)
+        return T_HANDLER;
+    /* masked moves and the like touch memory in part */
+    if (u->mem && (u->op == OP_VMASKMOVPS || u->op == OP_VMASKMOVPD || u->op == OP_VPMASKMOVD ||
+                   u->op == OP_VPMASKMOVQ || u->op == OP_VMASKMOVPS_ST ||
+                   u->op == OP_VMASKMOVPD_ST || u->op == OP_VPMASKMOVD_ST ||
+                   u->op == OP_VPMASKMOVQ_ST))
+        return T_HANDLER;
+    return T_VEC;
+}
+
+/* --- writing --- */
+
+/* The guest's vector registers are in the host's from here on. */
+static void need_vectors(struct tr *t)
+{
+    if (t->vectors)
+        return;
+    struct emit *e = t->e;
+    flush_flags(t);
+    emit_alu_imm(e, 1, X_CMP, CPU_SLOT(vec_live), 0);
+    uint8_t *there = emit_jcc_forward(e, CC_NE);
+    emit_call(e, (uint8_t *)(uintptr_t)t->j->stub[STUB_VECTORS]);
+    emit_here(e, there);
+    t->host_flags = 0;
+    t->vectors = true;
+}
+
+static void write_insn(struct tr *t, const struct encoding *enc, unsigned reg, struct host_rm rm)
+{
+    static const uint8_t prefix[] = {
+        [PFX_NONE] = P_NONE, [PFX_66] = P_66, [PFX_F3] = P_F3, [PFX_F2] = P_F2};
+    const struct insn *u = t->u;
+    if (u->row->attr & A_VEX) {
+        emit_vex(t->e, prefix[u->pfx], enc->map, u->vex_w, u->vl == 32, (uint8_t)enc->opcode, reg,
+                 u->vvvv, rm, enc->imm8);
+    } else {
+        const uint32_t map = enc->map == 1 ? 0x0f00 : enc->map == 2 ? 0x0f3800 : 0x0f3a00;
+        emit_sse(t->e, prefix[u->pfx], u->rex & 8, map | enc->opcode, reg, rm, enc->imm8);
+    }
+}
+
+void t_vec(struct tr *t)
+{
+    const struct insn *u = t->u;
+    const struct opcode *row = u->row;
+    const struct encoding enc = encoding_of(t);
+    unsigned reg = u->reg, general = REG_COUNT;
+    bool general_rm = false;
+    struct host_rm rm = h_reg(u->rm);
+    need_vectors(t);
+    for (unsigned i = 0; i < 4; i++) {
+        const enum operand o = row->opnd[i];
+        if (role_of(o, u) != ROLE_GENERAL)
+            continue;
+        general_rm = in_modrm_rm(o);
+        general = general_rm ? u->rm : u->reg;
+        if (i == 0)
+            clobber(t, general);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        const enum operand o = row->opnd[i];
+        if (role_of(o, u) != ROLE_MEMORY)
+            continue;
+        const int bytes = memory_bytes(o, u);
+        const unsigned size = bytes ? (unsigned)bytes : MAX(u->vl, 16u);
+        const unsigned lin = effective_address(t, H_R10);
+        if (row->attr & A_ALIGN) {
+            emit_test_imm(t->e, 1, h_reg(lin), (int32_t)size - 1);
+            leave_line(t, emit_jcc_forward(t->e, CC_NE));
+        }
+        rm = address_check(t, lin, size, i == 0, false);
+    }
+    if (general == REG_COUNT) {
+        write_insn(t, &enc, reg, rm);
+    } else if (role_of(row->opnd[0], u) == ROLE_GENERAL) { /* made there */
+        const unsigned d = home(general, H_R11);
+        write_insn(t, &enc, general_rm ? reg : d, general_rm ? h_reg(d) : rm);
+        put(t, general, d);
+    } else {
+        const unsigned s = get(t, general, H_R11);
+        write_insn(t, &enc, general_rm ? reg : s, general_rm ? h_reg(s) : rm);
+    }
+    if (op_info[u->op].flags_written)
+        flags_from_host(t);
+}
