@@ -59,6 +59,7 @@ struct verify {
     struct page_image page[MAX_PAGES];
     unsigned lines; /* that can be written through */
     bool all_lines;
+    bool drop; /* host code finds none of them */
     struct {
         uint8_t tlb;
         uint16_t index;
@@ -343,7 +344,8 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     memcpy(v->after, cpu, STATE_BYTES);
     v->interpreted_pages = v->pages;
     if (calls != s->mmio + s->port_io || b->stale || cpu->broken || v->too_many ||
-        cpu->code_gen != v->before->code_gen || cpu->events != v->rest_before.events) {
+        cpu->code->jit->full || cpu->code_gen != v->before->code_gen ||
+        cpu->events != v->rest_before.events) {
         v->noting = false;
         return NOT_VERIFIED;
     }
@@ -351,7 +353,7 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
         memcpy(v->page[i].new, ram_host(cpu->mem->ram, v->page[i].at), PAGE_SIZE);
     set_pages_back(cpu);
     set_state(cpu, v->before, &v->rest_before);
-    if ((s->verified_blocks & 7) == 7)
+    if (v->drop)
         drop_lines(cpu);
     struct block *const link_from = cpu->link_from;
     run_engine(cpu, b, native, &v->translated);
@@ -478,6 +480,7 @@ const struct insn *verify_block(struct cpu *cpu)
     cpu->budget = 0;
     cpu->icount_end -= (uint64_t)held;
     fp_leave(cpu);
+    cpu->verify->drop = (cpu->stats.verified_blocks & 7) == 7;
     enum result r = NOT_VERIFIED;
     if (all_repeatable(cpu, b))
         r = check(cpu, b, native);
