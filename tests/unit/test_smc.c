@@ -858,6 +858,22 @@ static void test_noncanonical_jump(void **state)
     }
 }
 
+/* Nor are lines that hold nothing an answer for address 0. */
+static void test_jump_to_zero(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 130; i++) {
+        begin();
+        code_flush(rig.cpu->code);
+        cpu_flush_tlb(rig.cpu, false);
+        LOAD(CODE, jump);
+        LOAD(0, arrived);
+        rig.cpu->r[REG_RAX] = 0;
+        run_to_halt();
+        assert_int_equal(rig.cpu->rip, 1);
+    }
+}
+
 PROGRAM(two_blocks, "add $1, %eax\n"
                     "jmp 1f\n"
                     "nop\n"
@@ -932,6 +948,7 @@ int main(void)
         cmocka_unit_test(test_crossing_data),
         cmocka_unit_test(test_interrupts),
         cmocka_unit_test(test_noncanonical_jump),
+        cmocka_unit_test(test_jump_to_zero),
         cmocka_unit_test(test_between_blocks),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -14,10 +14,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_BYTES   (32 * MiB)
-#define BLOCK_ROOM   (64 * KiB) /* more than any block takes */
-#define MAX_NATIVES  (256 * 1024)
-#define SALTS        128
+#define CODE_BYTES  (32 * MiB)
+#define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
+#define MAX_NATIVES (256 * 1024)
+#define SALTS       128
 
 /* --- the host --- */
 
@@ -144,8 +144,8 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
     j->jump_modes_used |= BIT(jit_jump_mode(b->mode)); /* also if no code looks there yet */
-    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] = (struct jit_jump){
-        .key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
+    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] =
+        (struct jit_jump){.key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
     return jit_run(cpu, b, n);
@@ -272,13 +272,14 @@ void jit_flush(struct jit *j)
 
 /*
  * Keys are salted with a number that changes, in bits 63:57: a canonical address has bits 63:56
- * equal, so keys of two salts never are, and the table is cleared every 128th time only.
+ * equal, so keys of two salts never are, and the table is cleared every 127th time only. No salt is
+ * 0, or an empty line would be one of RIP 0.
  */
 void jit_new_generation(struct jit *j)
 {
-    j->salt = (uint8_t)((j->salt + 1) % SALTS);
+    j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
     j->cpu->jit_salt = (uint64_t)j->salt << 57;
-    if (j->salt == 0)
+    if (j->salt == 1)
         for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
             if (j->jump_modes_used & BIT(m))
                 memset(j->jump[m], 0, sizeof j->jump[m]);
