@@ -8,12 +8,27 @@ PROGRAM = ("uname -m; seq 20000 | md5sum; sh -c 'i=0; while [ $i -lt 500 ]; do i
            "find / -xdev -type f | sort | xargs cat | md5sum; poweroff -f")
 
 
-class Jit(harness.Case):
+class Linux(harness.Case):
     def kernel(self, *args, run=None, **options):
         words = ["console=ttyS0"] + ([f'vitrine.run="{run}"'] if run else [])
         return self.start("-m", "256", "-nographic", "-kernel", harness.guest("vmlinuz"), "-initrd",
                           harness.guest("initrd.img"), "-append", " ".join(words), *args, **options)
 
+
+class Lockstep(Linux):
+    def test_lockstep(self):
+        """Every block in both engines, up to the shell and a little further."""
+        v = self.kernel("-accel", "jit,verify=on,stats=on", "-icount", "shift=0", tty=False,
+                        run="seq 300 | md5sum; poweroff -f")
+        self.assertEqual(0, v.wait(900), v.messages())
+        text = "\n".join(v.messages())
+        blocks = re.search(r"stats: lockstep (\d+) blocks, (\d+) not verified, (\d+) differ", text)
+        self.assertTrue(blocks, text)
+        self.assertEqual("0", blocks[3])
+        self.assertGreater(int(blocks[1]), 50 * int(blocks[2]))
+
+
+class Jit(Linux):
     def test_shell(self):
         v = self.kernel("-accel", "jit")
         v.expect("GUEST-UP", 120)

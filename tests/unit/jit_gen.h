@@ -500,6 +500,9 @@ static inline void gen_machine(struct rig *r, bool user)
         else
             rig_map(r, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
     }
+    /* a program that changes its tables and flushes nothing may see either */
+    for (gla_t at = RIG_TABLES; at < RIG_TABLES_END; at += PAGE_SIZE)
+        rig_map(r, at, at, RIG_P);
     r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     r->cpu->fpu.cw = 0x37f;
     cpu_loaded(r->cpu);
