@@ -175,6 +175,9 @@ bool cli_accel_done(struct cli_parse *p)
 static const struct key_row accel_keys[] = {
     {"accel", KEY_HINT, 0, "", NULL},
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
+    {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
+    {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
+    {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
     {"thread", KEY_HINT, 0, "all virtual CPUs take turns on one thread", NULL},

@@ -246,6 +246,9 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .jit_threshold =
             pc->cfg.vm->accel == ACCEL_JIT ? (unsigned)pc->cfg.vm->jit_threshold : 0,
         .jit_verify = pc->cfg.vm->jit_verify,
+        .jit_no_chain = !pc->cfg.vm->jit_chain,
+        .jit_no_indirect = !pc->cfg.vm->jit_indirect,
+        .jit_perfmap = pc->cfg.vm->jit_perfmap,
         .tsc_hz = 1000000000,
         .hooks =
             {

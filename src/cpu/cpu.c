@@ -229,6 +229,10 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit = jit_create(cpu, cfg->jit_threshold, err);
         if (!cpu->code->jit)
             goto fail;
+        cpu->code->jit->no_chain = cfg->jit_no_chain;
+        cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        if (cfg->jit_perfmap)
+            jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {
             error_set(err, "not enough host memory for lockstep");
             goto fail;

@@ -407,6 +407,9 @@ struct cpu_config {
     const char *model; /* "max,+x,-y" */
     unsigned index;
     unsigned jit_threshold;       /* entries of a block before it is translated; 0: never */
+    bool jit_no_chain;            /* translated blocks go back to the loop after each */
+    bool jit_no_indirect;         /* ... after an indirect branch */
+    bool jit_perfmap;             /* names translated code for perf */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;

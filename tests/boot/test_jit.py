@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The translator under Linux: the same system as the interpreter's, to the instruction."""
+import os
 import re
 
 import harness
@@ -59,6 +60,24 @@ class Jit(Linux):
     def test_engines_agree(self):
         """Whatever is translated when: timer interrupts come at the same instruction."""
         self.same(("interp", "jit", "jit,threshold=1"))
+
+    def test_switches(self):
+        """Each mechanism off: the same outcome."""
+        self.same(("jit", "jit,chain=off", "jit,indirect=off"))
+
+    def test_perfmap(self):
+        """Names of translated code, where perf looks for them."""
+        v = self.kernel("-accel", "jit", "-perfmap", tty=False, run="poweroff -f")
+        names = f"/tmp/perf-{v.process.pid}.map"
+        try:
+            self.assertEqual(0, v.wait(120))
+            with open(names) as f:
+                lines = f.read().splitlines()
+        finally:
+            if os.path.exists(names):
+                os.unlink(names)
+        self.assertRegex(lines[0], r"^[0-9a-f]+ [0-9a-f]+ jit-stubs$")
+        self.assertGreater(sum(bool(re.match(r"[0-9a-f]+ [0-9a-f]+ guest-ffffffff[0-9a-f]+$", x)) for x in lines), 100)
 
     def test_engines_agree_on_two(self):
         self.same(("interp", "jit,threshold=20"), "-smp", "2")

@@ -76,6 +76,8 @@ static struct host_rm jump_line(const struct tr *t, size_t member)
 static void look_up(struct tr *t, unsigned target)
 {
     struct emit *e = t->e;
+    if (unlikely(t->j->no_indirect))
+        bail_out(t, emit_jmp_forward(e));
     t->j->jump_modes_used |= BIT(jit_jump_mode(t->b->mode));
     /* bits 63:56 are alike, or the salt of another generation could be in them */
     emit_mov(e, 8, H_R14, target);

@@ -9,6 +9,7 @@
 
 #include <asm/prctl.h>
 #include <cpuid.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -104,6 +105,8 @@ void jit_destroy(struct jit *j)
 {
     if (!j)
         return;
+    if (j->perfmap)
+        fclose(j->perfmap);
     if (j->code)
         munmap(j->code, CODE_BYTES);
     if (j->run)
@@ -113,6 +116,26 @@ void jit_destroy(struct jit *j)
     if (j->jump)
         munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
     free(j);
+}
+
+void jit_open_perfmap(struct jit *j)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/tmp/perf-%d.map", (int)getpid());
+    j->perfmap = fopen(name, "a");
+    if (!j->perfmap) {
+        log_line(j->cpu->log, LOG_HOST, "%s cannot be written, perf will see no names", name);
+        return;
+    }
+    setvbuf(j->perfmap, NULL, _IOLBF, 0);
+    fprintf(j->perfmap, "%" PRIxPTR " %zx jit-stubs\n", (uintptr_t)j->run, j->stub_end);
+}
+
+static void name_for_perf(struct jit *j, const struct native *n, size_t bytes)
+{
+    if (j->perfmap)
+        fprintf(j->perfmap, "%" PRIxPTR " %zx guest-%" PRIx64 "\n",
+                (uintptr_t)jit_runs_at(j, n->indirect), bytes, j->cpu->r[REG_PC]);
 }
 
 /* GS names the CPU that runs on this thread; setting it is dear, so it stays until another does. */
@@ -223,6 +246,7 @@ void jit_translate(struct jit *j, struct block *b)
     if (!translate_block(j, b, n, &e))
         return; /* stays with the interpreter */
     j->n_natives++;
+    name_for_perf(j, n, (size_t)(e.p - n->indirect));
     j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
     j->cpu->stats.translated_blocks++;
     j->cpu->stats.translated_insns += b->n;
