@@ -218,6 +218,8 @@ static const struct option options[] = {
     {"name", OPT_CALL, "[guest=]N[,process=P][,debug-threads=on]", 0, "a name for the machine",
      cli_name},
     {"nodefaults", OPT_CALL, NULL, 0, "only the devices that are asked for", take_nodefaults},
+    {"perfmap", OPT_FLAG, NULL, TO(jit_perfmap),
+     "name translated code for perf, in /tmp/perf-PID.map", NULL},
     {"no-reboot", OPT_FLAG, NULL, TO(no_reboot), "end where the guest reboots", NULL},
     {"no-shutdown", OPT_FLAG, NULL, TO(no_shutdown), "stop where the guest powers off", NULL},
     {"action", OPT_CALL, "reboot=shutdown,shutdown=pause", 0, "the same in other words",

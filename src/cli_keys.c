@@ -50,6 +50,10 @@ bool cli_accel_done(struct cli_parse *p)
 static const struct key_row accel_keys[] = {
     {"accel", KEY_HINT, 0, "", NULL},
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
+    {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
+    {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
+    {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
+    {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
     {"thread", KEY_HINT, 0, "all virtual CPUs take turns on one thread", NULL},
     {"tb-size", KEY_HINT, 0, "there is no translator's cache", NULL},
@@ -78,7 +82,8 @@ bool cli_accel(struct cli_parse *p, const char *arg)
         return error_prefix(p->err, "%s", p->option);
     const char *name = word_pairs_get(&pairs, "accel");
     bool ok = name ? choose_accel(p, name) : cli_fail(p, "which engine? interp or tcg");
-    bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0);
+    bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 ||
+                         strcmp(name, "jit") == 0);
     for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
         if (strcmp(pairs.key[i], "accel") != 0)
             ok = accel_pair(p, pairs.key[i], pairs.value[i]);

@@ -18,6 +18,8 @@ void vm_config_init(struct vm_config *cfg)
         .ram_bytes = 128 * MiB,
         .smp = 1,
         .jit_threshold = 50,
+        .jit_chain = true,
+        .jit_indirect = true,
         .topology = {1, 1, 1},
         .boot_menu_ms = -1,
         .boot_fail_ms = -1,

@@ -64,6 +64,10 @@ struct vm_config {
     unsigned smp;                    /* -smp, at most CONFIG_MAX_CPUS */
     struct cpu_topology topology;    /* -smp sockets=,cores=,threads= */
     enum accel accel;                /* -accel: tcg means the fastest engine there is */
+    bool jit_chain;                  /* chain=: blocks go on at the next one without the loop */
+    bool jit_indirect;               /* indirect=: so do indirect branches */
+    bool jit_perfmap;                /* -perfmap: /tmp/perf-PID.map names translated code */
+    bool jit_verify;                 /* -accel jit,verify=on: lockstep with the interpreter */
     int jit_threshold;               /* -accel jit,threshold=: entries before translation */
     char *name;                      /* -name, NULL = none */
     char *process_name;              /* -name ...,process=, NULL = as started */

@@ -149,6 +149,14 @@ static void board_milestone(void *opaque, enum cpu_milestone which)
     machine_note_stage(opaque, which);
 }
 
+/* Lockstep: the run ends at the first difference, with a status that says so. */
+static void board_verify_failed(void *opaque)
+{
+    struct machine *m = opaque;
+    machine_quit(m, MACHINE_DEBUG_EXIT, 1);
+    cpu_kick(machine_current(m));
+}
+
 /* --- life --- */
 
 static uint64_t guest_rip(void *opaque)
@@ -197,6 +205,7 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
                 .debug_exit = board_debug_exit,
                 .debug_stop = board_debug_stop,
                 .milestone = board_milestone,
+                .verify_failed = board_verify_failed,
                 .cpu_pause = turns_pause,
                 .cpu_woken = turns_woken,
                 .open_chr = open_for_board,

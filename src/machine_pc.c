@@ -184,6 +184,11 @@ static void debug_stop(void *opaque, int why, gla_t at)
     const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
     s->debug_stop(s->opaque, why, at);
 }
+static void verify_failed(void *opaque)
+{
+    const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
+    s->verify_failed(s->opaque);
+}
 static void milestone(void *opaque, enum cpu_milestone which)
 {
     const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
@@ -241,6 +246,10 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .topology = pc->cfg.vm->topology,
         .jit_threshold =
             pc->cfg.vm->accel == ACCEL_JIT ? (unsigned)pc->cfg.vm->jit_threshold : 0,
+        .jit_verify = pc->cfg.vm->jit_verify,
+        .jit_no_chain = !pc->cfg.vm->jit_chain,
+        .jit_no_indirect = !pc->cfg.vm->jit_indirect,
+        .jit_perfmap = pc->cfg.vm->jit_perfmap,
         .tsc_hz = 1000000000,
         .hooks =
             {
@@ -254,6 +263,7 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
                 .set_cr8 = set_cr8,
                 .shutdown = cpu_shutdown,
                 .debug_stop = debug_stop,
+                .verify_failed = verify_failed,
                 .milestone = boot ? milestone : NULL,
                 .ferr = boot ? ferr : NULL,
                 .pause = several ? cpu_pause : NULL,

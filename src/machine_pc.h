@@ -24,6 +24,7 @@ struct pc_signals {
     void (*debug_exit)(void *opaque, uint32_t value);
     void (*debug_stop)(void *opaque, int why, gla_t at);
     void (*milestone)(void *opaque, enum cpu_milestone which);
+    void (*verify_failed)(void *opaque);           /* the engines differ */
     void (*cpu_pause)(void *opaque);               /* the running CPU spins */
     void (*cpu_woken)(void *opaque, unsigned cpu); /* this one may have something to do now */
     /* Opens a back-end that the machine will close. */

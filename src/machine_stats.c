@@ -127,6 +127,18 @@ static void print_cpus(struct machine *m, const struct printer *p)
     }
 }
 
+static void print_translator(const struct machine *m, const struct cpu_stats *s,
+                             const struct printer *p)
+{
+    if (m->cfg.accel != ACCEL_JIT)
+        return;
+    print(p, "translated blocks %" PRIu64 " (%" PRIu64 " instructions), emptied %" PRIu64 " times",
+          s->translated_blocks, s->translated_insns, s->code_flushes);
+    if (m->cfg.jit_verify)
+        print(p, "lockstep %" PRIu64 " blocks, %" PRIu64 " not verified, %" PRIu64 " differ",
+              s->verified_blocks, s->unverified_blocks, s->verify_differences);
+}
+
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
 {
     const struct printer p = {line, opaque};
@@ -145,6 +157,7 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
           s->blocks_dropped, s->cache_flushes);
     print(&p, "stores to code pages %" PRIu64, s->code_writes);
+    print_translator(m, s, &p);
     print(&p,
           "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
           " syncs %" PRIu64,

@@ -5,6 +5,7 @@
 #include "cpu/access.h"
 #include "cpu/block.h"
 #include "cpu/debug.h"
+#include "cpu/jit/verify.h"
 #include "cpu/segment.h"
 
 /* --- segments --- */
@@ -171,6 +172,8 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
         const ram_t wram = memmap_ram(cpu->mem, gpage, true);
         if (wram != RAM_NONE && !(ram_flags(cpu->mem->ram, wram) & RAM_TRACED))
             l->wr = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, wram) - page};
+        if (unlikely(cpu->verify != NULL))
+            verify_note_line(cpu, tlb_mode, i);
     }
     tlb->page_shift[i] = (uint8_t)page_shift;
     tlb->used = true;
@@ -200,6 +203,8 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
     struct place p = {.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)
         p.host = ram_host(cpu->mem->ram, p.ram);
+    if (unlikely(cpu->verify != NULL) && write && p.host)
+        verify_note_page(cpu, p.ram);
     return p;
 }
 

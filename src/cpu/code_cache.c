@@ -143,6 +143,8 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
 {
     if (from->stale || to->stale || !from->cached || !to->cached)
         return;
+    if (unlikely(cc->jit && cc->jit->no_chain))
+        return;
     if (from->link[slot] != to) {
         unlink_outgoing(from, slot);
         from->link[slot] = to;

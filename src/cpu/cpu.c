@@ -3,6 +3,7 @@
 #include "cpu/access.h"
 #include "cpu/block.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/verify.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
 #include "cpu/run.h"
@@ -250,6 +251,14 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit = jit_create(cpu, cfg->jit_threshold, err);
         if (!cpu->code->jit)
             goto fail;
+        cpu->code->jit->no_chain = cfg->jit_no_chain;
+        cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        if (cfg->jit_perfmap)
+            jit_open_perfmap(cpu->code->jit);
+        if (cfg->jit_verify && !(cpu->verify = verify_create())) {
+            error_set(err, "not enough host memory for lockstep");
+            goto fail;
+        }
     }
     for (unsigned i = 0; i < TLB_MODES; i++) {
         cpu->tlb[i].used = true;
@@ -268,6 +277,7 @@ void cpu_destroy(struct cpu *cpu)
     if (!cpu)
         return;
     code_cache_destroy(cpu->code);
+    verify_destroy(cpu->verify);
     leave_memory(cpu);
     free(cpu);
 }

@@ -299,6 +299,7 @@ struct cpu_hooks {
     /* A breakpoint, watchpoint or finished step of a debugger: stop the machine. */
     void (*debug_stop)(void *opaque, int why, gla_t at);
     void (*milestone)(void *opaque, enum cpu_milestone which); /* may be NULL */
+    void (*verify_failed)(void *opaque); /* the engines differ, as was logged; may be NULL */
     void *opaque;
 };
 
@@ -425,6 +426,7 @@ struct cpu {
     bool vec_live;                  /* the host's vector registers hold the guest's, zmm does not */
     struct insn *jit_back;          /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
+    struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
 
     struct memmap *mem;
     struct iomap *io;
@@ -456,6 +458,7 @@ struct cpu {
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes;                     /* stores to pages that hold code */
         uint64_t translated_blocks, translated_insns, code_flushes;
+        uint64_t verified_blocks, unverified_blocks, verify_differences; /* runs in lockstep */
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
 };
@@ -470,6 +473,10 @@ struct cpu_config {
     const char *model; /* "max,+x,-y" */
     unsigned index;
     unsigned jit_threshold;       /* entries of a block before it is translated; 0: never */
+    bool jit_no_chain;            /* translated blocks go back to the loop after each */
+    bool jit_no_indirect;         /* ... after an indirect branch */
+    bool jit_perfmap;             /* names translated code for perf */
+    bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the bare-metal images of cases.cfg and judges what they print.
 
-    run.py --roms DIR [--emulator vitrine|qemu|bochs|PATH] [--list|--compare] [--verbose] [CASE...]
+    run.py --roms DIR [--emulator vitrine|qemu|bochs|PATH] [--arguments=ARGS] [--list|--compare] [--verbose] [CASE...]
 
 An image ends with "DONE name: N checks, F failed" and through isa-debug-exit; a FAIL line, a wrong
 exit status or no end in time fails the case. --list prints the failed checks, one a line, which is
@@ -89,7 +89,7 @@ def run_machine(command, timeout):
     return out.decode(errors="replace").replace("\r", ""), status, err.decode(errors="replace")
 
 
-def outcome(name, case, emulator, roms, patience=1):
+def outcome(name, case, emulator, roms, patience=1, arguments=""):
     rom = os.path.join(roms, case.get("image", name) + ".rom")
     timeout = case.getint("timeout", 20) * patience
     extra = case.get("args", "").split()
@@ -97,6 +97,7 @@ def outcome(name, case, emulator, roms, patience=1):
         return *run_bochs(rom, timeout * 2, extra), ""
     if not case.getboolean("reboot", False):
         extra.append("-no-reboot")
+    extra += arguments.split()
     return run_machine(machine_command(emulator, rom, extra), timeout)
 
 
@@ -117,7 +118,7 @@ def compare(cases, names, args):
 
 
 def run_case(name, case, args):
-    out, status, err = outcome(name, case, args.emulator, args.roms, args.patience)
+    out, status, err = outcome(name, case, args.emulator, args.roms, args.patience, args.arguments)
     if args.verbose:
         print(out, end="")
     fails = re.findall(r"^FAIL ([^:]*): (.*)$", out, re.M)
@@ -143,6 +144,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--roms", required=True)
     p.add_argument("--emulator", default="vitrine")
+    p.add_argument("--arguments", default="", metavar="ARGS", help="more of them for the emulator, e.g. an engine")
     p.add_argument("--list", action="store_true")
     p.add_argument("--compare", action="store_true", help="under all emulators, failures by group")
     p.add_argument("--verbose", "-v", action="store_true")

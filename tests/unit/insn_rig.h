@@ -277,7 +277,15 @@ static inline void rig_tables(struct rig *r)
     }
 }
 
-static inline void rig_open_sized(struct rig *r, const char *model, uint64_t ram_bytes)
+/* VITRINE_TEST_JIT=N: entries of a block before it is translated; unset or 0: it never is. */
+static inline unsigned rig_jit_threshold(void)
+{
+    const char *n = getenv("VITRINE_TEST_JIT");
+    return n ? (unsigned)atoi(n) : 0;
+}
+
+static inline void rig_open_with(struct rig *r, const char *model, uint64_t ram_bytes,
+                                 unsigned jit_threshold, bool verify)
 {
     struct error err = {0};
     *r = (struct rig){0};
@@ -296,13 +304,19 @@ static inline void rig_open_sized(struct rig *r, const char *model, uint64_t ram
         .door = &r->door,
         .log = &r->log,
         .model = model,
-        .jit_threshold = getenv("VITRINE_TEST_JIT") ? (unsigned)atoi(getenv("VITRINE_TEST_JIT")) : 0,
+        .jit_threshold = jit_threshold,
+        .jit_verify = verify,
         .tsc_hz = 1000000000,
     };
     r->cpu = cpu_create(&cfg, &err);
     if (!r->cpu)
         fail_msg("%s", err.msg);
     rig_tables(r);
+}
+
+static inline void rig_open_sized(struct rig *r, const char *model, uint64_t ram_bytes)
+{
+    rig_open_with(r, model, ram_bytes, rig_jit_threshold(), false);
 }
 
 static inline void rig_open(struct rig *r)

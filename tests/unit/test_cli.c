@@ -106,7 +106,6 @@ static void test_refused(void **state)
         {"-accel kvm", "no KVM: it needs"},
         {"-enable-kvm", "no KVM: it needs"},
         {"-accel hvf", "no accelerator hvf"},
-        {"-accel jit", "no translator yet"},
         {"-accel turbo", "unknown engine \"turbo\""},
         {"-accel interp,stat=on", "unknown key \"stat\", did you mean \"stats\"?"},
         {"-accel interp,stats=maybe", "stats=maybe is neither on nor off"},

@@ -837,6 +837,43 @@ static void test_interrupts(void **state)
     iomap_del(&rig.io, &port);
 }
 
+PROGRAM(jump, "jmp *%rax\n");
+PROGRAM(arrived, "hlt\n");
+
+/* What is remembered of a jump is no answer for addresses that differ above bit 47 only. */
+static void test_noncanonical_jump(void **state)
+{
+    (void)state;
+    for (unsigned high = 1; high < 128; high++) {
+        begin();
+        LOAD(CODE, jump);
+        LOAD(CODE + 0x100, arrived);
+        rig.cpu->r[REG_RAX] = CODE + 0x100;
+        run_to_halt();
+        for (unsigned i = 0; i < high; i++)
+            cpu_flush_tlb(rig.cpu, false);
+        rig.cpu->rip = CODE;
+        rig.cpu->r[REG_RAX] = (CODE + 0x100) ^ (uint64_t)high << 57;
+        assert_int_equal(run_to_event(2).vector, VEC_GP);
+    }
+}
+
+/* Nor are lines that hold nothing an answer for address 0. */
+static void test_jump_to_zero(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 130; i++) {
+        begin();
+        code_flush(rig.cpu->code);
+        cpu_flush_tlb(rig.cpu, false);
+        LOAD(CODE, jump);
+        LOAD(0, arrived);
+        rig.cpu->r[REG_RAX] = 0;
+        run_to_halt();
+        assert_int_equal(rig.cpu->rip, 1);
+    }
+}
+
 PROGRAM(two_blocks, "add $1, %eax\n"
                     "jmp 1f\n"
                     "nop\n"
@@ -910,6 +947,8 @@ int main(void)
         cmocka_unit_test(test_fault_in_rep),
         cmocka_unit_test(test_crossing_data),
         cmocka_unit_test(test_interrupts),
+        cmocka_unit_test(test_noncanonical_jump),
+        cmocka_unit_test(test_jump_to_zero),
         cmocka_unit_test(test_between_blocks),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

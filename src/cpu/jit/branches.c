@@ -98,7 +98,15 @@ static struct host_rm jump_line(const struct tr *t, size_t member)
 static void look_up(struct tr *t, unsigned target)
 {
     struct emit *e = t->e;
+    if (unlikely(t->j->no_indirect))
+        bail_out(t, emit_jmp_forward(e));
     t->j->jump_modes_used |= BIT(jit_jump_mode(t->b->mode));
+    /* bits 63:56 are alike, or the salt of another generation could be in them */
+    emit_mov(e, 8, H_R14, target);
+    emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R14), 56, 1);
+    emit_alu_imm(e, 4, X_ADD, h_reg(H_R14), 1);
+    emit_alu_imm(e, 4, X_CMP, h_reg(H_R14), 1);
+    bail_out(t, emit_jcc_forward(e, CC_A));
     emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), UINT32_C(0x9e3779b1), 4); /* IMUL */
     emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 22, 1);
     emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));

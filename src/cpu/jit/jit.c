@@ -3,20 +3,22 @@
 #include "cpu/jit/jit.h"
 #include "cpu/fp/fp.h"
 #include "cpu/jit/translate.h"
+#include "cpu/jit/verify.h"
 #include "cpu/op_int.h"
 #include "cpu/run.h"
 
 #include <asm/prctl.h>
 #include <cpuid.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_BYTES   (32 * MiB)
-#define BLOCK_ROOM   (64 * KiB) /* more than any block takes */
-#define MAX_NATIVES  (256 * 1024)
-#define SALTS        128
+#define CODE_BYTES  (32 * MiB)
+#define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
+#define MAX_NATIVES (256 * 1024)
+#define SALTS       128
 
 /* --- the host --- */
 
@@ -83,6 +85,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
         return NULL;
     }
     j->threshold = MAX(threshold, 1u);
+    verify_break(j, NULL);
     j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
     j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
     if (!j->natives || !j->jump || !map_code(j)) {
@@ -102,6 +105,8 @@ void jit_destroy(struct jit *j)
 {
     if (!j)
         return;
+    if (j->perfmap)
+        fclose(j->perfmap);
     if (j->code)
         munmap(j->code, CODE_BYTES);
     if (j->run)
@@ -111,6 +116,26 @@ void jit_destroy(struct jit *j)
     if (j->jump)
         munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
     free(j);
+}
+
+void jit_open_perfmap(struct jit *j)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/tmp/perf-%d.map", (int)getpid());
+    j->perfmap = fopen(name, "a");
+    if (!j->perfmap) {
+        log_line(j->cpu->log, LOG_HOST, "%s cannot be written, perf will see no names", name);
+        return;
+    }
+    setvbuf(j->perfmap, NULL, _IOLBF, 0);
+    fprintf(j->perfmap, "%" PRIxPTR " %zx jit-stubs\n", (uintptr_t)j->run, j->stub_end);
+}
+
+static void name_for_perf(struct jit *j, const struct native *n, size_t bytes)
+{
+    if (j->perfmap)
+        fprintf(j->perfmap, "%" PRIxPTR " %zx guest-%" PRIx64 "\n",
+                (uintptr_t)jit_runs_at(j, n->indirect), bytes, j->cpu->r[REG_PC]);
 }
 
 /* GS names the CPU that runs on this thread; setting it is dear, so it stays until another does. */
@@ -131,19 +156,29 @@ static bool near_edge(const struct cpu *cpu, gla_t lin)
     return !cpu_canonical(cpu, lin + 4 * GiB) || !cpu_canonical(cpu, lin - 4 * GiB);
 }
 
+const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n)
+{
+    struct jit *j = cpu->code->jit;
+    name_cpu(cpu);
+    cpu->block = b;
+    cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
+    return j->enter(cpu, jit_runs_at(j, n->body));
+}
+
 static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
 {
     struct jit *j = cpu->code->jit;
-    const struct block *b = cpu->block;
+    struct block *b = cpu->block;
     const struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(near_edge(cpu, rip)))
         return b->first(cpu, u);
-    name_cpu(cpu);
-    cpu->jit_page = rip & PAGE_MASK;
-    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] = (struct jit_jump){
-        .key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
-    return j->enter(cpu, jit_runs_at(j, n->body));
+    j->jump_modes_used |= BIT(jit_jump_mode(b->mode)); /* also if no code looks there yet */
+    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] =
+        (struct jit_jump){.key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
+    if (unlikely(cpu->verify != NULL))
+        return verify_block(cpu);
+    return jit_run(cpu, b, n);
 }
 
 static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)
@@ -225,6 +260,7 @@ void jit_translate(struct jit *j, struct block *b)
     if (!translate_block(j, b, n, &e))
         return; /* stays with the interpreter */
     j->n_natives++;
+    name_for_perf(j, n, (size_t)(e.p - n->indirect));
     j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
     j->cpu->stats.translated_blocks++;
     j->cpu->stats.translated_insns += b->n;
@@ -274,13 +310,14 @@ void jit_flush(struct jit *j)
 
 /*
  * Keys are salted with a number that changes, in bits 63:57: a canonical address has bits 63:56
- * equal, so keys of two salts never are, and the table is cleared every 128th time only.
+ * equal, so keys of two salts never are, and the table is cleared every 127th time only. No salt is
+ * 0, or an empty line would be one of RIP 0.
  */
 void jit_new_generation(struct jit *j)
 {
-    j->salt = (uint8_t)((j->salt + 1) % SALTS);
+    j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
     j->cpu->jit_salt = (uint64_t)j->salt << 57;
-    if (j->salt == 0)
+    if (j->salt == 1)
         for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
             if (j->jump_modes_used & BIT(m))
                 memset(j->jump[m], 0, sizeof j->jump[m]);

@@ -22,6 +22,8 @@
 #include "cpu/jit/emit_x64.h"
 #include "cpu/jit/pending.h"
 
+#include <stdio.h>
+
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
     uint8_t *indirect;      /* from an indirect branch: R10 is RIP */
@@ -80,11 +82,16 @@ struct jit {
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native;     /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;          /* the next look-up throws everything away */
+    bool no_chain, no_indirect; /* switches, to find out what a fault depends on */
+    FILE *perfmap;      /* NULL: none */
+    uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
 /* NULL with err set where the host does not let us run code we wrote, or lacks BMI2. */
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err);
 void jit_destroy(struct jit *j);
+/* Appends names of translated code to /tmp/perf-PID.map, where perf looks for them. */
+void jit_open_perfmap(struct jit *j);
 
 /* The block is new: counts its entries, if code of its kind can be translated. */
 void jit_watch(struct jit *j, struct block *b);
@@ -118,6 +125,9 @@ static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
 {
     return j->run + (p - j->code);
 }
+
+/* Runs the host code of b, which is at cpu->r[REG_PC]. Like a handler. */
+const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n);
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);

@@ -157,7 +157,7 @@ void call_stub(struct tr *t, enum jit_stub s)
 void by_handler(struct tr *t)
 {
     flush_flags(t);
-    emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
+    emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
     call_stub(t, STUB_INSN);
     flags_unknown(t);
 }

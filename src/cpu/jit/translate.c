@@ -1,5 +1,6 @@
 /* One block to host code: chooses templates, looks where flags matter, then writes in one pass. */
 #include "cpu/jit/translate.h"
+#include "cpu/jit/verify.h"
 
 /* Where other blocks and indirect branches enter. */
 static void write_entry(struct tr *t)
@@ -27,6 +28,25 @@ static void write_leaving(struct tr *t)
     emit_jmp(e, (uint8_t *)(uintptr_t)t->j->stub[STUB_EXIT_START]);
 }
 
+static void translate_one(struct tr *t)
+{
+    const struct insn *u = t->u;
+    unsigned late = t->n_late;
+    struct insn wrong;
+    if (unlikely(u->op >= t->j->broken && u->op <= t->j->broken_last) &&
+        t->how[u->index] != T_HANDLER) {
+        wrong = *u;
+        verify_mutate(&wrong);
+        t->u = &wrong;
+    }
+    if (u->index + 1u < t->b->n)
+        translate_insn(t);
+    else
+        translate_end(t);
+    for (; late < t->n_late; late++)
+        t->late[late].u = u; /* the handler is right */
+}
+
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e)
 {
     struct tr tr, *t = &tr;
@@ -42,10 +62,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     write_entry(t);
     for (unsigned i = 0; i < b->n; i++) {
         t->u = &b->insn[i];
-        if (i + 1u < b->n)
-            translate_insn(t);
-        else
-            translate_end(t);
+        translate_one(t);
     }
     write_late(t);
     write_leaving(t);

@@ -1,0 +1,556 @@
+/*
+ * Random programs for a rig in 64-bit mode: valid code, most of it of the kind that compilers write
+ * and the translator has templates for, in loops and calls that come back to it; memory operands on
+ * few pages, among them ones that are read-only, absent, or hold the code itself.
+ *
+ *      40000  the handlers' common part    60000  data, read-only from 62000, absent from 63000
+ *      41000  addresses of the chunks      6f000  stack, down from 70000
+ *      50000  code (four pages)
+ */
+#ifndef VITRINE_TESTS_JIT_GEN_H
+#define VITRINE_TESTS_JIT_GEN_H
+
+#include "insn_rig.h"
+
+enum {
+    GEN_HANDLER = 0x40000,
+    GEN_CHUNKS_AT = 0x41000, /* a counter, then the addresses */
+    GEN_CODE = 0x50000,
+    GEN_CODE_END = 0x54000,
+    GEN_DATA = 0x60000,
+    GEN_READ_ONLY = 0x62000,
+    GEN_ABSENT = 0x63000,
+    GEN_STACK = 0x6f000,
+    GEN_END = 0x70000,
+    GEN_CHUNKS = 16,
+    GEN_FIXUPS = 256,
+};
+
+struct gen {
+    struct rig *rig;
+    uint8_t code[GEN_CODE_END - GEN_CODE];
+    unsigned at; /* the next byte's offset in code */
+    unsigned chunk[GEN_CHUNKS];
+    unsigned fixups;
+    struct {
+        unsigned at, chunk; /* a rel32 */
+        bool absolute;      /* or an imm32 */
+    } fixup[GEN_FIXUPS];
+    bool stores_to_code;
+};
+
+/* --- values --- */
+
+static inline uint32_t gen_data_address(struct gen *g)
+{
+    const unsigned in_page = one_in(6) ? 0xff0 + below(16) : below(0x1000);
+    switch (below(24)) {
+    case 0:
+    case 1:
+        return GEN_READ_ONLY + below(0x1000);
+    case 2:
+        return GEN_ABSENT + in_page;
+    case 3:
+        return g->stores_to_code ? GEN_CODE + below(GEN_CODE_END - GEN_CODE) : GEN_DATA + in_page;
+    default:
+        return GEN_DATA + (one_in(2) ? 0x1000 : 0) + in_page;
+    }
+}
+
+static inline uint64_t gen_value(struct gen *g)
+{
+    static const uint64_t corner[] = {0,
+                                      1,
+                                      2,
+                                      0x7f,
+                                      0x80,
+                                      0xff,
+                                      0x7fff,
+                                      0x8000,
+                                      0xffff,
+                                      0x7fffffff,
+                                      0x80000000,
+                                      0xffffffff,
+                                      UINT64_C(0x7fffffffffffffff),
+                                      UINT64_C(0x8000000000000000),
+                                      UINT64_MAX,
+                                      UINT64_MAX - 1};
+    switch (below(6)) {
+    case 0:
+        return corner[below(ARRAY_SIZE(corner))];
+    case 1:
+        return rnd() >> below(64);
+    case 2:
+        return (uint64_t)((int64_t)(rnd() & 0xff) - 128);
+    case 3:
+        return below(64);
+    case 4:
+        return rnd();
+    default:
+        return gen_data_address(g);
+    }
+}
+
+/* --- bytes --- */
+
+static inline void gen_u8(struct gen *g, unsigned v)
+{
+    g->code[g->at++] = (uint8_t)v;
+}
+static inline void gen_n(struct gen *g, uint64_t v, unsigned n)
+{
+    memcpy(g->code + g->at, &v, n);
+    g->at += n;
+}
+
+/* Registers that hold addresses now and then, and are rarely written otherwise. */
+static const uint8_t gen_pointers[] = {REG_RBX, REG_RSI, REG_RDI, REG_RBP,
+                                       REG_R9,  REG_R12, REG_R13, REG_R14};
+
+static inline void gen_load_pointer(struct gen *g)
+{
+    const unsigned r = gen_pointers[below(ARRAY_SIZE(gen_pointers))];
+    gen_u8(g, 0x48 | r >> 3); /* MOV r64, imm32 */
+    gen_u8(g, 0xc7);
+    gen_u8(g, 0xc0 | (r & 7));
+    gen_n(g, gen_data_address(g), 4);
+}
+
+/* An opcode's bytes with what may stand before it. Rows of the opcode map by weight. */
+struct gen_form {
+    const char *bytes;
+    uint8_t len;
+    uint8_t span;   /* opcodes of the same kind behind it */
+    uint8_t prefix; /* a mandatory one */
+    uint8_t weight;
+    bool modrm;
+    uint8_t regs; /* bits: values of ModRM.reg; 0: all */
+};
+
+static const struct gen_form gen_forms[] = {
+    {"\x00", 1, 4, 0, 8, true, 0}, /* ADD, and with what follows OR to CMP */
+    {"\x08", 1, 4, 0, 5, true, 0},
+    {"\x10", 1, 4, 0, 5, true, 0},
+    {"\x18", 1, 4, 0, 5, true, 0},
+    {"\x20", 1, 4, 0, 5, true, 0},
+    {"\x28", 1, 4, 0, 8, true, 0},
+    {"\x30", 1, 4, 0, 5, true, 0},
+    {"\x38", 1, 4, 0, 10, true, 0},
+    {"\x04", 1, 2, 0, 1, false, 0},
+    {"\x1c", 1, 2, 0, 1, false, 0},
+    {"\x2c", 1, 2, 0, 1, false, 0},
+    {"\x3c", 1, 2, 0, 1, false, 0},
+    {"\x80", 1, 2, 0, 12, true, 0}, /* ... imm */
+    {"\x83", 1, 1, 0, 14, true, 0},
+    {"\x84", 1, 2, 0, 8, true, 0}, /* TEST */
+    {"\xa8", 1, 2, 0, 1, false, 0},
+    {"\x88", 1, 4, 0, 24, true, 0}, /* MOV */
+    {"\xb0", 1, 16, 0, 6, false, 0},
+    {"\xc6", 1, 2, 0, 6, true, 1},
+    {"\xa0", 1, 4, 0, 1, false, 0},
+    {"\x86", 1, 2, 0, 3, true, 0}, /* XCHG */
+    {"\x91", 1, 7, 0, 1, false, 0},
+    {"\x8d", 1, 1, 0, 10, true, 0},    /* LEA */
+    {"\x63", 1, 1, 0, 3, true, 0},     /* MOVSXD */
+    {"\x0f\xb6", 2, 2, 0, 6, true, 0}, /* MOVZX */
+    {"\x0f\xbe", 2, 2, 0, 6, true, 0}, /* MOVSX */
+    {"\xfe", 1, 2, 0, 12, true, 3},    /* INC, DEC */
+    {"\xf6", 1, 2, 0, 12, true, 0x3f}, /* TEST to IMUL */
+    {"\xf6", 1, 2, 0, 6, true, 0xc0},  /* DIV, IDIV */
+    {"\xc0", 1, 2, 0, 12, true, 0},    /* shifts */
+    {"\xd0", 1, 2, 0, 8, true, 0},
+    {"\xd2", 1, 2, 0, 12, true, 0},
+    {"\x0f\xa4", 2, 2, 0, 3, true, 0}, /* SHLD */
+    {"\x0f\xac", 2, 2, 0, 3, true, 0}, /* SHRD */
+    {"\x69", 1, 1, 0, 3, true, 0},     /* IMUL */
+    {"\x6b", 1, 1, 0, 3, true, 0},
+    {"\x0f\xaf", 2, 1, 0, 4, true, 0},
+    {"\x0f\x90", 2, 16, 0, 10, true, 0}, /* SETcc */
+    {"\x0f\x40", 2, 16, 0, 12, true, 0}, /* CMOVcc */
+    {"\x0f\xa3", 2, 1, 0, 4, true, 0},   /* BT */
+    {"\x0f\xab", 2, 1, 0, 2, true, 0},
+    {"\x0f\xb3", 2, 1, 0, 2, true, 0},
+    {"\x0f\xbb", 2, 1, 0, 2, true, 0},
+    {"\x0f\xba", 2, 1, 0, 5, true, 0xf0},
+    {"\x0f\xbc", 2, 2, 0, 2, true, 0},        /* BSF, BSR */
+    {"\x0f\xbc", 2, 2, 0xf3, 2, true, 0},     /* TZCNT, LZCNT */
+    {"\x0f\xb8", 2, 1, 0xf3, 2, true, 0},     /* POPCNT */
+    {"\x0f\xc8", 2, 8, 0, 2, false, 0},       /* BSWAP */
+    {"\x98", 1, 2, 0, 4, false, 0},           /* CBW, CWD */
+    {"\x0f\xb0", 2, 2, 0, 3, true, 0},        /* CMPXCHG */
+    {"\x0f\xc0", 2, 2, 0, 3, true, 0},        /* XADD */
+    {"\x0f\x38\xf6", 3, 1, 0x66, 1, true, 0}, /* ADCX */
+    {"\x0f\x38\xf6", 3, 1, 0xf3, 1, true, 0}, /* ADOX */
+    {"\x0f\x38\xf0", 3, 2, 0, 1, true, 0},    /* MOVBE */
+    {"\x50", 1, 16, 0, 12, false, 0},         /* PUSH, POP */
+    {"\x68", 1, 1, 0, 1, false, 0},
+    {"\x6a", 1, 1, 0, 2, false, 0},
+    {"\xff", 1, 1, 0, 1, true, 0x40},
+    {"\x8f", 1, 1, 0, 1, true, 1},
+    {"\xc9", 1, 1, 0, 1, false, 0}, /* LEAVE */
+    {"\x9c", 1, 2, 0, 2, false, 0}, /* PUSHF, POPF */
+    {"\x9e", 1, 2, 0, 3, false, 0}, /* SAHF, LAHF */
+    {"\xf5", 1, 1, 0, 1, false, 0}, /* CMC, CLC, STC */
+    {"\xf8", 1, 2, 0, 2, false, 0},
+    {"\xfc", 1, 2, 0, 1, false, 0}, /* CLD, STD */
+    {"\xa4", 1, 4, 0, 2, false, 0}, /* MOVS, CMPS */
+    {"\xaa", 1, 6, 0, 2, false, 0}, /* STOS, LODS, SCAS */
+    {"\xd7", 1, 1, 0, 1, false, 0}, /* XLAT */
+    {"\x90", 1, 1, 0, 1, false, 0},
+    {"\x0f\x1f", 2, 1, 0, 2, true, 0}, /* NOP */
+    {"\x0f\x10", 2, 2, 0, 2, true, 0}, /* MOVUPS and its like */
+    {"\x0f\x6f", 2, 1, 0xf3, 2, true, 0},
+    {"\x0f\x7f", 2, 1, 0xf3, 2, true, 0},
+    {"\x0f\x7e", 2, 1, 0x66, 1, true, 0},
+    {"\x0f\x6e", 2, 1, 0x66, 1, true, 0},
+    {"\x0f\xd4", 2, 1, 0x66, 1, true, 0},
+    {"\x0f\xef", 2, 1, 0x66, 2, true, 0},
+    {"\x0f\x58", 2, 2, 0xf2, 1, true, 0},
+    {"\x0f\x2e", 2, 2, 0, 1, true, 0}, /* UCOMISS */
+};
+
+/* SHLX and its like: VEX.map, pp, opcode; ModRM random. */
+static const struct {
+    uint8_t map, pp, opcode;
+    bool imm;
+} gen_vex[] = {{2, 1, 0xf7, false}, {2, 2, 0xf7, false}, {2, 3, 0xf7, false}, {3, 3, 0xf0, true},
+               {2, 0, 0xf2, false}, {2, 0, 0xf5, false}, {2, 0, 0xf7, false}, {2, 3, 0xf6, false}};
+
+static inline const struct gen_form *gen_choose(void)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(gen_forms); i++)
+        sum += gen_forms[i].weight;
+    unsigned n = below(sum), i = 0;
+    for (; n >= gen_forms[i].weight; i++)
+        n -= gen_forms[i].weight;
+    return &gen_forms[i];
+}
+
+/* --- one instruction --- */
+
+/* REX bits, ModRM, SIB and displacement; where the bits of REX go is the caller's affair. */
+struct gen_rm {
+    uint8_t bytes[6];
+    unsigned len, rex;
+    bool rip; /* the last four bytes are to lead to target */
+    uint32_t target;
+};
+
+static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
+{
+    struct gen_rm m = {.len = 1, .rex = (reg >> 3) << 2};
+    const unsigned r = (reg & 7) << 3;
+    if (!memory) {
+        const unsigned rm = below(16);
+        m.bytes[0] = (uint8_t)(0xc0 | r | (rm & 7));
+        m.rex |= rm >> 3;
+        return m;
+    }
+    const unsigned kind = below(16);
+    if (kind == 0) { /* relative to RIP */
+        m.bytes[0] = (uint8_t)(r | 5);
+        m.len = 5;
+        m.rip = true;
+        m.target = gen_data_address(g);
+        return m;
+    }
+    if (kind == 1) { /* disp32 */
+        m.bytes[0] = (uint8_t)(r | 4);
+        m.bytes[1] = 0x25;
+        st32(m.bytes + 2, gen_data_address(g));
+        m.len = 6;
+        return m;
+    }
+    const unsigned base = one_in(20)   ? below(16)
+                          : one_in(10) ? REG_RSP
+                                       : gen_pointers[below(ARRAY_SIZE(gen_pointers))];
+    const bool sib = (base & 7) == 4 || one_in(4);
+    const unsigned mod = below(3);
+    m.rex |= base >> 3;
+    m.bytes[0] = (uint8_t)(mod << 6 | r | (sib ? 4 : base & 7));
+    if (sib) { /* R8 is small at times */
+        const unsigned index = one_in(2) ? 4 : one_in(2) ? 8 : below(16);
+        m.rex |= (index >> 3) << 1;
+        m.bytes[m.len++] = (uint8_t)(below(4) << 6 | (index & 7) << 3 | (base & 7));
+    }
+    if (mod == 1)
+        m.bytes[m.len++] = (uint8_t)rnd();
+    if (mod == 2 || (mod == 0 && (base & 7) == 5)) {
+        if (mod == 0) { /* an address of its own, or RIP's: data all the same */
+            m.rip = !sib;
+            m.target = gen_data_address(g);
+            st32(m.bytes + m.len, m.target);
+        } else {
+            st32(m.bytes + m.len, below(0x400));
+        }
+        m.len += 4;
+    }
+    return m;
+}
+
+/* An operand relative to RIP, in an instruction that ends here with so many immediate bytes. */
+static inline void gen_place(struct gen *g, const struct gen_rm *m, unsigned imm_bytes)
+{
+    if (m->rip)
+        st32(g->code + g->at - imm_bytes - 4, m->target - (GEN_CODE + g->at));
+}
+
+static inline void gen_vex_insn(struct gen *g)
+{
+    const unsigned k = below(ARRAY_SIZE(gen_vex));
+    const struct gen_rm m = gen_modrm(g, below(16), one_in(4));
+    gen_u8(g, 0xc4);
+    gen_u8(g, (~m.rex & 7) << 5 | gen_vex[k].map);
+    gen_u8(g, (one_in(2) ? 0x80u : 0) | (gen_vex[k].imm ? 15u : below(16)) << 3 | gen_vex[k].pp);
+    gen_u8(g, gen_vex[k].opcode);
+    for (unsigned i = 0; i < m.len; i++)
+        gen_u8(g, m.bytes[i]);
+    if (gen_vex[k].imm)
+        gen_u8(g, (unsigned)rnd() & 0xff);
+    gen_place(g, &m, gen_vex[k].imm);
+}
+
+/* False: there is no such instruction; nothing was written. */
+static inline bool gen_try(struct gen *g)
+{
+    const struct gen_form *f = gen_choose();
+    const unsigned start = g->at;
+    unsigned reg = below(16);
+    if (f->regs)
+        do
+            reg = below(8);
+        while (!(f->regs & BIT(reg)));
+    const bool memory = one_in(3);
+    struct gen_rm m = {.len = 0};
+    if (f->modrm)
+        m = gen_modrm(g, reg, memory);
+    else if (f->span >= 8)
+        m.rex = below(2);
+    if (one_in(40))
+        gen_u8(g, one_in(2) ? 0x64 : 0x65);
+    if (one_in(80))
+        gen_u8(g, 0x67);
+    if (one_in(60))
+        gen_u8(g, memory ? 0xf0 : one_in(2) ? 0xf3 : 0xf2);
+    if (f->prefix)
+        gen_u8(g, f->prefix);
+    else if (one_in(10))
+        gen_u8(g, 0x66);
+    m.rex |= one_in(2) ? 8 : 0;
+    if (m.rex || one_in(4))
+        gen_u8(g, 0x40 | m.rex);
+    for (unsigned i = 0; i < f->len; i++)
+        gen_u8(g, (uint8_t)f->bytes[i] + (i + 1u == f->len ? below(f->span) : 0));
+    for (unsigned i = 0; i < m.len; i++)
+        gen_u8(g, m.bytes[i]);
+    const unsigned behind = g->at;
+    gen_n(g, gen_value(g), 8);
+    struct insn u;
+    const struct cpu *cpu = g->rig->cpu;
+    if (decode(&u, g->code + start, 15, cpu->mode, &cpu->feat, 0) != DECODE_OK ||
+        start + u.len < behind) {
+        g->at = start;
+        return false;
+    }
+    g->at = start + u.len;
+    gen_place(g, &m, g->at - behind);
+    return true;
+}
+
+static inline void gen_insn(struct gen *g)
+{
+    if (one_in(9)) {
+        gen_load_pointer(g);
+    } else if (one_in(40)) { /* MOV R8D, small */
+        gen_u8(g, 0x41);
+        gen_u8(g, 0xb8);
+        gen_n(g, below(64), 4);
+    } else if (one_in(40)) { /* what REP repeats */
+        gen_u8(g, 0xb9);
+        gen_n(g, below(20), 4);
+    } else if (one_in(25)) {
+        gen_vex_insn(g);
+    } else {
+        while (!gen_try(g))
+            ;
+    }
+}
+
+/* --- control flow --- */
+
+static inline void gen_to_chunk(struct gen *g, unsigned chunk, bool absolute)
+{
+    if (g->fixups == GEN_FIXUPS)
+        return;
+    g->fixup[g->fixups].at = g->at;
+    g->fixup[g->fixups].chunk = chunk;
+    g->fixup[g->fixups++].absolute = absolute;
+    gen_n(g, 0, 4);
+}
+
+static inline void gen_indirect(struct gen *g, bool call)
+{
+    const unsigned slash = call ? 0xd0 : 0xe0;
+    if (one_in(2)) { /* through memory: the list of chunks */
+        gen_u8(g, 0xff);
+        gen_u8(g, call ? 0x14 : 0x24);
+        gen_u8(g, 0x25);
+        gen_n(g, GEN_CHUNKS_AT + 8 + 8 * below(GEN_CHUNKS), 4);
+    } else {
+        const unsigned r = below(8) == 4 ? 0 : below(4);
+        gen_u8(g, 0xb8 | r);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0xff);
+        gen_u8(g, slash | r);
+    }
+}
+
+/* How chunk c ends. Ways back are conditional, so that most is reached. */
+static inline void gen_end(struct gen *g, unsigned c)
+{
+    const unsigned back = below(c + 1), ahead = c + 1 + below(GEN_CHUNKS - c);
+    switch (below(12)) {
+    case 0: /* DEC, JNZ */
+    case 1:
+        gen_u8(g, 0xff);
+        gen_u8(g, 0xc8 | below(4));
+        gen_u8(g, 0x0f);
+        gen_u8(g, 0x85);
+        gen_to_chunk(g, back, false);
+        break;
+    case 2: /* MOV RSP, CALL */
+    case 3:
+        if (one_in(3)) {
+            gen_u8(g, 0xbc);
+            gen_n(g, GEN_END - 8 * below(256), 4);
+        }
+        gen_u8(g, 0xe8);
+        gen_to_chunk(g, below(GEN_CHUNKS), false);
+        break;
+    case 4:
+        gen_u8(g, 0xc3);
+        break;
+    case 5:
+        gen_indirect(g, true);
+        break;
+    case 6:
+        gen_indirect(g, false);
+        break;
+    case 7:
+        gen_u8(g, 0xe9);
+        gen_to_chunk(g, ahead % GEN_CHUNKS, false);
+        break;
+    case 8: /* LOOP and its like, over what would be an infinite loop */
+        gen_u8(g, 0xe0 + below(4));
+        gen_u8(g, 5);
+        gen_u8(g, 0xe9);
+        gen_to_chunk(g, below(GEN_CHUNKS), false);
+        break;
+    default:
+        gen_u8(g, 0x0f);
+        gen_u8(g, 0x80 | below(16));
+        gen_to_chunk(g, one_in(3) ? back : ahead % GEN_CHUNKS, false);
+        break;
+    }
+}
+
+/*
+ * Exceptions go on at the next chunk of the list, with a new stack; flags and registers stay as
+ * they were, the frame is there to be compared.
+ */
+static inline void gen_handlers(struct gen *g)
+{
+    static const uint8_t common[] = {
+        0x50,                                                     /* push rax */
+        0x48, 0x8b, 0x04,           0x25, 0x00, 0x10, 0x04, 0x00, /* mov rax, [41000] */
+        0x48, 0x8d, 0x40,           0x01,                         /* lea rax, [rax + 1] */
+        0x83, 0xe0, GEN_CHUNKS - 1,                               /* and eax, 15 */
+        0x48, 0x89, 0x04,           0x25, 0x00, 0x10, 0x04, 0x00, /* mov [41000], rax */
+        0x48, 0x8b, 0x04,           0xc5, 0x08, 0x10, 0x04, 0x00, /* mov rax, [41008 + rax*8] */
+        0x48, 0x89, 0x44,           0x24, 0x08,                   /* mov [rsp + 8], rax */
+        0x48, 0xc7, 0x44,           0x24, 0x20, 0x00, 0xff, 0x06,
+        0x00,       /* mov qword [rsp + 20h], 6ff00 */
+        0x58,       /* pop rax */
+        0x48, 0xcf, /* iretq */
+    };
+    rig_put(g->rig, GEN_HANDLER, common, sizeof common);
+    for (unsigned v = 0; v < 256; v++) {
+        uint8_t code[16], n = 0;
+        if (rig_has_error((int)v)) { /* lea rsp, [rsp + 8] */
+            static const uint8_t drop[] = {0x48, 0x8d, 0x64, 0x24, 0x08};
+            memcpy(code, drop, sizeof drop);
+            n = sizeof drop;
+        }
+        code[n++] = 0xe9;
+        st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
+        rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
+    }
+}
+
+/* The machine of every program. */
+static inline void gen_machine(struct rig *r, bool user)
+{
+    rig_long(r, user ? SEL_CODE64_USER : SEL_CODE64, user ? SEL_DATA_USER : SEL_DATA);
+    for (gla_t at = GEN_CHUNKS_AT; at < GEN_END; at += PAGE_SIZE) {
+        const bool absent = at >= GEN_ABSENT && at < GEN_STACK;
+        const bool fixed = at >= GEN_READ_ONLY && at < GEN_ABSENT;
+        if (absent)
+            rig_map(r, at, 0, 0);
+        else
+            rig_map(r, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
+    }
+    /* a program that changes its tables and flushes nothing may see either */
+    for (gla_t at = RIG_TABLES; at < RIG_TABLES_END; at += PAGE_SIZE)
+        rig_map(r, at, at, RIG_P);
+    r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
+    r->cpu->fpu.cw = 0x37f;
+    cpu_loaded(r->cpu);
+}
+
+/* A program, its data and a state to begin with, in g->rig. */
+static inline void gen_program(struct gen *g)
+{
+    struct cpu *cpu = g->rig->cpu;
+    g->stores_to_code = one_in(4);
+    memset(g->code, 0xcc, sizeof g->code);
+    g->fixups = 0;
+    g->at = below(3) * 0x1000 + (one_in(2) ? 0xf00 + below(0xf0) : below(0x1000));
+    if (g->at > sizeof g->code - 0x1800)
+        g->at = 0x1f80;
+    for (unsigned c = 0; c < GEN_CHUNKS; c++) {
+        g->chunk[c] = g->at;
+        for (unsigned n = below(one_in(4) ? 24 : 8); n; n--)
+            gen_insn(g);
+        gen_end(g, c);
+    }
+    gen_u8(g, 0xe9);
+    gen_to_chunk(g, 0, false);
+    for (unsigned i = 0; i < g->fixups; i++) {
+        const unsigned at = g->fixup[i].at, to = g->chunk[g->fixup[i].chunk];
+        st32(g->code + at, g->fixup[i].absolute ? GEN_CODE + to : to - (at + 4));
+    }
+    rig_put(g->rig, GEN_CODE, g->code, sizeof g->code);
+    uint64_t list[1 + GEN_CHUNKS] = {0};
+    for (unsigned c = 0; c < GEN_CHUNKS; c++)
+        list[1 + c] = GEN_CODE + g->chunk[c];
+    rig_put(g->rig, GEN_CHUNKS_AT, list, sizeof list);
+    uint64_t data[(GEN_ABSENT - GEN_DATA) / 8];
+    for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+        data[i] = one_in(4) ? gen_value(g) : rnd();
+    rig_put(g->rig, GEN_DATA, data, sizeof data);
+    for (unsigned i = 0; i < 16; i++)
+        cpu->r[i] = gen_value(g);
+    for (unsigned i = 0; i < ARRAY_SIZE(gen_pointers); i++)
+        cpu->r[gen_pointers[i]] = gen_data_address(g);
+    cpu->r[REG_RSP] = GEN_END - 0x80;
+    cpu_set_rflags(cpu, (rnd() & FLAGS_ARITH) | FLAG_1 | (one_in(32) ? FLAG_AC : 0) |
+                            (one_in(64) ? FLAG_TF : 0));
+    for (unsigned i = 0; i < 16; i++)
+        for (unsigned k = 0; k < 2; k++)
+            cpu->zmm[i].q[k] = rnd();
+    cpu->rip = GEN_CODE + g->chunk[0];
+    cpu_loaded(cpu);
+}
+
+#endif
