@@ -18,7 +18,7 @@
 #include "devices/ps2_mouse.h"
 #include "devices/vga.h"
 #include "machine_pc.h"
-#include "random_operands.h"
+#include "rng.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,14 @@
-/* See native.h; included by the one test program that uses it. */
+/* See native.h. */
 #include "native.h"
 
+#include <asm/prctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 struct native native;
 
@@ -14,8 +17,10 @@ extern const char native_leave[], native_leave_taken[], native_faulted[];
 
 static_assert(offsetof(struct native_state, fx) == 192, "native_enter");
 static_assert(sizeof(struct native_state) == 960, "native_enter");
+static_assert(offsetof(struct native_state, sel) == 164, "native_enter");
 
-/* Offsets below: in.gpr 0, in.rflags 128, in.fx 192; in.ymm 704; out starts at 960; code, host_rsp behind. */
+/* Offsets below: in.gpr 0, in.rflags 128, in.fx 192; in.ymm 704; out starts at 960; code, host_rsp
+ * behind. */
 static_assert(offsetof(struct native, out) == 960, "native_enter");
 static_assert(offsetof(struct native, code) == 1920, "native_enter");
 static_assert(offsetof(struct native, host_rsp) == 1928, "native_enter");
@@ -66,6 +71,7 @@ __asm__(".text\n"
         "  mov native+1928(%rip), %rsp\n"
         "  pushfq; popq native+1088(%rip)\n"
         "  pushq $0x202; popfq\n" /* no alignment checks from here on */
+        "  mov %ds, native+1124(%rip); mov %es, native+1128(%rip); mov %ss, native+1132(%rip)\n"
         "  fxsave64 native+1152(%rip)\n"
         "  fnstenv native+1096(%rip)\n"
         "  cmpq $0, native+1936(%rip); je native_faulted\n"
@@ -92,18 +98,39 @@ __asm__(".text\n"
         "  add $8, %rsp; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
 
-static void on_fault(int sig, siginfo_t *info, void *context)
+/* The system call alone: what the C library does around one may need FS. */
+static inline void arch_prctl(int what, uint64_t v)
 {
-    (void)sig;
+    long r = SYS_arch_prctl;
+    __asm__ volatile("syscall" : "+a"(r) : "D"((long)what), "S"(v) : "rcx", "r11", "memory");
+}
+
+static inline void read_selectors(uint32_t sel[3])
+{
+    __asm__ volatile("mov %%ds, %0" : "=r"(sel[0]));
+    __asm__ volatile("mov %%es, %0" : "=r"(sel[1]));
+    __asm__ volatile("mov %%ss, %0" : "=r"(sel[2]));
+}
+
+/* Not instrumented, and without a stack protector: FS may still be the code's. */
+__attribute__((no_sanitize("address", "undefined"), optimize("no-stack-protector"))) static void
+on_fault(int sig, siginfo_t *info, void *context)
+{
     (void)info;
+    if (native.fs_base)
+        arch_prctl(ARCH_SET_FS, native.host_fs);
     /* the kernel leaves EFLAGS.AC as it was: not for us */
     __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; andl $~0x40000, (%%rsp); popfq;"
                      "lea 128(%%rsp), %%rsp" ::
                          : "memory", "cc");
+    if (!native.running) { /* a fault of ours: once more, and no one will catch it */
+        signal(sig, SIG_DFL);
+        return;
+    }
     /* gregs[] holds r8-r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags, ..., trapno at 20
      * (sys/ucontext.h names them, but only beside names of ours) */
     static const int order[16] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
-    enum { GREG_RSP = 15, GREG_RIP, GREG_EFL, GREG_ERR = 19, GREG_TRAPNO, GREG_CR2 = 22 };
+    enum { GREG_RSP = 15, GREG_RIP, GREG_EFL, GREG_CSGSFS, GREG_ERR, GREG_TRAPNO, GREG_CR2 = 22 };
     ucontext_t *uc = context;
     greg_t *g = uc->uc_mcontext.gregs;
     for (unsigned i = 0; i < 16; i++)
@@ -115,16 +142,12 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     memset(native.out.ymm, 0, sizeof native.out.ymm);
     if (native.avx && ld64(image + 512) & 4)
         memcpy(native.out.ymm, image + 576, sizeof native.out.ymm);
+    read_selectors(native.out.sel);
+    native.out.sel[2] = (uint16_t)(g[GREG_CSGSFS] >> 48);
     native.vector = (int)g[GREG_TRAPNO];
     native.rip = (uint64_t)g[GREG_RIP];
     native.error = (uint64_t)g[GREG_ERR];
     native.address = (uint64_t)g[GREG_CR2];
-    if (native.rip != (uintptr_t)native.code && native.vector != 16 && !native.any_rip) {
-        /* not the instruction under test */
-        dprintf(2, "exception %d at %#llx, %+lld from the code\n", native.vector,
-                (long long)native.rip, (long long)(native.rip - (uintptr_t)native.code));
-        abort();
-    }
     /* leave with registers that cannot trap */
     uc->uc_mcontext.fpregs->cwd = 0x37f;
     uc->uc_mcontext.fpregs->swd = 0;
@@ -136,14 +159,16 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 
 bool native_create(void)
 {
-    native.buffer = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-    if (native.buffer == MAP_FAILED)
+    native.buffer = mmap((void *)NATIVE_PAGE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (native.buffer != (void *)NATIVE_PAGE)
         return false;
     native.avx = __builtin_cpu_supports("avx") != 0;
     memset(native.buffer, 0xcc, 4096);
     st64(native.buffer, (uintptr_t)native_leave);
     st64(native.buffer + 8, (uintptr_t)native_leave_taken);
+    __asm__("mov %%fs:0, %0" : "=r"(native.host_fs)); /* the thread block points to itself */
+    read_selectors(native.sel);
     return true;
 }
 
@@ -163,9 +188,9 @@ void native_destroy(void)
     munmap(native.buffer, 4096);
 }
 
-uint64_t native_code_address(void)
+void native_set_gs(uint64_t base)
 {
-    return (uintptr_t)native.buffer + NATIVE_CODE_AT;
+    arch_prctl(ARCH_SET_GS, base);
 }
 
 /* jmp *slot(%rip); the slots lie aligned at the start of the page, for EFLAGS.AC may be set. */
@@ -181,7 +206,8 @@ void native_put_exit(unsigned at)
     put_jump(native.buffer + at, 1);
 }
 
-void native_run(const uint8_t *bytes, unsigned len)
+__attribute__((no_sanitize("address", "undefined"), optimize("no-stack-protector"))) void
+native_run(const uint8_t *bytes, unsigned len, uint64_t fs_base)
 {
     uint8_t *p = native.buffer + NATIVE_CODE_AT;
     native.code = p;
@@ -189,5 +215,14 @@ void native_run(const uint8_t *bytes, unsigned len)
     put_jump(p + len, 0);
     native.vector = -1;
     native.taken = 0;
+    native.fs_base = fs_base;
+    native.running = true;
+    if (fs_base)
+        arch_prctl(ARCH_SET_FS, fs_base);
     native_enter();
+    if (fs_base)
+        arch_prctl(ARCH_SET_FS, native.host_fs);
+    native.running = false;
+    if (memcmp(native.out.sel, native.sel, sizeof native.sel))
+        __asm__ volatile("mov %0, %%ds; mov %1, %%es" ::"r"(native.sel[0]), "r"(native.sel[1]));
 }

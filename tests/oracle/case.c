@@ -1,0 +1,592 @@
+/* See case.h: aims a random encoding's operands at the window, and gives them values that mean
+ * something to it. */
+#include "case.h"
+
+#include "cpu/cpu.h"
+#include "cpu/exec.h"
+#include "operands.h"
+
+enum { POOL_STATES = 64 };
+
+uint8_t case_memory[WINDOW_RW_BYTES];
+struct case_mode case_mode;
+
+static uint8_t pool[WINDOW_RW_BYTES * 8];
+static struct native_state states[POOL_STATES];
+
+/* --- values --- */
+
+uint64_t random_value(void)
+{
+    static const uint64_t edge[] = {
+        0,
+        1,
+        2,
+        0x7f,
+        0x80,
+        0xff,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x10000,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        0x100000000,
+        ~0ull,
+        0x7fffffffffffffff,
+        0x8000000000000000,
+        0x5555555555555555,
+        0xaaaaaaaaaaaaaaaa,
+        0xfffffffffffffffe,
+        0xffffffff7fffffff,
+        0xffffffff80000000,
+        63,
+        64,
+    };
+    switch (below(6)) {
+    case 0:
+    case 1:
+        return edge[below(ARRAY_SIZE(edge))];
+    case 2:
+        return rnd() >> below(64);
+    case 3:
+        return (uint64_t)((int64_t)rnd() >> below(64));
+    case 4:
+        return rnd() & rnd();
+    default:
+        return rnd();
+    }
+}
+
+/* pending: an unmasked exception may be waiting */
+static void random_fx(uint8_t *fx, bool pending)
+{
+    memset(fx, 0, 512);
+    uint16_t cw = 0x007f, sw = (uint16_t)(rnd() & 0x7f00);
+    if (one_in(3))
+        sw |= rnd() & 0x7f;
+    cw |= (uint16_t)((one_in(2) ? 3 : below(4)) << 8 | below(4) << 10);
+    if (one_in(6))
+        cw &= ~(uint16_t)(rnd() & 0x3f);
+    if (!pending && (sw & ~cw & 0x3f))
+        sw &= (uint16_t)~0x3f;
+    if (sw & ~cw & 0x3f)
+        sw |= FSW_ES | FSW_B;
+    st16(fx, cw);
+    st16(fx + 2, sw);
+    static const uint8_t tags[] = {0xff, 0xff, 0x0f, 0x1e, 0x3c, 0x78, 0xf0, 0};
+    fx[4] = one_in(3) ? (uint8_t)rnd() : tags[below(ARRAY_SIZE(tags))];
+    st16(fx + 6, (uint16_t)(rnd() & 0x7ff));
+    st64(fx + 8, rnd() & 0x7fffffffffff);
+    st64(fx + 16, rnd() & 0x7fffffffffff);
+    st32(fx + 24, random_mxcsr());
+    for (unsigned i = 0; i < 8; i++)
+        random_f80(fx + 32 + 16 * i);
+    for (unsigned i = 0; i < 16; i++)
+        random_bytes(fx + 160 + 16 * i, 16);
+}
+
+static void random_vectors(struct native_state *s)
+{
+    random_fx(s->fx, one_in(12));
+    memset(s->ymm, 0, sizeof s->ymm);
+    for (unsigned i = 0; native.avx && i < 16; i++)
+        random_bytes(s->ymm[i], 16);
+}
+
+void case_registers(struct native_state *s, bool fresh)
+{
+    if (fresh) {
+        random_vectors(s);
+    } else {
+        const struct native_state *from = &states[below(POOL_STATES)];
+        memcpy(s->fx, from->fx, sizeof s->fx);
+        memcpy(s->ymm, from->ymm, sizeof s->ymm);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        s->gpr[i] = random_value();
+    s->rflags = (rnd() & (FLAGS_ARITH | FLAG_DF)) | FLAG_1 | FLAG_IF;
+}
+
+void case_seed(uint64_t seed, unsigned row, uint64_t n)
+{
+    /* splitmix64: neighbours have nothing in common */
+    uint64_t z = seed + (row * UINT64_C(0x100000001) + n + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    rng_state = (z ^ z >> 31) | 1;
+}
+
+void case_prepare(uint64_t seed)
+{
+    case_seed(seed, ~0u, 0);
+    for (unsigned i = 0; i < sizeof pool; i += 8)
+        st64(pool + i, random_value());
+    for (unsigned i = 0; i < POOL_STATES; i++)
+        random_vectors(&states[i]);
+}
+
+void case_fill_memory(void)
+{
+    memcpy(case_memory, pool + below(sizeof pool - WINDOW_RW_BYTES), WINDOW_RW_BYTES);
+}
+
+/* --- where operands lie --- */
+
+/* Nearly always in the window, now and then where it faults. align: what the operand likes. */
+static uint64_t random_target(void)
+{
+    switch (below(64)) {
+    case 0: /* read only */
+        return WINDOW + WINDOW_RW_BYTES + below(PAGE_SIZE - 16);
+    case 1: /* across either end */
+        return WINDOW - 12 + below(24);
+    case 2:
+        return WINDOW + WINDOW_RW_BYTES - 12 + below(24);
+    case 3: /* not canonical, or just not */
+        return one_in(2) ? UINT64_C(0x0000800000000001) + below(64) : rnd() | BIT64(62);
+    case 4:
+    case 5:
+    case 6: /* across the middle */
+        return WINDOW + PAGE_SIZE - 12 + below(24);
+    case 7:
+    case 8: /* up to the middle or the end */
+        return WINDOW + PAGE_SIZE * (1 + below(2)) - (8u << below(4));
+    default:
+        return one_in(2) ? WINDOW + 1024 + 8 * below(768) : WINDOW + 1024 + below(6144);
+    }
+}
+
+static uint64_t operand_target(const struct oracle_case *t)
+{
+    const uint64_t at = random_target();
+    if (!row_is_vector(t->u.row))
+        return at;
+    if (t->u.row->attr & A_VSIB) /* and its elements no nearer to what is the host's */
+        return at >= BIT64(47) ? at | BIT64(62) : at;
+    if (op_is_image(t->u.op))
+        return one_in(30) ? at : at & ~UINT64_C(63);
+    if (t->u.row->attr & A_ALIGN)
+        return one_in(40) ? at : at & ~UINT64_C(15);
+    return one_in(2) ? at : at & ~UINT64_C(31);
+}
+
+static uint64_t segment_base(const struct insn *u)
+{
+    return u->seg == SEG_FS ? FS_BASE : u->seg == SEG_GS ? GS_BASE : 0;
+}
+
+static uint64_t offset_of(const struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    uint64_t ea = (uint64_t)u->disp;
+    if (u->base == REG_PC)
+        ea += NATIVE_CODE;
+    else if (u->base != REG_ZERO)
+        ea += t->in.gpr[u->base];
+    if (u->xindex != REG_ZERO)
+        ea += t->in.gpr[u->xindex] << u->scale;
+    return u->asize == 8 ? ea : (uint32_t)ea;
+}
+
+uint64_t case_operand(const struct oracle_case *t)
+{
+    return offset_of(t) + segment_base(&t->u);
+}
+
+/* Nothing of the host may lie there but the window. */
+bool case_address_safe(uint64_t lin)
+{
+    return (lin >= WINDOW - NOTHING_BYTES + 65536 && lin < WINDOW + WINDOW_BYTES + NOTHING_BYTES) ||
+           (lin >= UINT64_C(0x0000800000000000) && lin < UINT64_C(0xffff7fffffffff00));
+}
+
+static bool decode_again(struct oracle_case *t)
+{
+    return decode(&t->u, t->code.b, 15, case_mode.mode, case_mode.feat, 0) == DECODE_OK &&
+           t->u.len == t->len;
+}
+
+/* Sets registers or displacement so that the memory operand lies at about target. */
+static bool aim(struct oracle_case *t, uint64_t target)
+{
+    struct insn *u = &t->u;
+    const uint64_t want = target - segment_base(u);
+    if (u->asize == 4 && want >> 32)
+        return false;
+    if (u->base != REG_ZERO && u->base != REG_PC && u->base != u->xindex) {
+        uint64_t v = want - (uint64_t)u->disp;
+        if (u->xindex != REG_ZERO)
+            v -= t->in.gpr[u->xindex] << u->scale;
+        if (u->asize == 4)
+            v = (uint32_t)v | (one_in(2) ? rnd() << 32 : 0);
+        t->in.gpr[u->base] = v;
+        return true;
+    }
+    if (u->base != REG_ZERO && u->base != REG_PC) {
+        t->in.gpr[u->base] = (want - (uint64_t)u->disp) / (1 + (UINT64_C(1) << u->scale));
+        return true;
+    }
+    /* the displacement: behind ModRM, and SIB if there is one; an index makes it inexact */
+    uint8_t *p = &t->code.b[t->code.modrm_at];
+    if (u->xindex != REG_ZERO)
+        t->in.gpr[u->xindex] = rnd() & 0xff;
+    uint64_t disp = want;
+    if (u->base == REG_PC)
+        disp -= NATIVE_CODE + t->len;
+    if (row_has(u->row, O_Ob, O_Ov)) {
+        st_le(p, disp, u->asize);
+    } else {
+        if ((int64_t)disp != (int32_t)disp && u->asize == 8)
+            return false;
+        st32(p + ((*p & 7) == 4 ? 2 : 1), (uint32_t)disp);
+    }
+    return decode_again(t);
+}
+
+static bool uses_reg(const struct insn *u, unsigned n)
+{
+    return u->mem && (u->base == n || u->xindex == n);
+}
+
+static void set_low(uint64_t *reg, uint64_t v, unsigned size)
+{
+    *reg = size == 8 ? v : (v & size_mask(size)) | (one_in(2) ? *reg & ~size_mask(size) : 0);
+}
+
+/* Bit offsets of BT and its kin that stay near the operand. */
+static bool aim_bits(struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    const int bit = (int)below(1600) - 800;
+    if (uses_reg(u, u->reg))
+        return false;
+    set_low(&t->in.gpr[u->reg], (uint64_t)bit, u->osize);
+    return case_address_safe(case_operand(t) + (uint64_t)(bit / 8) - 8);
+}
+
+static bool aim_string(struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    const uint64_t mask = size_mask(u->asize);
+    set_low(&t->in.gpr[REG_RDI], random_target(), u->asize);
+    uint64_t from = random_target() - segment_base(u);
+    if (one_in(3)) /* overlapping */
+        from = t->in.gpr[REG_RDI] - segment_base(u) + below(32) - 16;
+    set_low(&t->in.gpr[REG_RSI], from, u->asize);
+    if (u->rep || u->repne)
+        set_low(&t->in.gpr[REG_RCX], below(one_in(4) ? 100 : 12), u->asize);
+    return case_address_safe(t->in.gpr[REG_RDI] & mask) &&
+           case_address_safe((t->in.gpr[REG_RSI] & mask) + segment_base(u));
+}
+
+/* A vector register of small indices. SDM 2A §2.3.12 "Vector SIB (VSIB) Memory Addressing" */
+static void set_vsib(struct oracle_case *t)
+{
+    const unsigned step = t->form->opcode[0] & 1 ? 8 : 4; /* VPGATHERQx and kin are the odd ones */
+    uint8_t *lanes[2] = {t->in.fx + 160 + 16 * t->u.imm2, t->in.ymm[t->u.imm2]};
+    for (unsigned i = 0; i < (native.avx ? 2 : 1); i++)
+        for (unsigned k = 0; k < 16; k += step) {
+            const int64_t v = ((int)below(one_in(20) ? 8000 : 2000) - 1000) >> t->u.scale;
+            st_le(lanes[i] + k, (uint64_t)v, step);
+        }
+}
+
+static void set_stack(struct oracle_case *t)
+{
+    t->in.gpr[REG_RSP] = one_in(3) ? WINDOW + 4096 + below(2048) : random_target();
+    if (t->u.op == OP_ENTER || t->u.op == OP_LEAVE)
+        t->in.gpr[REG_RBP] = one_in(3) ? WINDOW + 4096 + below(2048) : random_target();
+}
+
+static bool set_memory(uint64_t lin, uint64_t v, unsigned size)
+{
+    if (lin < WINDOW || lin + size > WINDOW + WINDOW_RW_BYTES)
+        return false;
+    st_le(case_memory + (lin - WINDOW), v, size);
+    return true;
+}
+
+/* --- branches --- */
+
+/* A place in the code's page for a second way out. */
+static uint64_t random_exit(const struct oracle_case *t, bool near)
+{
+    for (;;) {
+        const int d = near ? (int)below(256) - 128 : (int)below(3900) - 1900;
+        if (d > -NATIVE_EXIT_BYTES - 1 && d < (int)t->len + NATIVE_EXIT_BYTES)
+            continue;
+        return NATIVE_CODE + (uint64_t)(int64_t)d;
+    }
+}
+
+/* Points the branch at an exit. */
+static bool aim_branch(struct oracle_case *t)
+{
+    struct insn *u = &t->u;
+    uint8_t *tail = &t->code.b[t->len];
+    const uint64_t next = NATIVE_CODE + t->len;
+    switch (u->row->opnd[0]) {
+    case O_Jb:
+        t->exit_at = random_exit(t, true);
+        if ((int64_t)(t->exit_at - next) != (int8_t)(t->exit_at - next))
+            return false;
+        tail[-1] = (uint8_t)(t->exit_at - next);
+        if (u->op >= OP_LOOP && u->op <= OP_JCXZ && one_in(2)) /* at the end of a count */
+            set_low(&t->in.gpr[REG_RCX], below(3), u->asize);
+        break;
+    case O_Jz:
+        t->exit_at = random_exit(t, false);
+        st32(tail - 4, (uint32_t)(t->exit_at - next));
+        break;
+    case O_Ev:
+        /* not with a stack that may fault: which of the two comes first is not written */
+        t->exit_at = one_in(50) && u->op == OP_JMPN ? BIT64(47) : random_exit(t, false);
+        if (!u->mem && u->rm == REG_RSP)
+            return false;
+        if (!u->mem)
+            t->in.gpr[u->rm] = t->exit_at;
+        else if (!set_memory(case_operand(t), t->exit_at, 8) && u->op == OP_CALLN)
+            return false;
+        break;
+    default: /* RET */
+        t->exit_at = one_in(50) ? BIT64(47) : random_exit(t, false);
+        set_memory(t->in.gpr[REG_RSP], t->exit_at, 8);
+        break;
+    }
+    return decode_again(t);
+}
+
+/* --- selectors --- */
+
+/* Of descriptors that are the same for the host's kernel and the guest's rig (insn_rig.h), or that
+ * are nowhere. SEL_* for user code and data of 64-bit Linux. */
+static uint16_t random_selector(uint16_t right)
+{
+    static const uint16_t other[] = {0, 3, 0x2b, 0x33, 0x28, 0x31, 0xfff8, 0xffff};
+    return one_in(4) ? other[below(ARRAY_SIZE(other))] : right;
+}
+
+/* The selector an instruction reads by itself: LAR and kin, and loads of data segments. */
+static bool aim_selector(struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    const uint16_t sel = random_selector(0x2b);
+    if (u->op == OP_MOV_TO_SREG && u->reg >= SEG_FS) /* what the host's process hangs on */
+        return false;
+    if (u->mem)
+        set_memory(case_operand(t), sel, 2);
+    else
+        st16((uint8_t *)&t->in.gpr[u->rm], sel);
+    return true;
+}
+
+/* LSS, JMP and CALL through memory. With REX.W Intel reads 64 bits of offset, AMD 32; 16 bits lead
+ * nowhere. */
+static bool aim_far(struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    const uint64_t at = case_operand(t);
+    if (u->osize == 8 || (u->osize == 2 && u->op != OP_LSS))
+        return false;
+    if (u->op == OP_LSS) {
+        set_memory(at + u->osize, random_selector(0x2b), 2);
+        return true;
+    }
+    t->exit_at = random_exit(t, false);
+    return set_memory(at, t->exit_at, 4) && set_memory(at + 4, random_selector(0x33), 2);
+}
+
+/* RETF and IRET: the frame they pop. */
+static bool aim_far_return(struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    const uint64_t at = t->in.gpr[REG_RSP];
+    const unsigned n = u->osize;
+    if (n == 2 || at < WINDOW || at + 5 * 8 > WINDOW + WINDOW_RW_BYTES)
+        return false;
+    t->exit_at = random_exit(t, false);
+    set_memory(at, t->exit_at, n);
+    set_memory(at + n, random_selector(0x33) | 3, n);
+    if (u->op == OP_RETF)
+        return true;
+    set_memory(at + 2 * n,
+               rnd() & (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_IF | FLAG_IOPL), n);
+    set_memory(at + 3 * n, WINDOW + 4096 + below(2048), n);
+    set_memory(at + 4 * n, random_selector(0x2b), n);
+    return true;
+}
+
+/* --- memory and registers that mean something --- */
+
+static void set_mxcsr_image(uint8_t *p)
+{
+    st32(p, one_in(16) ? (uint32_t)rnd() | 0x10000 : random_mxcsr());
+}
+
+/* What lies at the memory operand of x87 and vector instructions. */
+static void fill_operand(struct oracle_case *t)
+{
+    const uint64_t at = case_operand(t) - WINDOW;
+    if (at >= WINDOW_RW_BYTES)
+        return;
+    const unsigned room = (unsigned)(WINDOW_RW_BYTES - at);
+    const enum op op = t->u.op;
+    uint8_t operand[896 + 16] = {0};
+    const unsigned n = MIN(room, op_is_image(op) ? 896u : (t->u.row->attr & A_VSIB) ? 512u : 64u);
+    for (unsigned i = 0; i < n; i += 16)
+        if (row_is_x87(t->u.row) && one_in(2))
+            random_f80(operand + i);
+        else
+            random_bytes(operand + i, 16);
+    switch (op) {
+    case OP_FXRSTOR:
+    case OP_XRSTOR:
+    case OP_XSAVE:
+        set_mxcsr_image(operand + 24);
+        if (op == OP_XRSTOR && !one_in(16)) {
+            memset(operand + 512, 0, 24);
+            operand[512] = (uint8_t)below(8);
+        }
+        break;
+    case OP_LDMXCSR:
+    case OP_VLDMXCSR:
+        set_mxcsr_image(operand);
+        break;
+    case OP_FBLD:
+        for (unsigned i = 0; i < 9; i++)
+            operand[i] = (uint8_t)(below(10) | below(10) << 4);
+        break;
+    default:
+        break;
+    }
+    memcpy(case_memory + at, operand, n);
+}
+
+/* Vectors that may be raised by anyone, and those that surely may not: some hypervisors have gates
+ * of their own among the first 32, and the host's kernel at 80h. */
+static bool interrupt_is_safe(unsigned n)
+{
+    return n < 5 || (n >= 32 && n != 0x80);
+}
+
+/* Registers that an instruction uses without naming them. */
+static bool set_implicit(struct oracle_case *t)
+{
+    const struct insn *u = &t->u;
+    uint64_t *gpr = t->in.gpr;
+    switch (u->op) {
+    case OP_XLAT:
+        gpr[REG_RBX] = random_target() - segment_base(u) - (uint8_t)gpr[REG_RAX];
+        return case_address_safe(((gpr[REG_RBX] + (uint8_t)gpr[REG_RAX]) & size_mask(u->asize)) +
+                                 segment_base(u));
+    case OP_MASKMOVQ:
+    case OP_MASKMOVDQU:
+    case OP_VMASKMOVDQU:
+        gpr[REG_RDI] = random_target() - segment_base(u);
+        return case_address_safe((gpr[REG_RDI] & size_mask(u->asize)) + segment_base(u));
+    case OP_PCMPESTRI:
+    case OP_PCMPESTRM:
+    case OP_VPCMPESTRI:
+    case OP_VPCMPESTRM: {
+        uint64_t *const length[] = {&gpr[REG_RAX], &gpr[REG_RDX]};
+        for (unsigned i = 0; i < 2; i++)
+            if (!one_in(4) && !uses_reg(u, i ? REG_RDX : REG_RAX))
+                *length[i] = (uint64_t)(int64_t)((int)below(40) - 20);
+        return true;
+    }
+    case OP_INT:
+        return interrupt_is_safe((unsigned)u->imm);
+    case OP_XGETBV: /* not 1, which is a feature of its own */
+        gpr[REG_RCX] = (gpr[REG_RCX] & ~UINT64_C(0xffffffff)) | (one_in(4) ? 2 + below(62) : 0);
+        return true;
+    case OP_XSAVE:
+    case OP_XRSTOR:
+        if (uses_reg(u, REG_RAX) || uses_reg(u, REG_RDX))
+            return false;
+        gpr[REG_RAX] = rnd() & (native.avx ? 7 : 3);
+        gpr[REG_RDX] = 0;
+        return true;
+    default:
+        return true;
+    }
+}
+
+/* What segment loads and far transfers want. */
+static bool aim_system(struct oracle_case *t)
+{
+    switch (t->u.op) {
+    case OP_MOV_TO_SREG:
+    case OP_LAR:
+    case OP_LSL:
+    case OP_VERR:
+    case OP_VERW:
+        return aim_selector(t);
+    case OP_LSS:
+    case OP_JMPF:
+    case OP_CALLF:
+        return aim_far(t);
+    case OP_RETF:
+    case OP_IRET:
+        return aim_far_return(t);
+    default:
+        return true;
+    }
+}
+
+/* --- all of it --- */
+
+static bool make(struct oracle_case *t, const struct form *f)
+{
+    struct insn *u = &t->u;
+    t->exit_at = 0;
+    encode(&t->code, f);
+    t->status = decode(u, t->code.b, 15, case_mode.mode, case_mode.feat, 0);
+    t->len = t->status == DECODE_OK ? u->len : 15;
+    case_registers(&t->in, row_is_vector(f->row));
+    if (one_in(32))
+        t->in.rflags |= rnd() & (FLAG_AC | FLAG_ID);
+    if (t->status != DECODE_OK) /* where there is no row at all the host may have an instruction */
+        return t->status == DECODE_UD && u->imm != REASON_UD_OPCODE;
+    if (u->row != f->row || !host_has(u->row->feature))
+        return false;
+
+    if (op_info[u->op].attr & OA_STACK)
+        set_stack(t);
+    if (row_is_string(u->row))
+        return aim_string(t);
+    if (u->mem && u->op != OP_LEA && u->op != OP_NOP) {
+        if (u->row->attr & A_VSIB)
+            set_vsib(t);
+        if (!aim(t, operand_target(t)))
+            return false;
+        if (u->row->opnd[1] == O_Gv && u->op >= OP_BT && u->op <= OP_BTC && !aim_bits(t))
+            return false;
+        if (!case_address_safe(case_operand(t)))
+            return false;
+        if (row_is_vector(u->row))
+            fill_operand(t);
+    }
+    if (!set_implicit(t) || !aim_system(t))
+        return false;
+    if ((op_info[u->op].attr & OA_STACK) && !case_address_safe(t->in.gpr[REG_RSP]))
+        return false;
+    if (u->op == OP_POPF) /* TF */
+        set_memory(t->in.gpr[REG_RSP] + 1, rnd() & 0xfe, 1);
+    if (row_is_near_branch(u->row))
+        return aim_branch(t);
+    return true;
+}
+
+bool case_make(struct oracle_case *t, const struct form *f, uint64_t seed, unsigned row, uint64_t n)
+{
+    case_seed(seed, row, n);
+    t->form = f;
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        case_fill_memory();
+        if (make(t, f))
+            return true;
+    }
+    return false;
+}

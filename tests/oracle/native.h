@@ -1,0 +1,54 @@
+/*
+ * Runs one instruction, or several, on the processor under us: registers, flags, x87, MMX, SSE, AVX
+ * and MXCSR in, the same out, and the exception it took if it took one. x86-64 Linux only. No
+ * system call but for a signal's, and for code that uses FS.
+ */
+#ifndef VITRINE_ORACLE_NATIVE_H
+#define VITRINE_ORACLE_NATIVE_H
+
+#include "core/types.h"
+
+struct native_state {
+    uint64_t gpr[16]; /* in encoding order */
+    uint64_t rflags;
+    uint32_t env[7]; /* FNSTENV image (of out only): some processors keep the pointers out of fx */
+    uint32_t sel[3]; /* DS, ES, SS (of out only) */
+    uint32_t pad[4];
+    uint8_t fx[512];     /* FXSAVE64 image */
+    uint8_t ymm[16][16]; /* bits 255:128; zeros on a host without AVX */
+} __attribute__((aligned(64)));
+
+struct native {
+    struct native_state in, out;
+    const void *code;
+    uint64_t host_rsp;
+    uint64_t avx;   /* the host has it */
+    uint64_t taken; /* 1: it came out at the place of native_put_exit(), not behind the code */
+    int vector;     /* exception, or -1 */
+    bool running;
+    uint8_t *buffer;
+    uint64_t rip, error, address; /* of the exception: RIP, error code, CR2 */
+    uint64_t fs_base, host_fs;    /* while the code runs, if not 0; and else */
+    uint32_t sel[3];              /* what they are for the host */
+};
+
+/* One at a time in a process: signal handlers have no other way to find it. */
+extern struct native native;
+
+/* The code's place, and the page around it, which is its own: the same in every run. */
+#define NATIVE_PAGE UINT64_C(0x20000000)
+enum { NATIVE_EXIT_BYTES = 6, NATIVE_CODE_AT = 2048 };
+#define NATIVE_CODE (NATIVE_PAGE + NATIVE_CODE_AT)
+
+bool native_create(void);
+void native_destroy(void);
+/* Takes SIGILL, SIGSEGV, SIGFPE and their kin. */
+void native_catch(void);
+/* Runs len bytes of code from native.in to native.out; with FS based at fs_base if it is not 0. */
+void native_run(const uint8_t *bytes, unsigned len, uint64_t fs_base);
+/* Makes offset at in the code's page a second way out: where a branch is expected to go. */
+void native_put_exit(unsigned at);
+/* Bases GS there, for good. */
+void native_set_gs(uint64_t base);
+
+#endif

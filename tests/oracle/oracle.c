@@ -1,0 +1,421 @@
+/*
+ * The interpreter against the processor under us: random cases of every row of the opcode tables,
+ * each run natively in a child process and in the interpreter, and everything compared. README.md
+ * here says more.
+ */
+#include "pass.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_TOLD = 20, MAX_DEATHS = 20, HANG_SECONDS = 60, ROW_SEQUENCES = MAX_FORMS };
+
+/* What the child has done, where the parent sees it. */
+struct row_tally {
+    uint64_t cases, completed, open;
+    uint32_t none, mismatches;
+};
+struct progress {
+    unsigned row; /* of the case that runs now, or ROW_SEQUENCES */
+    uint64_t n;
+    uint64_t done; /* cases in all: the heartbeat */
+    unsigned told;
+    bool finished;
+    struct row_tally row_tally[MAX_FORMS + 1];
+    uint64_t prefixes, prefix_mismatches;
+};
+
+static struct {
+    uint64_t seed, cases, sequences;
+    const char *only;
+    bool prefixes, list;
+} opt = {.seed = 1, .cases = 400, .sequences = 100000};
+
+static struct form_list rows;
+static struct progress *progress;
+static const char *why_not[MAX_FORMS]; /* a row is not tested */
+
+/* --- which rows run --- */
+
+static bool chosen(unsigned row)
+{
+    return !opt.only || !strcmp(opt.only, op_info[rows.form[row].row->op].mnemonic);
+}
+
+static void classify(void)
+{
+    static char missing[FEAT_COUNT][60];
+    for (unsigned i = 0; i < rows.n; i++) {
+        const struct form *f = &rows.form[i];
+        const enum cpu_feature feature = f->row->feature;
+        static const char *const flag[FEAT_COUNT + 1] = {
+#define FEATURE(name, leaf, sub, reg, bit, flag) [FEAT_##name] = flag,
+#include "cpu/features.def"
+#undef FEATURE
+        };
+        why_not[i] = form_left_out(f, true);
+        if (why_not[i] || host_has(feature))
+            continue;
+        snprintf(missing[feature], sizeof missing[0], "the host has no %s", flag[feature]);
+        why_not[i] = missing[feature];
+    }
+}
+
+/* --- the child --- */
+
+static void tell(const char *what, unsigned row, uint64_t n, const char *name)
+{
+    char id[24];
+    snprintf(id, sizeof id, row == ROW_SEQUENCES ? "seq" : "%u", row);
+    printf("%s: oracle --case %#" PRIx64 ":%s:%" PRIu64 " (%s)\n", what, opt.seed, id, n, name);
+}
+
+static bool room_to_tell(void)
+{
+    return progress->told < MAX_TOLD;
+}
+
+static bool bad(enum result r)
+{
+    return r == CASE_DIFFERS || r == CASE_TABLE;
+}
+
+/* Counts a case, of which what differs was printed if there is room for more of that; true: the
+ * line to run it again by is to follow. */
+static bool count(struct row_tally *t, struct ran ran)
+{
+    progress->done++;
+    if (ran.result == CASE_NONE) {
+        t->none++;
+        return false;
+    }
+    t->cases += ran.of_row || bad(ran.result);
+    t->completed += ran.of_row && !ran.faulted;
+    t->open += ran.result == CASE_OPEN;
+    t->mismatches += bad(ran.result);
+    return bad(ran.result) && progress->told++ < MAX_TOLD;
+}
+
+static void run_rows(void)
+{
+    for (unsigned row = progress->row; row < rows.n; row++) {
+        if (why_not[row] || !chosen(row))
+            continue;
+        progress->row = row;
+        for (uint64_t n = progress->n; n < opt.cases; n++) {
+            progress->n = n;
+            const struct ran ran = instruction_pass(&rows, opt.seed, row, n, room_to_tell(), false);
+            if (count(&progress->row_tally[row], ran))
+                tell("mismatch", row, n, form_name(&rows.form[row]));
+        }
+        progress->n = 0;
+    }
+}
+
+static void run_sequences(void)
+{
+    if (progress->row < ROW_SEQUENCES)
+        progress->n = 0;
+    progress->row = ROW_SEQUENCES;
+    for (uint64_t n = progress->n; n < opt.sequences; n++) {
+        progress->n = n;
+        const struct ran ran = sequence_pass(opt.seed, n, room_to_tell(), false);
+        if (count(&progress->row_tally[ROW_SEQUENCES], ran))
+            tell("mismatch", ROW_SEQUENCES, n, "a sequence");
+    }
+}
+
+static void run_prefixes(void)
+{
+    for (unsigned row = 0; row < rows.n; row++) {
+        if (why_not[row] || !chosen(row))
+            continue;
+        for (unsigned n = 0; n < PREFIX_CASES; n++) {
+            const struct ran ran = prefix_pass(&rows, opt.seed, row, n, true, false);
+            progress->prefixes += ran.result != CASE_NONE;
+            progress->prefix_mismatches += bad(ran.result);
+            progress->done++;
+        }
+    }
+}
+
+static void child(void)
+{
+    native_catch();
+    native_set_gs(GS_BASE);
+    if (progress->row < ROW_SEQUENCES)
+        run_rows();
+    run_sequences();
+    if (opt.prefixes)
+        run_prefixes();
+    progress->finished = true;
+    fflush(stdout);
+    _exit(0);
+}
+
+/* --- the parent --- */
+
+/* Waits for the child, or kills it when it no longer gets anywhere. */
+static int wait_for(pid_t pid)
+{
+    uint64_t done = progress->done;
+    time_t since = time(NULL);
+    for (;;) {
+        int status;
+        const pid_t r = waitpid(pid, &status, WNOHANG);
+        if (r == pid)
+            return status;
+        if (done != progress->done) {
+            done = progress->done;
+            since = time(NULL);
+        } else if (time(NULL) - since > HANG_SECONDS) {
+            kill(pid, SIGKILL);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+}
+
+/* Runs everything; a case that ends its process is told of, and the next process goes on behind it.
+ */
+static bool run_all(void)
+{
+    for (unsigned deaths = 0; deaths < MAX_DEATHS;) {
+        fflush(stdout);
+        const pid_t pid = fork();
+        if (pid < 0) {
+            fprintf(stderr, "oracle: error: fork: %s\n", strerror(errno));
+            exit(2);
+        }
+        if (!pid)
+            child();
+        const int status = wait_for(pid);
+        if (progress->finished)
+            return deaths == 0;
+        deaths++;
+        const unsigned row = progress->row;
+        printf("the process of this case ended with status %#x:\n", (unsigned)status);
+        tell("died", row, progress->n, row < rows.n ? form_name(&rows.form[row]) : "a sequence");
+        progress->n++;
+    }
+    return false;
+}
+
+/* Lines "n  why", each reason once. */
+static void print_reasons(void)
+{
+    for (unsigned i = 0; i < rows.n; i++) {
+        unsigned n = 0, earlier = 0;
+        for (unsigned k = 0; why_not[i] && k < rows.n; k++) {
+            const bool same = why_not[k] && !strcmp(why_not[k], why_not[i]);
+            n += same;
+            earlier += same && k < i;
+        }
+        if (n && !earlier)
+            printf("  %5u not tested: %s\n", n, why_not[i]);
+    }
+}
+
+static bool report(bool alive)
+{
+    unsigned user = 0, privileged = 0, tested = 0, untested = 0;
+    uint64_t cases = 0, open = 0, mismatches = 0;
+    for (unsigned i = 0; i < rows.n; i++) {
+        const struct row_tally *t = &progress->row_tally[i];
+        const bool by_fault = form_privileged(&rows.form[i]);
+        if (by_fault)
+            privileged++;
+        else
+            user++;
+        cases += t->cases;
+        open += t->open;
+        mismatches += t->mismatches;
+        if (why_not[i] || !chosen(i))
+            continue;
+        /* an instruction that never gets to its end was not tested, only its exceptions */
+        const bool must_complete = !by_fault && !(op_info[rows.form[i].row->op].attr & OA_FAULT);
+        if (t->cases && (t->completed || !must_complete)) {
+            tested++;
+            continue;
+        }
+        untested++;
+        printf("  no %s: %s (row %u)\n", t->cases ? "case without an exception" : "case",
+               form_name(&rows.form[i]), i);
+    }
+    const struct row_tally *s = &progress->row_tally[ROW_SEQUENCES];
+    printf("%u table rows, %u of user mode and %u whose exception at CPL 3 is compared\n", rows.n,
+           user, privileged);
+    if (!opt.only)
+        print_reasons();
+    printf("  %5u tested, %u that could be but were not\n", tested, untested);
+    printf("%" PRIu64 " cases (%" PRIu64 " of them with a result that is the processor's own), "
+           "%" PRIu64 " mismatches\n",
+           cases, open, mismatches);
+    printf("%" PRIu64 " sequences, %u mismatches\n", s->cases, s->mismatches);
+    if (opt.prefixes)
+        printf("%" PRIu64 " prefixes, %" PRIu64 " mismatches\n", progress->prefixes,
+               progress->prefix_mismatches);
+    return alive && !untested && !mismatches && !s->mismatches && !progress->prefix_mismatches &&
+           tested;
+}
+
+/* --- set-up --- */
+
+static bool map_window(void)
+{
+    uint8_t *at = (uint8_t *)(WINDOW - NOTHING_BYTES);
+    if (mmap(at, WINDOW_BYTES + 2 * NOTHING_BYTES, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
+        return false;
+    uint8_t *window = host_memory();
+    if (mprotect(window, WINDOW_BYTES, PROT_READ | PROT_WRITE))
+        return false;
+    memset(window, 0x5a, WINDOW_BYTES);
+    return !mprotect(window + WINDOW_RW_BYTES, PAGE_SIZE, PROT_READ);
+}
+
+static int usage(int status)
+{
+    fprintf(status ? stderr : stdout,
+            "usage: oracle [options]\n"
+            "  --seed N            what all cases follow from\n"
+            "  --cases N           of each row (default 400)\n"
+            "  --total N           of all rows together, instead\n"
+            "  --sequences N       of several instructions (default 100000)\n"
+            "  --prefixes          and each prefix before each row\n"
+            "  --op MNEMONIC       only the rows of that name\n"
+            "  --case SEED:ROW:N   one case, with everything about it (ROW: number or seq)\n"
+            "  --list              the rows by number, and why some are not tested\n");
+    return status;
+}
+
+static int one_case(char *id)
+{
+    char *end;
+    opt.seed = strtoull(id, &end, 0);
+    if (*end != ':')
+        return usage(2);
+    const bool sequence = !strncmp(end + 1, "seq:", 4);
+    const unsigned row = sequence ? 0 : (unsigned)strtoul(end + 1, &end, 0);
+    if (sequence)
+        end += 4;
+    if (*end != ':' || row >= rows.n)
+        return usage(2);
+    const uint64_t n = strtoull(end + 1, &end, 0);
+    native_catch();
+    native_set_gs(GS_BASE);
+    case_prepare(opt.seed);
+    sequence_prepare(&rows);
+    printf("%s\n", sequence ? "a sequence" : form_name(&rows.form[row]));
+    const struct ran ran = sequence ? sequence_pass(opt.seed, n, true, true)
+                                    : instruction_pass(&rows, opt.seed, row, n, true, true);
+    static const char *const say[] = {
+        [CASE_SAME] = "the same",
+        [CASE_OPEN] = "the result is the processor's own",
+        [CASE_NONE] = "no such case",
+        [CASE_DIFFERS] = "a mismatch",
+        [CASE_TABLE] = "the table is wrong",
+    };
+    printf("%s\n", say[ran.result]);
+    return bad(ran.result);
+}
+
+static int list_rows(void)
+{
+    for (unsigned i = 0; i < rows.n; i++)
+        printf("%4u %s%s%s%s\n", i, form_name(&rows.form[i]),
+               form_privileged(&rows.form[i]) ? " [privileged]" : "",
+               why_not[i] ? ": not tested: " : "", why_not[i] ? why_not[i] : "");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    enum { SEED = 1, CASES, TOTAL, SEQUENCES, PREFIXES, ONLY, ONE, LIST, HELP };
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, SEED},
+        {"cases", required_argument, NULL, CASES},
+        {"total", required_argument, NULL, TOTAL},
+        {"sequences", required_argument, NULL, SEQUENCES},
+        {"prefixes", no_argument, NULL, PREFIXES},
+        {"op", required_argument, NULL, ONLY},
+        {"case", required_argument, NULL, ONE},
+        {"list", no_argument, NULL, LIST},
+        {"help", no_argument, NULL, HELP},
+        {0},
+    };
+    uint64_t total = 0;
+    char *one = NULL;
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        switch (o) {
+        case SEED:
+            opt.seed = strtoull(optarg, NULL, 0);
+            break;
+        case CASES:
+            opt.cases = strtoull(optarg, NULL, 0);
+            break;
+        case TOTAL:
+            total = strtoull(optarg, NULL, 0);
+            break;
+        case SEQUENCES:
+            opt.sequences = strtoull(optarg, NULL, 0);
+            break;
+        case PREFIXES:
+            opt.prefixes = true;
+            break;
+        case ONLY:
+            opt.only = optarg;
+            break;
+        case ONE:
+            one = optarg;
+            break;
+        case LIST:
+            opt.list = true;
+            break;
+        case HELP:
+            return usage(0);
+        default:
+            return usage(2);
+        }
+    if (optind < argc)
+        return usage(2);
+
+    rows_list(&rows);
+    classify();
+    if (opt.list)
+        return list_rows();
+    if (!native_create() || !map_window()) {
+        fprintf(stderr, "oracle: error: the addresses of code or operands are taken\n");
+        return 2;
+    }
+    guest_open();
+    if (one)
+        return one_case(one);
+
+    unsigned runnable = 0;
+    for (unsigned i = 0; i < rows.n; i++)
+        runnable += !why_not[i] && chosen(i);
+    if (total && runnable)
+        opt.cases = (total + runnable - 1) / runnable;
+    if (opt.only)
+        opt.sequences = 0;
+    progress =
+        mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (progress == MAP_FAILED)
+        return 2;
+    printf("seed %#" PRIx64 ", %" PRIu64 " cases a row\n", opt.seed, opt.cases);
+    case_prepare(opt.seed);
+    sequence_prepare(&rows);
+    const bool alive = run_all();
+    const bool passed = report(alive);
+    guest_close();
+    native_destroy();
+    return !passed;
+}
