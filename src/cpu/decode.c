@@ -266,10 +266,10 @@ static void decode_operand(struct reader *r, struct insn *u, enum operand o, uin
 {
     switch (o) {
     case O_Ib:
-        if (u->op == OP_ENTER)
-            u->imm2 = (uint8_t)fetch(r, 1);
-        else
-            u->imm = fetch(r, 1);
+        u->imm = fetch(r, 1);
+        break;
+    case O_Ib2:
+        u->imm2 = (uint8_t)fetch(r, 1);
         break;
     case O_Ib_s:
         u->imm = (uint64_t)fetch_signed(r, 1);
@@ -365,6 +365,8 @@ static bool in_vvvv(enum operand o)
 static enum fault_reason vex_illegal(const struct insn *u, const struct cpu_features *feat)
 {
     const uint32_t attr = u->row->attr;
+    if ((attr & A_VEX) && !feat->has[FEAT_AVX])
+        return REASON_UD_FEATURE;
     if ((attr & A_L1_AVX2) && u->vl == 32 && !feat->has[FEAT_AVX2])
         return REASON_UD_FEATURE;
     if (((attr & A_W0) && u->vex_w) || ((attr & A_W1) && !u->vex_w))
@@ -416,9 +418,10 @@ static enum fault_reason operand_illegal(const struct insn *u)
         if (o == O_Sw && (u->reg > SEG_GS || (u->op == OP_MOV_TO_SREG && u->reg == SEG_CS)))
             return REASON_UD_OPERAND;
     }
-    /* VSIB needs a SIB byte; a gather's three registers must differ (SDM 2C "VGATHERDPS") */
-    if ((u->row->attr & A_VSIB) &&
-        ((u->modrm & 7) != 4 || u->reg == u->vvvv || u->reg == u->imm2 || u->vvvv == u->imm2))
+    /* VSIB needs a SIB byte, which 16-bit addresses do not have (SDM 2A §2.3.12 "Vector SIB"); a
+     * gather's three registers must differ (SDM 2C "VGATHERDPS") */
+    if ((u->row->attr & A_VSIB) && (u->asize == 2 || (u->modrm & 7) != 4 || u->reg == u->vvvv ||
+                                    u->reg == u->imm2 || u->vvvv == u->imm2))
         return REASON_UD_OPERAND;
     if (u->lock && !lock_legal(u))
         return REASON_UD_LOCK;

@@ -50,6 +50,7 @@ enum operand {
     O_Mt, /* Mt: 10 bytes; M: size by op */
     O_Ib,
     O_Ib_s,
+    O_Ib2, /* a second immediate: into imm2 */
     O_Iw,
     O_Iz,
     O_Iv,
@@ -254,7 +255,7 @@ struct insn {
     uint8_t rex;      /* REX byte, 0 when there is none (bits WRXB; VEX sets them too) */
     uint8_t vvvv, vl; /* VEX: second source; vector length 16, 32, 64 in bytes */
     uint8_t aaa, zb;  /* EVEX: mask register; zeroing (bit 0), broadcast/rounding (bit 1) */
-    uint8_t imm2;     /* ENTER nesting level; index register of VSIB; register in imm8[7:4] */
+    uint8_t imm2;     /* second immediate (Ib2); index register of VSIB; register in imm8[7:4] */
     uint16_t sel;     /* Ap: selector */
     uint8_t a, b;     /* register operands as the bound handler wants them (bind.c) */
     bool mem : 1;     /* has a memory operand (mod is not 3) */

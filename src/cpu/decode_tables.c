@@ -164,6 +164,7 @@ static const struct opcode pfx_0fbd[4] = {
 };
 
 #include "cpu/decode_simd_groups.inc"
+#include "cpu/decode_crypto_groups.inc"
 #include "cpu/decode_x87.inc"
 
 /* Designated rows may name a slot twice only on purpose; none does. */

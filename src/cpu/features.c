@@ -58,9 +58,16 @@ static bool in_groups(enum cpu_feature f, uint32_t groups)
     case FEAT_ADX:
         return groups & MODERN;
     case FEAT_MONITOR: /* as QEMU's TCG: only when asked for (+monitor) */
+    case FEAT_SSE4A:   /* AMD's; the bit is reserved where the vendor is Intel (SDM 2A "CPUID") */
         return false;
     case FEAT_PCID:
     case FEAT_INVPCID:
+    case FEAT_AES:
+    case FEAT_PCLMULQDQ:
+    case FEAT_SHA:
+    case FEAT_GFNI:
+    case FEAT_VAES:
+    case FEAT_VPCLMULQDQ:
     case FEAT_RDRAND:
     case FEAT_RDSEED:
     case FEAT_SMEP:
@@ -119,13 +126,16 @@ static bool parse_flag(struct cpu_features *f, const char *word, size_t len, str
 }
 
 /* What builds on a feature goes with it: SDM 1 §14.3 "Detection of AVX Instructions", §14.7.1
- * "Detection of AVX2", §14.5.3 "Detection of FMA", §14.4.1 "Detection of F16C Instructions". */
+ * "Detection of AVX2", §14.5.3 "Detection of FMA", §14.4.1 "Detection of F16C Instructions",
+ * §14.3.1 "Detection of VEX-Encoded AES and VPCLMULQDQ". */
 static void drop_orphans(struct cpu_features *f)
 {
     f->has[FEAT_AVX] &= f->has[FEAT_XSAVE];
     f->has[FEAT_AVX2] &= f->has[FEAT_AVX];
     f->has[FEAT_FMA] &= f->has[FEAT_AVX];
     f->has[FEAT_F16C] &= f->has[FEAT_AVX];
+    f->has[FEAT_VAES] &= f->has[FEAT_AVX];
+    f->has[FEAT_VPCLMULQDQ] &= f->has[FEAT_AVX];
 }
 
 bool cpu_features_parse(struct cpu_features *f, const char *spec, struct error *err)

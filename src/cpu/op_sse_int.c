@@ -2,17 +2,6 @@
 #include "cpu/op_vec.h"
 #include "cpu/handlers.h"
 
-/* xmm = f(a = xmm, b = xmm/m128), and for the VEX form lane by lane; f may use imm and lane */
-#define XMM2_SSE(name, f)                                              \
-    OP(op_##name)                                                      \
-    {                                                                  \
-        const v128 b = xmm_w128(cpu, u);                               \
-        const v128 a = xmm_read(cpu, u->reg);                          \
-        const unsigned imm __attribute__((unused)) = (unsigned)u->imm; \
-        const unsigned lane __attribute__((unused)) = 0;               \
-        xmm_write(cpu, u->reg, f);                                     \
-    }
-#define XMM2(name, f)             XMM2_SSE(name, f) YMM2(name, f)
 #define XMM2_PLAIN(name)          XMM2(name, vec_##name(a, b))
 #define XMM2_WIDTH(name)          XMM2(name, vec_##name(a, b, 16))
 #define XMM2_IMM(name, lane_bits) XMM2(name, vec_##name(a, b, imm >> (lane_bits)*lane))
@@ -107,20 +96,13 @@ XMM2_SSE(blendvpd, v128_select((v128)((v2s64)xmm_read(cpu, 0) < 0), b, a))
 YMM2(blendvpd, v128_select((v128)((v2s64)ymm_read(cpu, u->imm2).v[lane] < 0), b, a))
 
 /* xmm = f(xmm/m128) */
-#define XMM1(name, f)                    \
-    OP(op_##name)                        \
-    {                                    \
-        const v128 b = xmm_w128(cpu, u); \
-        xmm_write(cpu, u->reg, f);       \
-    }                                    \
-    YMM2(name, f)
-XMM1(pabsb, vec_pabsb(b))
-XMM1(pabsw, vec_pabsw(b))
-XMM1(pabsd, vec_pabsd(b))
-XMM1(phminposuw, vec_phminposuw(b))
-XMM1(pshufd, vec_pshufd(b, (unsigned)u->imm))
-XMM1(pshuflw, v128_of(vec_pshufw(b[0], (unsigned)u->imm), b[1]))
-XMM1(pshufhw, v128_of(b[0], vec_pshufw(b[1], (unsigned)u->imm)))
+XMM2(pabsb, vec_pabsb(b))
+XMM2(pabsw, vec_pabsw(b))
+XMM2(pabsd, vec_pabsd(b))
+XMM2(phminposuw, vec_phminposuw(b))
+XMM2(pshufd, vec_pshufd(b, (unsigned)u->imm))
+XMM2(pshuflw, v128_of(vec_pshufw(b[0], (unsigned)u->imm), b[1]))
+XMM2(pshufhw, v128_of(b[0], vec_pshufw(b[1], (unsigned)u->imm)))
 
 /* PMOVSX, PMOVZX: as much memory as they use. */
 #define EXTEND_SRC_16 xmm_w32

@@ -162,6 +162,18 @@ static inline v128 ymm_w_half(struct cpu *cpu, const struct insn *u)
         ymm_write(cpu, u, u->reg, d);                                        \
     }
 
+/* xmm = f(a = xmm, b = xmm/m128), and for the VEX form lane by lane; f may use imm and lane */
+#define XMM2_SSE(name, f)                                              \
+    OP(op_##name)                                                      \
+    {                                                                  \
+        const v128 b = xmm_w128(cpu, u);                               \
+        const v128 a __attribute__((unused)) = xmm_read(cpu, u->reg);  \
+        const unsigned imm __attribute__((unused)) = (unsigned)u->imm; \
+        const unsigned lane __attribute__((unused)) = 0;               \
+        xmm_write(cpu, u->reg, f);                                     \
+    }
+#define XMM2(name, f) XMM2_SSE(name, f) YMM2(name, f)
+
 /* r/m as a general register or memory. */
 static inline uint64_t gpr_e32(struct cpu *cpu, const struct insn *u)
 {

@@ -26,7 +26,7 @@ class Shell(harness.Case):
         self.assertTrue(v.raw())
         v.send("uname -a; cat /proc/cpuinfo; lspci; poweroff -f\n")
         v.expect(r"Linux vitrine 6\.[0-9]+\.[0-9]+\S*-cloud-amd64 .* x86_64 GNU/Linux")
-        flags = v.expect(r"flags\s*: ([^\r\n]*)").group(1).decode().split()
+        flags = v.expect(r"flags\s*: ([^\r\n]*)[\r\n]").group(1).decode().split()
         for flag in "fpu pse tsc msr pae cx8 apic sep pge cmov pat clflush mmx fxsr sse sse2 syscall nx lm ssse3 " \
                     "cx16 sse4_1 sse4_2 popcnt xsave rdrand hypervisor lahf_lm smep smap umip".split():
             self.assertIn(flag, flags)

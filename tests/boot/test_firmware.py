@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Our own system BIOS: what it says, what it boots, the tables it leaves; and that both firmwares boot the guests."""
 import struct
+import time
 
 import harness
 
@@ -138,6 +139,23 @@ class Order(Firmware):
         v.send("\x1b")
         v.expect(r"  1  disk VITRINE HARDDISK\r\n  2  disk VITRINE HARDDISK\r\n")
         v.send("2")
+        v.expect(r"this is 1, DL=80 ")
+
+    def test_menu_by_keyboard(self):
+        """On the screen, where no serial line is told of: F12, then the second entry."""
+        v = self.start("-display", "none", "-serial", "stdio", *MONITOR, "-boot", "menu=on,splash-time=20000",
+                       *self.drives(None, None))
+        monitor = self.monitor()
+
+        def shows(line):
+            deadline = time.monotonic() + harness.LIMIT
+            while line not in (screen := monitor.command("info screen")).split("\n"):
+                self.assertLess(time.monotonic(), deadline, screen)
+
+        shows("Press F12 for the boot menu.")
+        monitor.command("sendkey f12")
+        shows("  2  disk VITRINE HARDDISK")
+        monitor.command("sendkey 2")
         v.expect(r"this is 1, DL=80 ")
 
     def test_menu_not_wanted(self):

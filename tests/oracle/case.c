@@ -537,7 +537,17 @@ static bool aim_system(struct oracle_case *t)
 
 /* --- all of it --- */
 
-static bool make(struct oracle_case *t, const struct form *f)
+/* The immediate byte of vector rows, which is their last one, takes all its values in turn. */
+static bool set_immediate(struct oracle_case *t, uint64_t n)
+{
+    if (n >= 512 || !row_is_vector(t->u.row) ||
+        !(row_has(t->u.row, O_Ib, O_Ib) || row_has(t->u.row, O_Lx, O_Lx)))
+        return true;
+    t->code.b[t->len - 1] = (uint8_t)n;
+    return decode_again(t);
+}
+
+static bool make(struct oracle_case *t, const struct form *f, uint64_t n)
 {
     struct insn *u = &t->u;
     t->exit_at = 0;
@@ -547,9 +557,15 @@ static bool make(struct oracle_case *t, const struct form *f)
     case_registers(&t->in, row_is_vector(f->row));
     if (one_in(32))
         t->in.rflags |= rnd() & (FLAG_AC | FLAG_ID);
-    if (t->status != DECODE_OK) /* where there is no row at all the host may have an instruction */
+    if (t->status != DECODE_OK) {
+        /* Should the host know it, its next one is INT3. (Where there is no row at all it may.) */
+        if (u->len < 15)
+            memset(t->code.b + u->len, 0xcc, 15 - u->len);
         return t->status == DECODE_UD && u->imm != REASON_UD_OPCODE;
+    }
     if (u->row != f->row || !host_has(u->row->feature))
+        return false;
+    if (!set_immediate(t, n))
         return false;
 
     if (op_info[u->op].attr & OA_STACK)
@@ -585,7 +601,7 @@ bool case_make(struct oracle_case *t, const struct form *f, uint64_t seed, unsig
     t->form = f;
     for (unsigned tries = 0; tries < 1000; tries++) {
         case_fill_memory();
-        if (make(t, f))
+        if (make(t, f, n))
             return true;
     }
     return false;

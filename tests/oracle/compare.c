@@ -63,6 +63,8 @@ bool result_undefined(const struct oracle_case *t)
  *    MXCSR_MASK is the model's own. (mask_image())
  *  - MASKMOVQ, MASKMOVDQU: which faults unselected bytes cause (SDM 2B "MASKMOVDQU"), and
  *    whether MMX state is entered before.
+ *  - SHA: exceptions of class 4 (SDM 2B "SHA1RNDS4"), which is #GP for an operand that is not
+ *    aligned; family 1Ah does not mind.
  *  - MXCSR bit 17, misaligned exception mode, which AMD has and we refuse.
  */
 bool host_differs(const struct oracle_case *t, const struct outcome *host,
@@ -72,6 +74,8 @@ bool host_differs(const struct oracle_case *t, const struct outcome *host,
     const uint16_t cw = ld16(guest->s.fx), sw = ld16(guest->s.fx + 2);
     if (ld32(host->s.fx + 24) & BIT(17))
         return true;
+    if (t->u.mem && t->u.row->feature == FEAT_SHA)
+        return (case_operand(t) & 15) && guest->vector == VEC_GP;
     if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU)
         return host->vector >= 0;
     return (op == OP_FLD_M32 || op == OP_FLD_M64) && (sw & ~cw & FSW_DE);

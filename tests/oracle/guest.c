@@ -143,6 +143,9 @@ void guest_open(void)
     rig_open(&rig);
     rig_long_user(&rig);
     struct cpu *cpu = rig.cpu;
+    /* whatever there is a row for, also what no single model has */
+    for (unsigned i = 0; i < FEAT_COUNT; i++)
+        cpu->feat.has[i] = true;
     if (host_has(FEAT_XSAVE)) {
         cpu->cr4 |= CR4_OSXSAVE;
         cpu->xcr0 = XCR0_X87 | XCR0_SSE | (native.avx ? XCR0_AVX : 0);

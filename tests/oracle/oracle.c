@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_TOLD = 20, MAX_DEATHS = 20, HANG_SECONDS = 60, ROW_SEQUENCES = MAX_FORMS };
+enum { MAX_TOLD = 20, MAX_DEATHS = 20, HANG_SECONDS = 20, ROW_SEQUENCES = MAX_FORMS };
 
 /* What the child has done, where the parent sees it. */
 struct row_tally {

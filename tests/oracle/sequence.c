@@ -285,11 +285,11 @@ struct ran sequence_pass(uint64_t seed, uint64_t n, bool verbose, bool all)
 
 /* --- prefixes --- */
 
-/* With another prefix these are instructions of features to come: MOVNTSS, MOVNTSD (SSE4A), CLWB,
- * CLFLUSHOPT, RDFSBASE and kin, CRC32 and MOVBE's neighbours. */
+/* With another prefix these are MOVBE, and instructions of features to come: CLWB, CLFLUSHOPT,
+ * RDFSBASE and kin. */
 static bool has_other_meaning(const struct form *f)
 {
-    return (f->opcodes == 2 && (f->opcode[1] == 0x2b || f->opcode[1] == 0xae)) ||
+    return (f->opcodes == 2 && f->opcode[1] == 0xae) ||
            (f->opcodes == 3 && f->opcode[1] == 0x38 && (f->opcode[2] & 0xfe) == 0xf0);
 }
 
@@ -329,6 +329,8 @@ struct ran prefix_pass(const struct form_list *rows, uint64_t seed, unsigned row
     if (status == DECODE_OK && (!host_has(u.row->feature) || u.base < 14))
         return ran;
     len = status == DECODE_OK ? u.len : 15;
+    if (status != DECODE_OK && u.len < 15) /* should the host know it */
+        memset(bytes + u.len, 0xcc, 15 - u.len);
     memcpy(host_memory(), case_memory, WINDOW_RW_BYTES);
     native_run(bytes, len, FS_BASE);
     const bool illegal = status != DECODE_OK;

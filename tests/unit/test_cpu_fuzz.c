@@ -294,7 +294,7 @@ static void test_fuzz(void **state)
 static int setup(void **state)
 {
     (void)state;
-    rig_open_sized(&rig, "max", RAM_BYTES);
+    rig_open_sized(&rig, "max,+sse4a", RAM_BYTES);
     return 0;
 }
 

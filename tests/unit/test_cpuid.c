@@ -88,6 +88,42 @@ static void test_descriptors(void **state)
     }
 }
 
+/* Bits of vector extensions by name, and which of them fall with AVX. */
+static void test_vector_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag;
+        uint32_t leaf;
+        uint8_t reg, bit;
+        bool in_max, without_avx;
+    } t[] = {
+        {"pclmulqdq", 1, ECX, 1, true, true},
+        {"fma", 1, ECX, 12, true, false},
+        {"aes", 1, ECX, 25, true, true},
+        {"avx", 1, ECX, 28, true, false},
+        {"f16c", 1, ECX, 29, true, false},
+        {"avx2", 7, EBX, 5, true, false},
+        {"sha-ni", 7, EBX, 29, true, true},
+        {"gfni", 7, ECX, 8, true, true},
+        {"vaes", 7, ECX, 9, true, false},
+        {"vpclmulqdq", 7, ECX, 10, true, false},
+        {"sse4a", 0x80000001, ECX, 6, false, false},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        char model[64];
+        with_model("max");
+        assert_int_equal(ask(t[i].leaf, 0, t[i].reg) >> t[i].bit & 1, t[i].in_max);
+        for (unsigned on = 0; on < 2; on++) {
+            snprintf(model, sizeof model, "max,%c%s", on ? '+' : '-', t[i].flag);
+            with_model(model);
+            assert_int_equal(ask(t[i].leaf, 0, t[i].reg) >> t[i].bit & 1, on);
+        }
+        with_model("max,-avx");
+        assert_int_equal(ask(t[i].leaf, 0, t[i].reg) >> t[i].bit & 1, t[i].without_avx);
+    }
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -221,7 +257,7 @@ int main(void)
         cmocka_unit_test(test_vendor),   cmocka_unit_test(test_signature),
         cmocka_unit_test(test_bhi),      cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_topology), cmocka_unit_test(test_tsc_deadline),
-        cmocka_unit_test(test_apic_bit),
+        cmocka_unit_test(test_apic_bit), cmocka_unit_test(test_vector_bits),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -95,10 +95,10 @@ static bool in_group(unsigned group)
 /* Instructions that this CPU does not have. */
 static bool not_ours(void)
 {
-    static const uint8_t groups[] = {
-        X86_GRP_3DNOW, X86_GRP_AES,  X86_GRP_AVX512,   X86_GRP_BWI, X86_GRP_CDI,   X86_GRP_DQI,
-        X86_GRP_VLX,   X86_GRP_FMA4, X86_GRP_FSGSBASE, X86_GRP_HLE, X86_GRP_RTM,   X86_GRP_SHA,
-        X86_GRP_SSE4A, X86_GRP_XOP,  X86_GRP_TBM,      X86_GRP_VM,  X86_GRP_PCLMUL};
+    static const uint8_t groups[] = {X86_GRP_3DNOW, X86_GRP_AVX512, X86_GRP_BWI,  X86_GRP_CDI,
+                                     X86_GRP_DQI,   X86_GRP_VLX,    X86_GRP_FMA4, X86_GRP_FSGSBASE,
+                                     X86_GRP_HLE,   X86_GRP_RTM,    X86_GRP_XOP,  X86_GRP_TBM,
+                                     X86_GRP_VM};
     static const uint16_t more[] = {
         X86_INS_GETSEC,     X86_INS_RSM,       X86_INS_FEMMS,     X86_INS_XSAVEC,
         X86_INS_XSAVEC64,   X86_INS_XSAVES,    X86_INS_XSAVES64,  X86_INS_XSAVEOPT,
@@ -205,6 +205,10 @@ static const char *rule(const struct text *t, const struct verdict *v)
     if (!v->len && (t->b[v->at] & 0xfe) == 0xc4 &&
         (v->has66 || v->rep || v->repne || v->lock || v->rex))
         return "66, F2, F3, LOCK, REX before VEX: #UD (SDM 2A §2.3.2 to §2.3.4)";
+    if (v->len && !v->cs_len &&
+        (v->u.row->feature == FEAT_GFNI || v->u.row->feature == FEAT_VAES ||
+         v->u.row->feature == FEAT_VPCLMULQDQ))
+        return "unknown to capstone 4: SDM 2A \"GF2P8MULB\", \"AESENC\", 2B \"PCLMULQDQ\"";
     if (v->u.op == OP_VBROADCASTI128 && !v->cs_len)
         return "VEX.256.66.0F38.W0 5A (SDM 2C \"VPBROADCAST\")";
     if (!v->len && (t->b[v->at] & 0xfe) == 0xc4 && v->u.imm == REASON_UD_OPERAND)
@@ -472,7 +476,7 @@ static int setup(void **state)
     struct error err = {0};
     const char *seed = getenv("DECODE_SEED");
     rng_state = seed ? strtoull(seed, NULL, 0) : UINT64_C(0x9e3779b97f4a7c15);
-    if (!cpu_features_parse(&feat, "max,+monitor", &err))
+    if (!cpu_features_parse(&feat, "max,+monitor,+sse4a", &err))
         return -1;
     for (unsigned i = 0; i < 3; i++)
         if (cs_open(CS_ARCH_X86, modes[i], &handle[i]) != CS_ERR_OK ||
