@@ -238,7 +238,7 @@ bool form_privileged(const struct form *f)
            f->row->op == OP_CLAC || f->row->op == OP_STAC || f->row->op == OP_INVPCID;
 }
 
-bool host_has(enum cpu_feature feature)
+static bool cpuid_says(enum cpu_feature feature)
 {
     enum { EAX, EBX, ECX, EDX };
     static const struct {
@@ -249,11 +249,19 @@ bool host_has(enum cpu_feature feature)
 #include "cpu/features.def"
 #undef FEATURE
     };
+    uint32_t r[4] = {0};
+    return __get_cpuid_count(where[feature].leaf, where[feature].sub, &r[EAX], &r[EBX], &r[ECX],
+                             &r[EDX]) &&
+           r[where[feature].reg] & BIT(where[feature].bit);
+}
+
+/* CPUID may leave the machine for a while, so it is asked once. */
+bool host_has(enum cpu_feature feature)
+{
+    static enum { UNKNOWN, NO, YES } known[FEAT_COUNT];
     if (feature == FEAT_NONE)
         return true;
-    uint32_t r[4] = {0};
-    if (!__get_cpuid_count(where[feature].leaf, where[feature].sub, &r[EAX], &r[EBX], &r[ECX],
-                           &r[EDX]))
-        return false;
-    return r[where[feature].reg] & BIT(where[feature].bit);
+    if (known[feature] == UNKNOWN)
+        known[feature] = cpuid_says(feature) ? YES : NO;
+    return known[feature] == YES;
 }
