@@ -105,7 +105,9 @@ void case_registers(struct native_state *s, bool fresh)
         memcpy(s->ymm, from->ymm, sizeof s->ymm);
     }
     for (unsigned i = 0; i < 16; i++)
-        s->gpr[i] = random_value();
+        s->gpr[i] = case_mode.bits == CODE64 ? random_value()
+                    : i < 8                  ? (uint32_t)random_value()
+                                             : 0;
     s->rflags = (rnd() & (FLAGS_ARITH | FLAG_DF)) | FLAG_1 | FLAG_IF;
 }
 
@@ -172,9 +174,35 @@ static uint64_t operand_target(const struct oracle_case *t)
     return one_in(2) ? at : at & ~UINT64_C(31);
 }
 
+/* Of DS, ES, SS: see native.h. */
+static uint64_t data_base(void)
+{
+    return case_mode.bits == CODE16 ? NATIVE_DATA : 0;
+}
+
 static uint64_t segment_base(const struct insn *u)
 {
-    return u->seg == SEG_FS ? FS_BASE : u->seg == SEG_GS ? GS_BASE : 0;
+    switch (u->seg) {
+    case SEG_FS:
+        return FS_BASE;
+    case SEG_GS:
+        return GS_BASE;
+    case SEG_CS:
+        return native_code_base();
+    case SEG_FLAT:
+        return 0;
+    default:
+        return data_base();
+    }
+}
+
+static unsigned stack_size(void)
+{
+    return case_mode.bits == CODE64 ? 8 : case_mode.bits == CODE32 ? 4 : 2;
+}
+static uint64_t stack_at(const struct oracle_case *t)
+{
+    return data_base() + (t->in.gpr[REG_RSP] & size_mask(stack_size()));
 }
 
 static uint64_t offset_of(const struct oracle_case *t)
@@ -187,7 +215,7 @@ static uint64_t offset_of(const struct oracle_case *t)
         ea += t->in.gpr[u->base];
     if (u->xindex != REG_ZERO)
         ea += t->in.gpr[u->xindex] << u->scale;
-    return u->asize == 8 ? ea : (uint32_t)ea;
+    return ea & size_mask(u->asize);
 }
 
 uint64_t case_operand(const struct oracle_case *t)
@@ -202,6 +230,19 @@ bool case_address_safe(uint64_t lin)
            (lin >= UINT64_C(0x0000800000000000) && lin < UINT64_C(0xffff7fffffffff00));
 }
 
+/* Of 16-bit code, what lies beyond the limit of 64 KiB faults before it gets anywhere. */
+static bool in_place(const struct insn *u, uint64_t offset)
+{
+    const bool limited = case_mode.bits == CODE16 && u->seg < SEG_FS;
+    return (limited && offset > 0xffff && offset <= 0xffffffff) ||
+           case_address_safe(offset + segment_base(u));
+}
+
+static void set_low(uint64_t *reg, uint64_t v, unsigned size)
+{
+    *reg = size == 8 ? v : (v & size_mask(size)) | (one_in(2) ? *reg & ~size_mask(size) : 0);
+}
+
 static bool decode_again(struct oracle_case *t)
 {
     return decode(&t->u, t->code.b, 15, case_mode.mode, case_mode.feat, 0) == DECODE_OK &&
@@ -213,15 +254,13 @@ static bool aim(struct oracle_case *t, uint64_t target)
 {
     struct insn *u = &t->u;
     const uint64_t want = target - segment_base(u);
-    if (u->asize == 4 && want >> 32)
+    if (want & ~size_mask(u->asize))
         return false;
     if (u->base != REG_ZERO && u->base != REG_PC && u->base != u->xindex) {
         uint64_t v = want - (uint64_t)u->disp;
         if (u->xindex != REG_ZERO)
             v -= t->in.gpr[u->xindex] << u->scale;
-        if (u->asize == 4)
-            v = (uint32_t)v | (one_in(2) ? rnd() << 32 : 0);
-        t->in.gpr[u->base] = v;
+        set_low(&t->in.gpr[u->base], v, u->asize);
         return true;
     }
     if (u->base != REG_ZERO && u->base != REG_PC) {
@@ -240,7 +279,10 @@ static bool aim(struct oracle_case *t, uint64_t target)
     } else {
         if ((int64_t)disp != (int32_t)disp && u->asize == 8)
             return false;
-        st32(p + ((*p & 7) == 4 ? 2 : 1), (uint32_t)disp);
+        if (u->asize == 2)
+            st16(p + 1, (uint16_t)disp);
+        else
+            st32(p + ((*p & 7) == 4 ? 2 : 1), (uint32_t)disp);
     }
     return decode_again(t);
 }
@@ -248,11 +290,6 @@ static bool aim(struct oracle_case *t, uint64_t target)
 static bool uses_reg(const struct insn *u, unsigned n)
 {
     return u->mem && (u->base == n || u->xindex == n);
-}
-
-static void set_low(uint64_t *reg, uint64_t v, unsigned size)
-{
-    *reg = size == 8 ? v : (v & size_mask(size)) | (one_in(2) ? *reg & ~size_mask(size) : 0);
 }
 
 /* Bit offsets of BT and its kin that stay near the operand. */
@@ -263,21 +300,24 @@ static bool aim_bits(struct oracle_case *t)
     if (uses_reg(u, u->reg))
         return false;
     set_low(&t->in.gpr[u->reg], (uint64_t)bit, u->osize);
-    return case_address_safe(case_operand(t) + (uint64_t)(bit / 8) - 8);
+    return in_place(u, (offset_of(t) + (uint64_t)(int64_t)(bit / 8) - 8) & size_mask(u->asize));
 }
 
 static bool aim_string(struct oracle_case *t)
 {
     const struct insn *u = &t->u;
     const uint64_t mask = size_mask(u->asize);
-    set_low(&t->in.gpr[REG_RDI], random_target(), u->asize);
+    const uint64_t to = random_target() - data_base();
     uint64_t from = random_target() - segment_base(u);
     if (one_in(3)) /* overlapping */
-        from = t->in.gpr[REG_RDI] - segment_base(u) + below(32) - 16;
+        from = to + data_base() - segment_base(u) + below(32) - 16;
+    if (case_mode.bits != CODE64 && ((to | from) & ~mask))
+        return false;
+    set_low(&t->in.gpr[REG_RDI], to, u->asize);
     set_low(&t->in.gpr[REG_RSI], from, u->asize);
     if (u->rep || u->repne)
         set_low(&t->in.gpr[REG_RCX], below(one_in(4) ? 100 : 12), u->asize);
-    return case_address_safe(t->in.gpr[REG_RDI] & mask) &&
+    return case_address_safe((t->in.gpr[REG_RDI] & mask) + data_base()) &&
            case_address_safe((t->in.gpr[REG_RSI] & mask) + segment_base(u));
 }
 
@@ -293,11 +333,15 @@ static void set_vsib(struct oracle_case *t)
         }
 }
 
+static uint64_t stack_target(void)
+{
+    return (one_in(3) ? WINDOW + 4096 + below(2048) : random_target()) - data_base();
+}
 static void set_stack(struct oracle_case *t)
 {
-    t->in.gpr[REG_RSP] = one_in(3) ? WINDOW + 4096 + below(2048) : random_target();
+    set_low(&t->in.gpr[REG_RSP], stack_target(), stack_size());
     if (t->u.op == OP_ENTER || t->u.op == OP_LEAVE)
-        t->in.gpr[REG_RBP] = one_in(3) ? WINDOW + 4096 + below(2048) : random_target();
+        set_low(&t->in.gpr[REG_RBP], stack_target(), stack_size());
 }
 
 static bool set_memory(uint64_t lin, uint64_t v, unsigned size)
@@ -321,6 +365,12 @@ static uint64_t random_exit(const struct oracle_case *t, bool near)
     }
 }
 
+/* Now and then to where no code may be. */
+static bool outside(bool may)
+{
+    return may && case_mode.bits == CODE64 && one_in(50);
+}
+
 /* Points the branch at an exit. */
 static bool aim_branch(struct oracle_case *t)
 {
@@ -338,21 +388,25 @@ static bool aim_branch(struct oracle_case *t)
         break;
     case O_Jz:
         t->exit_at = random_exit(t, false);
-        st32(tail - 4, (uint32_t)(t->exit_at - next));
+        if (u->osize == 2)
+            st16(tail - 2, (uint16_t)(t->exit_at - next));
+        else
+            st32(tail - 4, (uint32_t)(t->exit_at - next));
         break;
     case O_Ev:
         /* not with a stack that may fault: which of the two comes first is not written */
-        t->exit_at = one_in(50) && u->op == OP_JMPN ? BIT64(47) : random_exit(t, false);
+        t->exit_at = outside(u->op == OP_JMPN) ? BIT64(47) : random_exit(t, false);
         if (!u->mem && u->rm == REG_RSP)
             return false;
         if (!u->mem)
-            t->in.gpr[u->rm] = t->exit_at;
-        else if (!set_memory(case_operand(t), t->exit_at, 8) && u->op == OP_CALLN)
+            set_low(&t->in.gpr[u->rm], t->exit_at - native_code_base(), u->osize);
+        else if (!set_memory(case_operand(t), t->exit_at - native_code_base(), u->osize) &&
+                 u->op == OP_CALLN)
             return false;
         break;
     default: /* RET */
-        t->exit_at = one_in(50) ? BIT64(47) : random_exit(t, false);
-        set_memory(t->in.gpr[REG_RSP], t->exit_at, 8);
+        t->exit_at = outside(true) ? BIT64(47) : random_exit(t, false);
+        set_memory(stack_at(t), t->exit_at - native_code_base(), u->osize);
         break;
     }
     return decode_again(t);
@@ -364,15 +418,24 @@ static bool aim_branch(struct oracle_case *t)
  * are nowhere. SEL_* for user code and data of 64-bit Linux. */
 static uint16_t random_selector(uint16_t right)
 {
-    static const uint16_t other[] = {0, 3, 0x2b, 0x33, 0x28, 0x31, 0xfff8, 0xffff};
-    return one_in(4) ? other[below(ARRAY_SIZE(other))] : right;
+    /* not into code of another size: it would have to go on there */
+    static const uint16_t other[] = {0, 3, GDT_DATA, GDT_DATA & ~3, 0xfff8, 0xffff, 0x33, 0x31};
+    return one_in(4) ? other[below(ARRAY_SIZE(other) - (case_mode.bits == CODE64 ? 0 : 2))] : right;
+}
+static uint16_t data_selector(void)
+{
+    return random_selector(case_mode.bits == CODE16 ? LDT_DATA16 : GDT_DATA);
+}
+static uint16_t code_selector(void)
+{
+    return random_selector(native.cs[case_mode.bits]);
 }
 
 /* The selector an instruction reads by itself: LAR and kin, and loads of data segments. */
 static bool aim_selector(struct oracle_case *t)
 {
     const struct insn *u = &t->u;
-    const uint16_t sel = random_selector(0x2b);
+    const uint16_t sel = data_selector();
     if (u->op == OP_MOV_TO_SREG && u->reg >= SEG_FS) /* what the host's process hangs on */
         return false;
     if (u->mem)
@@ -382,39 +445,49 @@ static bool aim_selector(struct oracle_case *t)
     return true;
 }
 
-/* LSS, JMP and CALL through memory. With REX.W Intel reads 64 bits of offset, AMD 32; 16 bits lead
- * nowhere. */
+/* LES and its kin, JMP and CALL. With REX.W Intel reads 64 bits of offset through memory, AMD 32;
+ * in 64-bit mode 16 bits lead nowhere. */
 static bool aim_far(struct oracle_case *t)
 {
     const struct insn *u = &t->u;
-    const uint64_t at = case_operand(t);
-    if (u->osize == 8 || (u->osize == 2 && u->op != OP_LSS))
+    const unsigned n = u->osize;
+    const bool loads = u->op != OP_JMPF && u->op != OP_CALLF;
+    if (n == 8 || (n == 2 && !loads && case_mode.bits != CODE16))
         return false;
-    if (u->op == OP_LSS) {
-        set_memory(at + u->osize, random_selector(0x2b), 2);
+    if (loads) {
+        set_memory(case_operand(t) + n, data_selector(), 2);
         return true;
     }
     t->exit_at = random_exit(t, false);
-    return set_memory(at, t->exit_at, 4) && set_memory(at + 4, random_selector(0x33), 2);
+    const uint64_t offset = t->exit_at - native_code_base();
+    const uint16_t sel = code_selector();
+    if (u->mem)
+        return set_memory(case_operand(t), offset, n) && set_memory(case_operand(t) + n, sel, 2);
+    st_le(&t->code.b[t->len - n - 2], offset, n);
+    st16(&t->code.b[t->len - 2], sel);
+    return decode_again(t);
 }
 
 /* RETF and IRET: the frame they pop. */
 static bool aim_far_return(struct oracle_case *t)
 {
     const struct insn *u = &t->u;
-    const uint64_t at = t->in.gpr[REG_RSP];
+    const uint64_t at = stack_at(t);
     const unsigned n = u->osize;
-    if (n == 2 || at < WINDOW || at + 5 * 8 > WINDOW + WINDOW_RW_BYTES)
+    if ((n == 2 && case_mode.bits != CODE16) || at < WINDOW ||
+        at + 5 * 8 > WINDOW + WINDOW_RW_BYTES)
         return false;
     t->exit_at = random_exit(t, false);
-    set_memory(at, t->exit_at, n);
-    set_memory(at + n, random_selector(0x33) | 3, n);
+    set_memory(at, t->exit_at - native_code_base(), n);
+    set_memory(at + n, code_selector() | 3u, n);
     if (u->op == OP_RETF)
         return true;
     set_memory(at + 2 * n,
                rnd() & (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID | FLAG_IF | FLAG_IOPL), n);
+    if (case_mode.bits != CODE64)
+        return true;
     set_memory(at + 3 * n, WINDOW + 4096 + below(2048), n);
-    set_memory(at + 4 * n, random_selector(0x2b), n);
+    set_memory(at + 4 * n, data_selector(), n);
     return true;
 }
 
@@ -475,7 +548,7 @@ static bool interrupt_is_safe(unsigned n)
 static bool set_implicit(struct oracle_case *t)
 {
     const struct insn *u = &t->u;
-    uint64_t *gpr = t->in.gpr;
+    uint64_t *gpr = t->in.gpr, at;
     switch (u->op) {
     case OP_XLAT:
         gpr[REG_RBX] = random_target() - segment_base(u) - (uint8_t)gpr[REG_RAX];
@@ -484,8 +557,10 @@ static bool set_implicit(struct oracle_case *t)
     case OP_MASKMOVQ:
     case OP_MASKMOVDQU:
     case OP_VMASKMOVDQU:
-        gpr[REG_RDI] = random_target() - segment_base(u);
-        return case_address_safe((gpr[REG_RDI] & size_mask(u->asize)) + segment_base(u));
+        /* the row has no memory operand that would have given the decoder a default segment */
+        at = u->seg_ovr ? segment_base(u) : data_base();
+        gpr[REG_RDI] = random_target() - at;
+        return case_address_safe((gpr[REG_RDI] & size_mask(u->asize)) + at);
     case OP_PCMPESTRI:
     case OP_PCMPESTRM:
     case OP_VPCMPESTRI:
@@ -523,6 +598,8 @@ static bool aim_system(struct oracle_case *t)
     case OP_VERR:
     case OP_VERW:
         return aim_selector(t);
+    case OP_LES:
+    case OP_LDS:
     case OP_LSS:
     case OP_JMPF:
     case OP_CALLF:
@@ -579,17 +656,22 @@ static bool make(struct oracle_case *t, const struct form *f, uint64_t n)
             return false;
         if (u->row->opnd[1] == O_Gv && u->op >= OP_BT && u->op <= OP_BTC && !aim_bits(t))
             return false;
-        if (!case_address_safe(case_operand(t)))
+        if (!in_place(u, offset_of(t)))
             return false;
         if (row_is_vector(u->row))
             fill_operand(t);
     }
     if (!set_implicit(t) || !aim_system(t))
         return false;
-    if ((op_info[u->op].attr & OA_STACK) && !case_address_safe(t->in.gpr[REG_RSP]))
+    if ((op_info[u->op].attr & OA_STACK) && !case_address_safe(stack_at(t)))
         return false;
     if (u->op == OP_POPF) /* TF */
-        set_memory(t->in.gpr[REG_RSP] + 1, rnd() & 0xfe, 1);
+        set_memory(stack_at(t) + 1, rnd() & 0xfe, 1);
+    if (op_info[u->op].attr & OA_STACK && u->op == OP_POP_SREG)
+        set_memory(stack_at(t), data_selector(), 2);
+    if (case_mode.bits != CODE64)
+        for (unsigned i = 0; i < 8; i++)
+            t->in.gpr[i] = (uint32_t)t->in.gpr[i];
     if (row_is_near_branch(u->row))
         return aim_branch(t);
     return true;
@@ -597,7 +679,7 @@ static bool make(struct oracle_case *t, const struct form *f, uint64_t n)
 
 bool case_make(struct oracle_case *t, const struct form *f, uint64_t seed, unsigned row, uint64_t n)
 {
-    case_seed(seed, row, n);
+    case_seed(seed, row + case_mode.bits * 2 * MAX_FORMS, n);
     t->form = f;
     for (unsigned tries = 0; tries < 1000; tries++) {
         case_fill_memory();

@@ -16,7 +16,7 @@
 #include "native.h"
 #include "rows.h"
 
-#define WINDOW          UINT64_C(0x10000000)
+#define WINDOW          NATIVE_DATA
 #define WINDOW_RW_BYTES (2 * PAGE_SIZE)
 #define WINDOW_BYTES    (3 * PAGE_SIZE)
 #define NOTHING_BYTES   UINT64_C(0x100000)
@@ -45,6 +45,7 @@ extern uint8_t case_memory[WINDOW_RW_BYTES];
 
 /* What the decoder needs to know: the guest's. */
 struct case_mode {
+    enum code_bits bits;
     uint32_t mode;
     const struct cpu_features *feat;
     bool avx2; /* the host has it */
@@ -53,7 +54,7 @@ extern struct case_mode case_mode;
 
 /* Random memory and register files for the cases of a seed, of which each takes some. */
 void case_prepare(uint64_t seed);
-/* Makes case n of a row. False: none was found that is any use. */
+/* Makes case n of a row, of code as case_mode says. False: none was found that is any use. */
 bool case_make(struct oracle_case *t, const struct form *f, uint64_t seed, unsigned row,
                uint64_t n);
 /* Starts the random numbers of a case. */

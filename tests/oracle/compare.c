@@ -149,6 +149,9 @@ static void mask_both(uint64_t flags, struct outcome *host, struct outcome *gues
     const bool faulted = host->vector >= 0;
     for (unsigned i = 0; i < 2; i++) {
         both[i]->s.rflags &= flags;
+        /* SDM 1 §3.4.1.1: what is not there outside 64-bit mode need not be kept */
+        for (unsigned r = 0; case_mode.bits != CODE64 && r < 16; r++)
+            both[i]->s.gpr[r] = r < 8 ? (uint32_t)both[i]->s.gpr[r] : 0;
         mask_fpu(&both[i]->s, faulted);
     }
 }

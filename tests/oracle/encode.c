@@ -35,6 +35,10 @@ static uint8_t vex_pp(const struct form *f)
 static void put_vex_bytes(struct code_bytes *c, const struct form *f, unsigned w, uint8_t first,
                           unsigned vvvv, unsigned l, bool may_be_short)
 {
+    if (case_mode.bits != CODE64) { /* else they are LES and LDS; nor are there other registers */
+        first |= 0xc0;
+        vvvv |= 8;
+    }
     const uint8_t last = (uint8_t)(w << 7 | vvvv << 3 | l << 2 | vex_pp(f));
     if (f->vex == 1 && !w && may_be_short) {
         put(c, 0xc5);
@@ -77,8 +81,8 @@ static void put_vex(struct code_bytes *c, const struct form *f)
         put(c, 0x67);
     if (one_in(12))
         put(c, random_segment_prefix());
-    if (one_in(64))
-        put(c, illegal[below(ARRAY_SIZE(illegal))]);
+    if (one_in(64)) /* the last one is REX */
+        put(c, illegal[below(ARRAY_SIZE(illegal) - (case_mode.bits != CODE64))]);
     unsigned w = vex_w_of(f), l = vex_l_of(f);
     unsigned vvvv = has_vvvv(f->row) || one_in(40) ? below(16) : 15;
     /* AMD family 1Ah takes VPERMQ and VPERMPD with W clear; VEX.W1 in SDM 2C "VPERMQ" */
@@ -111,6 +115,8 @@ static void put_prefixes(struct code_bytes *c, const struct form *f)
         put(c, one_in(2) ? 0xf2 : 0xf3);
     else if (!f->by_prefix && one_in(32) && repeat_means_nothing(f->row))
         put(c, one_in(2) ? 0xf2 : 0xf3);
+    if (case_mode.bits != CODE64)
+        return;
     const bool wide = f->rex_w < 0 ? one_in(3) : f->rex_w;
     const uint8_t rex = (uint8_t)((wide ? 8 : 0) | (one_in(2) ? rnd() & 7 : 0));
     if (rex || one_in(4))

@@ -9,6 +9,7 @@
 #define CODE_GPA   UINT64_C(0x210000)
 
 static struct rig rig;
+static struct segment segments[CODE_MODES][SEG_COUNT]; /* what code of each size starts with */
 
 uint8_t *guest_memory(void)
 {
@@ -45,7 +46,7 @@ static void load(const struct native_state *s)
         rig_user64(&rig);
     memcpy(cpu->r, s->gpr, sizeof s->gpr);
     cpu_set_rflags(cpu, s->rflags);
-    cpu->rip = NATIVE_CODE;
+    cpu->rip = NATIVE_CODE - native_code_base();
     load_fpu(cpu, s);
 }
 
@@ -89,6 +90,7 @@ static void read(struct outcome *o)
         if (ev.vector == VEC_PF)
             o->cr2 = cpu->cr2;
     }
+    o->rip += native_code_base();
     read_fpu(cpu, &o->s);
 }
 
@@ -102,7 +104,7 @@ static void put_code(const uint8_t *bytes, unsigned len)
     ram_note_write(&rig.ram, rig.main.ram + at, len + 2);
 }
 
-static void start(const uint8_t *bytes, unsigned len, const struct native_state *in)
+static void begin(const uint8_t *bytes, unsigned len, const struct native_state *in)
 {
     memcpy(guest_memory(), case_memory, WINDOW_RW_BYTES);
     put_code(bytes, len);
@@ -112,11 +114,12 @@ static void start(const uint8_t *bytes, unsigned len, const struct native_state 
 void guest_run(const struct oracle_case *t, struct outcome *o)
 {
     struct cpu *cpu = rig.cpu;
-    start(t->code.b, t->len, &t->in);
+    const uint64_t start = NATIVE_CODE - native_code_base();
+    begin(t->code.b, t->len, &t->in);
     rig_run(&rig, 1);
     /* REP counts each repetition: a few at a time, but no more than it will take, for comparisons
      * may end early */
-    while (cpu->rip == NATIVE_CODE && cpu->cpl == 3 && row_is_string(t->form->row)) {
+    while (cpu->rip == start && cpu->cpl == 3 && row_is_string(t->form->row)) {
         const uint64_t left = cpu->r[REG_RCX] & size_mask(t->u.asize);
         const uint64_t chunk = t->u.op == OP_CMPS || t->u.op == OP_SCAS ? 1 : 1 + below(5);
         rig_run(&rig, MIN(left, chunk));
@@ -127,7 +130,7 @@ void guest_run(const struct oracle_case *t, struct outcome *o)
 void guest_run_code(const uint8_t *bytes, unsigned len, const struct native_state *in,
                     unsigned count, unsigned chunk, struct outcome *o)
 {
-    start(bytes, len, in);
+    begin(bytes, len, in);
     while (count) {
         const unsigned n = MIN(count, chunk);
         rig_run(&rig, n);
@@ -137,6 +140,50 @@ void guest_run_code(const uint8_t *bytes, unsigned len, const struct native_stat
 }
 
 /* --- life --- */
+
+enum { LDT_AT = 0x800 }; /* in the rig's GDT */
+
+/* What the host has: null data segments but for SS in 64-bit code, flat ones in 32-bit code. */
+static void prepare_segments(void)
+{
+    const uint32_t data = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DPL;
+    rig_descriptor(&rig, LDT_AT | LDT_CODE32, 0, ~0u, data | ATTR_CODE | ATTR_DB | ATTR_G);
+    rig_descriptor(&rig, LDT_AT | LDT_CODE16, NATIVE_PAGE, 0xffff, data | ATTR_CODE);
+    rig_descriptor(&rig, LDT_AT | LDT_DATA16, WINDOW, 0xffff, data);
+    if (native.cs[CODE16] || native.cs[CODE32] == LDT_CODE32)
+        rig.seg[SEG_LDTR] = (struct segment){
+            .base = RIG_GDT + LDT_AT, .limit = 0x17, .sel = SEL_SPARE, .attr = ATTR_P | TYPE_LDT};
+    rig.seg[SEG_FS].base = FS_BASE;
+    rig.seg[SEG_GS].base = GS_BASE;
+    __asm__("mov %%fs, %0" : "=r"(rig.seg[SEG_FS].sel));
+    __asm__("mov %%gs, %0" : "=r"(rig.seg[SEG_GS].sel));
+    rig.seg[SEG_DS].sel = (uint16_t)native.sel[0];
+    rig.seg[SEG_ES].sel = (uint16_t)native.sel[1];
+    for (unsigned bits = 0; bits < CODE_MODES; bits++) {
+        struct segment *seg = segments[bits];
+        memcpy(seg, rig.seg, sizeof rig.seg);
+        if (bits == CODE64 || !native.cs[bits])
+            continue;
+        /* LDT selectors as the rig's GDT has them, and then by their right names */
+        const uint16_t code = native.cs[bits], ss = bits == CODE16 ? LDT_DATA16 : GDT_DATA;
+        rig_load_seg(&rig, SEG_CS, code & 4 ? LDT_AT | code : code);
+        rig_load_seg(&rig, SEG_SS, ss & 4 ? LDT_AT | ss : ss);
+        seg[SEG_CS] = rig.cpu->seg[SEG_CS];
+        seg[SEG_CS].sel = code;
+        seg[SEG_SS] = rig.cpu->seg[SEG_SS];
+        seg[SEG_SS].sel = ss;
+        seg[SEG_DS] = seg[SEG_ES] = seg[SEG_SS];
+    }
+}
+
+void set_code_bits(enum code_bits bits)
+{
+    native_set_bits(bits);
+    memcpy(rig.seg, segments[bits], sizeof rig.seg);
+    rig_user64(&rig);
+    case_mode = (struct case_mode){
+        .bits = bits, .mode = rig.cpu->mode, .feat = &rig.cpu->feat, .avx2 = host_has(FEAT_AVX2)};
+}
 
 void guest_open(void)
 {
@@ -155,15 +202,8 @@ void guest_open(void)
                 RIG_P | RIG_U | (i < WINDOW_RW_BYTES ? RIG_W : 0));
     memset(guest_memory(), 0x5a, WINDOW_BYTES);
     rig_map(&rig, NATIVE_PAGE, CODE_GPA, RIG_P | RIG_U);
-    rig.seg[SEG_FS].base = FS_BASE;
-    rig.seg[SEG_GS].base = GS_BASE;
-    __asm__("mov %%fs, %0" : "=r"(rig.seg[SEG_FS].sel));
-    __asm__("mov %%gs, %0" : "=r"(rig.seg[SEG_GS].sel));
-    __asm__("mov %%ds, %0" : "=r"(rig.seg[SEG_DS].sel));
-    __asm__("mov %%es, %0" : "=r"(rig.seg[SEG_ES].sel));
-    rig_user64(&rig);
-    case_mode =
-        (struct case_mode){.mode = cpu->mode, .feat = &cpu->feat, .avx2 = host_has(FEAT_AVX2)};
+    prepare_segments();
+    set_code_bits(CODE64);
 }
 
 void guest_close(void)

@@ -7,13 +7,15 @@
 /* How an instruction came out, on either side. */
 struct outcome {
     struct native_state s;
-    uint64_t rip;
-    int vector; /* of the exception, or -1 */
+    uint64_t rip; /* as a linear address */
+    int vector;   /* of the exception, or -1 */
     uint64_t error, cr2;
 };
 
 void guest_open(void);
 void guest_close(void);
+/* Both sides run such code from now on; the host must have it. */
+void set_code_bits(enum code_bits bits);
 /* The window's bytes that can be written. */
 uint8_t *guest_memory(void);
 

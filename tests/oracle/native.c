@@ -1,6 +1,7 @@
 /* See native.h. */
 #include "native.h"
 
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 struct native native;
 
 void native_enter(void);
-extern const char native_leave[], native_leave_taken[], native_faulted[];
+extern const char native_leave[], native_leave_taken[], native_faulted[], native_far[];
 
 static_assert(offsetof(struct native_state, fx) == 192, "native_enter");
 static_assert(sizeof(struct native_state) == 960, "native_enter");
@@ -22,13 +23,16 @@ static_assert(offsetof(struct native_state, sel) == 164, "native_enter");
 /* Offsets below: in.gpr 0, in.rflags 128, in.fx 192; in.ymm 704; out starts at 960; code, host_rsp
  * behind. */
 static_assert(offsetof(struct native, out) == 960, "native_enter");
-static_assert(offsetof(struct native, code) == 1920, "native_enter");
+static_assert(offsetof(struct native, entry) == 1920, "native_enter");
 static_assert(offsetof(struct native, host_rsp) == 1928, "native_enter");
 static_assert(offsetof(struct native, avx) == 1936, "native_enter");
 static_assert(offsetof(struct native, taken) == 1944, "native_enter");
+static_assert(offsetof(struct native, in_sel) == 1952, "native_far");
+static_assert(offsetof(struct native, far_offset) == 1964, "native_far");
+static_assert(offsetof(struct native, far_sel) == 1968, "native_far");
 
 __asm__(".text\n"
-        ".globl native_enter, native_leave, native_leave_taken, native_faulted\n"
+        ".globl native_enter, native_leave, native_leave_taken, native_faulted, native_far\n"
         "native_enter:\n"
         "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15; sub $8, %rsp\n"
         "  mov %rsp, native+1928(%rip)\n"
@@ -59,6 +63,9 @@ __asm__(".text\n"
         "  mov native+96(%rip), %r12; mov native+104(%rip), %r13; mov native+112(%rip), %r14\n"
         "  mov native+120(%rip), %r15\n"
         "  jmp *native+1920(%rip)\n"
+        "native_far:\n"
+        "  mov native+1952(%rip), %ds; mov native+1956(%rip), %es; mov native+1960(%rip), %ss\n"
+        "  ljmpl *native+1964(%rip)\n"
         "native_leave_taken:\n"
         "  movq $1, native+1944(%rip)\n"
         "native_leave:\n"
@@ -145,16 +152,106 @@ on_fault(int sig, siginfo_t *info, void *context)
     read_selectors(native.out.sel);
     native.out.sel[2] = (uint16_t)(g[GREG_CSGSFS] >> 48);
     native.vector = (int)g[GREG_TRAPNO];
-    native.rip = (uint64_t)g[GREG_RIP];
+    native.rip = (uint64_t)g[GREG_RIP] + native_code_base();
     native.error = (uint64_t)g[GREG_ERR];
     native.address = (uint64_t)g[GREG_CR2];
     /* leave with registers that cannot trap */
     uc->uc_mcontext.fpregs->cwd = 0x37f;
     uc->uc_mcontext.fpregs->swd = 0;
     uc->uc_mcontext.fpregs->mxcsr = 0x1f80;
+    g[GREG_CSGSFS] = (greg_t)((uint64_t)native.sel[2] << 48 | GDT_CODE64);
     g[GREG_RIP] = (greg_t)(uintptr_t)native_faulted;
     g[GREG_RSP] = (greg_t)native.host_rsp;
     g[GREG_EFL] = 0x202;
+}
+
+/* --- code of other sizes --- */
+
+/* Whether the processor would take it as a code segment of user mode, of this size. */
+static bool is_code(uint16_t sel, bool big)
+{
+    enum { LAR_CODE = 0x1800, LAR_USER = 0x6000, LAR_PRESENT = 0x8000, LAR_BIG = 0x400000 };
+    uint32_t rights = 0;
+    bool ok;
+    __asm__("lar %2, %0; setz %1" : "+r"(rights), "=q"(ok) : "r"((uint32_t)sel) : "cc");
+    const uint32_t want = LAR_CODE | LAR_USER | LAR_PRESENT;
+    return ok && (rights & want) == want && !!(rights & LAR_BIG) == big;
+}
+
+static void set_local(uint16_t sel, uint64_t base, bool code, bool big)
+{
+    const struct user_desc d = {
+        .entry_number = sel >> 3,
+        .base_addr = (uint32_t)base,
+        .limit = big ? 0xfffff : 0xffff,
+        .limit_in_pages = big,
+        .seg_32bit = big,
+        .contents = code ? MODIFY_LDT_CONTENTS_CODE : MODIFY_LDT_CONTENTS_DATA,
+    };
+    syscall(SYS_modify_ldt, 0x11, &d, sizeof d); /* is_code() will see what came of it */
+}
+
+/* Some hosts have the system call and no local descriptors: their hypervisor keeps them away. */
+static void find_code_segments(void)
+{
+    set_local(LDT_CODE32, 0, true, true);
+    set_local(LDT_CODE16, NATIVE_PAGE, true, false);
+    set_local(LDT_DATA16, NATIVE_DATA, false, false);
+    native.cs[CODE64] = GDT_CODE64;
+    native.cs[CODE32] = is_code(GDT_CODE32, true)   ? GDT_CODE32
+                        : is_code(LDT_CODE32, true) ? LDT_CODE32
+                                                    : 0;
+    native.cs[CODE16] = is_code(LDT_CODE16, false) ? LDT_CODE16 : 0;
+}
+
+const char *native_why_not(enum code_bits bits)
+{
+    if (native.cs[bits])
+        return NULL;
+    return bits == CODE16 ? "the host has no 16-bit code segment (modify_ldt())"
+                          : "the host has no 32-bit code segment (modify_ldt(), selector 23h)";
+}
+
+void native_set_bits(enum code_bits bits)
+{
+    native.bits = bits;
+    native.far_sel = native.cs[bits];
+    native.far_offset = (uint32_t)(NATIVE_CODE - native_code_base());
+    native.entry = bits == CODE64 ? (const void *)NATIVE_CODE : native_far;
+    for (unsigned i = 0; i < 3; i++)
+        native.in_sel[i] = bits == CODE16 ? LDT_DATA16 : GDT_DATA;
+}
+
+uint64_t native_code_base(void)
+{
+    return native.bits == CODE16 ? NATIVE_PAGE : 0;
+}
+
+/* --- life --- */
+
+/* The start of the code's page: two pointers, and jumps through them for far jumps to come to. */
+enum { SLOTS = 0, JUMPS = 64, EACH = 16 };
+
+/* jmp *slot(%rip); the slots lie aligned, for EFLAGS.AC may be set. */
+static void put_jump(uint8_t *p, unsigned slot)
+{
+    p[0] = 0xff;
+    p[1] = 0x25;
+    st32(p + 2, (uint32_t)(native.buffer + SLOTS + slot * 8 - (p + 6)));
+}
+
+/* A way out at p: directly, or by a far jump. At most NATIVE_EXIT_BYTES. */
+static void put_exit(uint8_t *p, unsigned slot)
+{
+    if (native.bits == CODE64) {
+        put_jump(p, slot);
+        return;
+    }
+    if (native.bits == CODE16)
+        *p++ = 0x66;
+    *p = 0xea;
+    st32(p + 1, (uint32_t)(NATIVE_PAGE + JUMPS + slot * EACH));
+    st16(p + 5, GDT_CODE64);
 }
 
 bool native_create(void)
@@ -165,10 +262,14 @@ bool native_create(void)
         return false;
     native.avx = __builtin_cpu_supports("avx") != 0;
     memset(native.buffer, 0xcc, 4096);
-    st64(native.buffer, (uintptr_t)native_leave);
-    st64(native.buffer + 8, (uintptr_t)native_leave_taken);
+    st64(native.buffer + SLOTS, (uintptr_t)native_leave);
+    st64(native.buffer + SLOTS + 8, (uintptr_t)native_leave_taken);
+    for (unsigned slot = 0; slot < 2; slot++)
+        put_jump(native.buffer + JUMPS + slot * EACH, slot);
     __asm__("mov %%fs:0, %0" : "=r"(native.host_fs)); /* the thread block points to itself */
     read_selectors(native.sel);
+    find_code_segments();
+    native_set_bits(CODE64);
     return true;
 }
 
@@ -193,26 +294,17 @@ void native_set_gs(uint64_t base)
     arch_prctl(ARCH_SET_GS, base);
 }
 
-/* jmp *slot(%rip); the slots lie aligned at the start of the page, for EFLAGS.AC may be set. */
-static void put_jump(uint8_t *p, unsigned slot)
-{
-    p[0] = 0xff;
-    p[1] = 0x25;
-    st32(p + 2, (uint32_t)(native.buffer + slot * 8 - (p + NATIVE_EXIT_BYTES)));
-}
-
 void native_put_exit(unsigned at)
 {
-    put_jump(native.buffer + at, 1);
+    put_exit(native.buffer + at, 1);
 }
 
 __attribute__((no_sanitize("address", "undefined"), optimize("no-stack-protector"))) void
 native_run(const uint8_t *bytes, unsigned len, uint64_t fs_base)
 {
     uint8_t *p = native.buffer + NATIVE_CODE_AT;
-    native.code = p;
     memcpy(p, bytes, len);
-    put_jump(p + len, 0);
+    put_exit(p + len, 0);
     native.vector = -1;
     native.taken = 0;
     native.fs_base = fs_base;
@@ -224,5 +316,6 @@ native_run(const uint8_t *bytes, unsigned len, uint64_t fs_base)
         arch_prctl(ARCH_SET_FS, native.host_fs);
     native.running = false;
     if (memcmp(native.out.sel, native.sel, sizeof native.sel))
-        __asm__ volatile("mov %0, %%ds; mov %1, %%es" ::"r"(native.sel[0]), "r"(native.sel[1]));
+        __asm__ volatile("mov %0, %%ds; mov %1, %%es; mov %2, %%ss" ::"r"(native.sel[0]),
+                         "r"(native.sel[1]), "r"(native.sel[2]));
 }

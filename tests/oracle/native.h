@@ -18,16 +18,28 @@ struct native_state {
     uint8_t ymm[16][16]; /* bits 255:128; zeros on a host without AVX */
 } __attribute__((aligned(64)));
 
+/* What the code is. 32- and 16-bit code runs in compatibility mode. */
+enum code_bits { CODE64, CODE32, CODE16, CODE_MODES };
+
+/* The local descriptors of native_create(): flat 32-bit code, and segments of 64 KiB. */
+enum { LDT_CODE32 = 0x07, LDT_CODE16 = 0x0f, LDT_DATA16 = 0x17 };
+enum { GDT_CODE32 = 0x23, GDT_DATA = 0x2b, GDT_CODE64 = 0x33 }; /* Linux' own */
+
 struct native {
     struct native_state in, out;
-    const void *code;
+    const void *entry; /* the code, or what gets there */
     uint64_t host_rsp;
-    uint64_t avx;   /* the host has it */
-    uint64_t taken; /* 1: it came out at the place of native_put_exit(), not behind the code */
-    int vector;     /* exception, or -1 */
+    uint64_t avx;        /* the host has it */
+    uint64_t taken;      /* 1: it came out at the place of native_put_exit(), not behind the code */
+    uint32_t in_sel[3];  /* DS, ES, SS of code that is not 64-bit ... */
+    uint32_t far_offset; /* ... and CS:EIP */
+    uint16_t far_sel;
+    enum code_bits bits;
+    uint16_t cs[CODE_MODES]; /* for each: a selector, or 0 if the host has none */
+    int vector;              /* exception, or -1 */
     bool running;
     uint8_t *buffer;
-    uint64_t rip, error, address; /* of the exception: RIP, error code, CR2 */
+    uint64_t rip, error, address; /* of the exception: RIP as a linear address, error code, CR2 */
     uint64_t fs_base, host_fs;    /* while the code runs, if not 0; and else */
     uint32_t sel[3];              /* what they are for the host */
 };
@@ -35,15 +47,22 @@ struct native {
 /* One at a time in a process: signal handlers have no other way to find it. */
 extern struct native native;
 
-/* The code's place, and the page around it, which is its own: the same in every run. */
+/* The code's place, and the page around it, which is its own: the same in every run. 16-bit code
+ * has that page at the start of its segment, and the window at the start of the others. */
 #define NATIVE_PAGE UINT64_C(0x20000000)
-enum { NATIVE_EXIT_BYTES = 6, NATIVE_CODE_AT = 2048 };
+enum { NATIVE_EXIT_BYTES = 8, NATIVE_CODE_AT = 2048 };
 #define NATIVE_CODE (NATIVE_PAGE + NATIVE_CODE_AT)
+#define NATIVE_DATA UINT64_C(0x10000000)
 
 bool native_create(void);
+/* Of native_run() from now on; why: NULL, or why the host has no such code. */
+void native_set_bits(enum code_bits bits);
+const char *native_why_not(enum code_bits bits);
 void native_destroy(void);
 /* Takes SIGILL, SIGSEGV, SIGFPE and their kin. */
 void native_catch(void);
+/* Where the code's segment starts. */
+uint64_t native_code_base(void);
 /* Runs len bytes of code from native.in to native.out; with FS based at fs_base if it is not 0. */
 void native_run(const uint8_t *bytes, unsigned len, uint64_t fs_base);
 /* Makes offset at in the code's page a second way out: where a branch is expected to go. */

@@ -18,19 +18,20 @@
 
 enum { MAX_TOLD = 20, MAX_DEATHS = 20, HANG_SECONDS = 20, ROW_SEQUENCES = MAX_FORMS };
 
+static const char *const bits_name[CODE_MODES] = {"64", "32", "16"};
+
 /* What the child has done, where the parent sees it. */
 struct row_tally {
     uint64_t cases, completed, open;
     uint32_t none, mismatches;
 };
 struct progress {
-    unsigned row; /* of the case that runs now, or ROW_SEQUENCES */
+    unsigned bits, row; /* of the case that runs now; row may be ROW_SEQUENCES */
     uint64_t n;
     uint64_t done; /* cases in all: the heartbeat */
     unsigned told;
     bool finished;
-    struct row_tally row_tally[MAX_FORMS + 1];
-    uint64_t prefixes, prefix_mismatches;
+    struct row_tally rows[CODE_MODES][MAX_FORMS], sequences, prefixes;
 };
 
 static struct {
@@ -41,7 +42,7 @@ static struct {
 
 static struct form_list rows;
 static struct progress *progress;
-static const char *why_not[MAX_FORMS]; /* a row is not tested */
+static const char *why_not[CODE_MODES][MAX_FORMS]; /* ... a row is not tested, or NULL */
 
 /* --- which rows run --- */
 
@@ -50,32 +51,50 @@ static bool chosen(unsigned row)
     return !opt.only || !strcmp(opt.only, op_info[rows.form[row].row->op].mnemonic);
 }
 
-static void classify(void)
+static const char *why_not_here(const struct form *f, enum code_bits bits)
 {
     static char missing[FEAT_COUNT][60];
-    for (unsigned i = 0; i < rows.n; i++) {
-        const struct form *f = &rows.form[i];
-        const enum cpu_feature feature = f->row->feature;
-        static const char *const flag[FEAT_COUNT + 1] = {
+    static const char *const flag[FEAT_COUNT + 1] = {
 #define FEATURE(name, leaf, sub, reg, bit, flag) [FEAT_##name] = flag,
 #include "cpu/features.def"
 #undef FEATURE
-        };
-        why_not[i] = form_left_out(f, true);
-        if (why_not[i] || host_has(feature))
-            continue;
-        snprintf(missing[feature], sizeof missing[0], "the host has no %s", flag[feature]);
-        why_not[i] = missing[feature];
-    }
+    };
+    const char *why = form_left_out(f, bits == CODE64);
+    if (why || (why = native_why_not(bits)))
+        return why;
+    const enum cpu_feature feature = f->row->feature;
+    if (host_has(feature))
+        return NULL;
+    snprintf(missing[feature], sizeof missing[0], "the host has no %s", flag[feature]);
+    return missing[feature];
+}
+
+static void classify(void)
+{
+    for (unsigned bits = 0; bits < CODE_MODES; bits++)
+        for (unsigned i = 0; i < rows.n; i++)
+            why_not[bits][i] = why_not_here(&rows.form[i], bits);
+}
+
+/* Why a row is not tested at all, or NULL. */
+static const char *why_never(unsigned row)
+{
+    for (unsigned bits = 0; bits < CODE_MODES; bits++)
+        if (!why_not[bits][row])
+            return NULL;
+    /* that it is for other code is no reason yet */
+    return why_not[rows.form[row].code64 == 0 ? CODE32 : CODE64][row];
 }
 
 /* --- the child --- */
 
-static void tell(const char *what, unsigned row, uint64_t n, const char *name)
+static void tell(const char *what, unsigned bits, unsigned row, uint64_t n)
 {
-    char id[24];
-    snprintf(id, sizeof id, row == ROW_SEQUENCES ? "seq" : "%u", row);
-    printf("%s: oracle --case %#" PRIx64 ":%s:%" PRIu64 " (%s)\n", what, opt.seed, id, n, name);
+    char id[24] = "seq";
+    if (row != ROW_SEQUENCES)
+        snprintf(id, sizeof id, "%u/%s", row, bits_name[bits]);
+    printf("%s: oracle --case %#" PRIx64 ":%s:%" PRIu64 " (%s)\n", what, opt.seed, id, n,
+           row == ROW_SEQUENCES ? "a sequence" : form_name(&rows.form[row]));
 }
 
 static bool room_to_tell(void)
@@ -104,20 +123,29 @@ static bool count(struct row_tally *t, struct ran ran)
     return bad(ran.result) && progress->told++ < MAX_TOLD;
 }
 
-static void run_rows(void)
+/* From where progress says on. */
+static void run_rows(enum code_bits bits)
 {
-    for (unsigned row = progress->row; row < rows.n; row++) {
-        if (why_not[row] || !chosen(row))
-            continue;
+    if (progress->bits < bits) {
+        progress->bits = bits;
+        progress->row = 0;
+        progress->n = 0;
+    }
+    if (native_why_not(bits))
+        return;
+    set_code_bits(bits);
+    for (unsigned row = progress->row; row < rows.n; row++, progress->n = 0) {
         progress->row = row;
+        if (why_not[bits][row] || !chosen(row))
+            continue;
         for (uint64_t n = progress->n; n < opt.cases; n++) {
             progress->n = n;
             const struct ran ran = instruction_pass(&rows, opt.seed, row, n, room_to_tell(), false);
-            if (count(&progress->row_tally[row], ran))
-                tell("mismatch", row, n, form_name(&rows.form[row]));
+            if (count(&progress->rows[bits][row], ran))
+                tell("mismatch", bits, row, n);
         }
-        progress->n = 0;
     }
+    progress->row = rows.n;
 }
 
 static void run_sequences(void)
@@ -128,22 +156,18 @@ static void run_sequences(void)
     for (uint64_t n = progress->n; n < opt.sequences; n++) {
         progress->n = n;
         const struct ran ran = sequence_pass(opt.seed, n, room_to_tell(), false);
-        if (count(&progress->row_tally[ROW_SEQUENCES], ran))
-            tell("mismatch", ROW_SEQUENCES, n, "a sequence");
+        if (count(&progress->sequences, ran))
+            tell("mismatch", CODE64, ROW_SEQUENCES, n);
     }
 }
 
 static void run_prefixes(void)
 {
     for (unsigned row = 0; row < rows.n; row++) {
-        if (why_not[row] || !chosen(row))
+        if (why_not[CODE64][row] || !chosen(row))
             continue;
-        for (unsigned n = 0; n < PREFIX_CASES; n++) {
-            const struct ran ran = prefix_pass(&rows, opt.seed, row, n, true, false);
-            progress->prefixes += ran.result != CASE_NONE;
-            progress->prefix_mismatches += bad(ran.result);
-            progress->done++;
-        }
+        for (unsigned n = 0; n < PREFIX_CASES; n++)
+            count(&progress->prefixes, prefix_pass(&rows, opt.seed, row, n, true, false));
     }
 }
 
@@ -152,7 +176,9 @@ static void child(void)
     native_catch();
     native_set_gs(GS_BASE);
     if (progress->row < ROW_SEQUENCES)
-        run_rows();
+        for (unsigned bits = progress->bits; bits < CODE_MODES; bits++)
+            run_rows(bits);
+    set_code_bits(CODE64);
     run_sequences();
     if (opt.prefixes)
         run_prefixes();
@@ -200,9 +226,8 @@ static bool run_all(void)
         if (progress->finished)
             return deaths == 0;
         deaths++;
-        const unsigned row = progress->row;
         printf("the process of this case ended with status %#x:\n", (unsigned)status);
-        tell("died", row, progress->n, row < rows.n ? form_name(&rows.form[row]) : "a sequence");
+        tell("died", progress->bits, progress->row, progress->n);
         progress->n++;
     }
     return false;
@@ -213,57 +238,72 @@ static void print_reasons(void)
 {
     for (unsigned i = 0; i < rows.n; i++) {
         unsigned n = 0, earlier = 0;
-        for (unsigned k = 0; why_not[i] && k < rows.n; k++) {
-            const bool same = why_not[k] && !strcmp(why_not[k], why_not[i]);
+        const char *why = why_never(i);
+        for (unsigned k = 0; why && k < rows.n; k++) {
+            const char *other = why_never(k);
+            const bool same = other && !strcmp(other, why);
             n += same;
             earlier += same && k < i;
         }
         if (n && !earlier)
-            printf("  %5u not tested: %s\n", n, why_not[i]);
+            printf("  %5u not tested: %s\n", n, why);
     }
 }
 
-static bool report(bool alive)
+/* How many rows of code of one size were tested; what was not is printed and counted. */
+static unsigned report_bits(enum code_bits bits, struct row_tally *all, unsigned *missed)
 {
-    unsigned user = 0, privileged = 0, tested = 0, untested = 0;
-    uint64_t cases = 0, open = 0, mismatches = 0;
+    unsigned tested = 0;
     for (unsigned i = 0; i < rows.n; i++) {
-        const struct row_tally *t = &progress->row_tally[i];
-        const bool by_fault = form_privileged(&rows.form[i]);
-        if (by_fault)
-            privileged++;
-        else
-            user++;
-        cases += t->cases;
-        open += t->open;
-        mismatches += t->mismatches;
-        if (why_not[i] || !chosen(i))
+        const struct row_tally *t = &progress->rows[bits][i];
+        all->cases += t->cases;
+        all->open += t->open;
+        all->mismatches += t->mismatches;
+        if (why_not[bits][i] || !chosen(i))
             continue;
         /* an instruction that never gets to its end was not tested, only its exceptions */
-        const bool must_complete = !by_fault && !(op_info[rows.form[i].row->op].attr & OA_FAULT);
+        const bool must_complete =
+            !form_privileged(&rows.form[i]) && !(op_info[rows.form[i].row->op].attr & OA_FAULT);
         if (t->cases && (t->completed || !must_complete)) {
             tested++;
             continue;
         }
-        untested++;
-        printf("  no %s: %s (row %u)\n", t->cases ? "case without an exception" : "case",
-               form_name(&rows.form[i]), i);
+        ++*missed;
+        printf("  no %s of row %u/%s: %s\n", t->cases ? "case without an exception" : "case", i,
+               bits_name[bits], form_name(&rows.form[i]));
     }
-    const struct row_tally *s = &progress->row_tally[ROW_SEQUENCES];
+    return tested;
+}
+
+static bool report(bool alive)
+{
+    unsigned privileged = 0, reached = 0, missed = 0;
+    struct row_tally all = {0};
+    for (unsigned i = 0; i < rows.n; i++) {
+        privileged += form_privileged(&rows.form[i]);
+        reached += !why_never(i) && chosen(i);
+    }
     printf("%u table rows, %u of user mode and %u whose exception at CPL 3 is compared\n", rows.n,
-           user, privileged);
+           rows.n - privileged, privileged);
+    for (unsigned bits = 0; bits < CODE_MODES; bits++) {
+        if (native_why_not(bits))
+            printf("  %s-bit code: none, %s\n", bits_name[bits], native_why_not(bits));
+        else
+            printf("  %s-bit code: %u rows tested\n", bits_name[bits],
+                   report_bits(bits, &all, &missed));
+    }
     if (!opt.only)
         print_reasons();
-    printf("  %5u tested, %u that could be but were not\n", tested, untested);
+    printf("  %5u can be tested, %u of them were not\n", reached, missed);
     printf("%" PRIu64 " cases (%" PRIu64 " of them with a result that is the processor's own), "
-           "%" PRIu64 " mismatches\n",
-           cases, open, mismatches);
-    printf("%" PRIu64 " sequences, %u mismatches\n", s->cases, s->mismatches);
+           "%u mismatches\n",
+           all.cases, all.open, all.mismatches);
+    const struct row_tally *q = &progress->sequences, *p = &progress->prefixes;
+    if (opt.sequences)
+        printf("%" PRIu64 " sequences, %u mismatches\n", q->cases, q->mismatches);
     if (opt.prefixes)
-        printf("%" PRIu64 " prefixes, %" PRIu64 " mismatches\n", progress->prefixes,
-               progress->prefix_mismatches);
-    return alive && !untested && !mismatches && !s->mismatches && !progress->prefix_mismatches &&
-           tested;
+        printf("%" PRIu64 " prefixes, %u mismatches\n", p->cases, p->mismatches);
+    return alive && reached && !missed && !all.mismatches && !q->mismatches && !p->mismatches;
 }
 
 /* --- set-up --- */
@@ -291,28 +331,37 @@ static int usage(int status)
             "  --sequences N       of several instructions (default 100000)\n"
             "  --prefixes          and each prefix before each row\n"
             "  --op MNEMONIC       only the rows of that name\n"
-            "  --case SEED:ROW:N   one case, with everything about it (ROW: number or seq)\n"
+            "  --case SEED:ROW/BITS:N, --case SEED:seq:N\n"
+            "                      one case, with everything about it\n"
             "  --list              the rows by number, and why some are not tested\n");
     return status;
 }
 
+/* SEED:ROW/BITS:N or SEED:seq:N. */
 static int one_case(char *id)
 {
-    char *end;
-    opt.seed = strtoull(id, &end, 0);
-    if (*end != ':')
+    char *at;
+    opt.seed = strtoull(id, &at, 0);
+    const bool sequence = !strncmp(at, ":seq:", 5);
+    unsigned row = 0, bits = CODE64;
+    if (sequence) {
+        at += 4;
+    } else if (*at == ':') {
+        row = (unsigned)strtoul(at + 1, &at, 0);
+        for (unsigned i = 0; i < CODE_MODES && *at == '/'; i++)
+            if (!strncmp(at + 1, bits_name[i], 2)) {
+                bits = i;
+                at += 3;
+            }
+    }
+    if (*at != ':' || row >= rows.n || native_why_not(bits))
         return usage(2);
-    const bool sequence = !strncmp(end + 1, "seq:", 4);
-    const unsigned row = sequence ? 0 : (unsigned)strtoul(end + 1, &end, 0);
-    if (sequence)
-        end += 4;
-    if (*end != ':' || row >= rows.n)
-        return usage(2);
-    const uint64_t n = strtoull(end + 1, &end, 0);
+    const uint64_t n = strtoull(at + 1, NULL, 0);
     native_catch();
     native_set_gs(GS_BASE);
     case_prepare(opt.seed);
     sequence_prepare(&rows);
+    set_code_bits(bits);
     printf("%s\n", sequence ? "a sequence" : form_name(&rows.form[row]));
     const struct ran ran = sequence ? sequence_pass(opt.seed, n, true, true)
                                     : instruction_pass(&rows, opt.seed, row, n, true, true);
@@ -329,10 +378,12 @@ static int one_case(char *id)
 
 static int list_rows(void)
 {
-    for (unsigned i = 0; i < rows.n; i++)
+    for (unsigned i = 0; i < rows.n; i++) {
+        const char *why = why_never(i);
         printf("%4u %s%s%s%s\n", i, form_name(&rows.form[i]),
-               form_privileged(&rows.form[i]) ? " [privileged]" : "",
-               why_not[i] ? ": not tested: " : "", why_not[i] ? why_not[i] : "");
+               form_privileged(&rows.form[i]) ? " [privileged]" : "", why ? ": not tested: " : "",
+               why ? why : "");
+    }
     return 0;
 }
 
@@ -388,20 +439,21 @@ int main(int argc, char **argv)
         return usage(2);
 
     rows_list(&rows);
-    classify();
-    if (opt.list)
-        return list_rows();
     if (!native_create() || !map_window()) {
         fprintf(stderr, "oracle: error: the addresses of code or operands are taken\n");
         return 2;
     }
+    classify();
+    if (opt.list)
+        return list_rows();
     guest_open();
     if (one)
         return one_case(one);
 
     unsigned runnable = 0;
-    for (unsigned i = 0; i < rows.n; i++)
-        runnable += !why_not[i] && chosen(i);
+    for (unsigned bits = 0; bits < CODE_MODES; bits++)
+        for (unsigned i = 0; i < rows.n; i++)
+            runnable += !why_not[bits][i] && chosen(i);
     if (total && runnable)
         opt.cases = (total + runnable - 1) / runnable;
     if (opt.only)

@@ -66,8 +66,14 @@ static void walk_slot(struct form_list *list, const struct opcode *o, struct for
         walk_each(list, o, 2, &f, &f.vex_l);
         break;
     case T_VEXW:
-    case T_REXW:
         walk_each(list, o, 2, &f, &f.rex_w);
+        break;
+    case T_REXW:
+        f.rex_w = 0;
+        walk_slot(list, &o->sub[0], f);
+        f.rex_w = 1;
+        f.code64 = 1; /* there is no REX elsewhere */
+        walk_slot(list, &o->sub[1], f);
         break;
     case T_MODE64:
         walk_each(list, o, 2, &f, &f.code64);

@@ -303,7 +303,7 @@ struct ran prefix_pass(const struct form_list *rows, uint64_t seed, unsigned row
     struct form bare = *f;
     struct code_bytes one;
     struct insn u;
-    struct ran ran = {.result = CASE_NONE};
+    struct ran ran = {.result = CASE_NONE, .of_row = true};
     if (!row_is_vector(f->row) || has_other_meaning(f) || op_info[f->row->op].attr & OA_END)
         return ran;
     case_seed(seed, row, ~(uint64_t)n);
