@@ -147,7 +147,7 @@ static uint64_t random_target(void)
     case 2:
         return WINDOW + WINDOW_RW_BYTES - 12 + below(24);
     case 3: /* not canonical, or just not */
-        return one_in(2) ? UINT64_C(0x0000800000000001) + below(64) : rnd() | BIT64(62);
+        return one_in(2) ? native.not_canonical + 1 + below(64) : rnd() | BIT64(62);
     case 4:
     case 5:
     case 6: /* across the middle */
@@ -166,7 +166,7 @@ static uint64_t operand_target(const struct oracle_case *t)
     if (!row_is_vector(t->u.row))
         return at;
     if (t->u.row->attr & A_VSIB) /* and its elements no nearer to what is the host's */
-        return at >= BIT64(47) ? at | BIT64(62) : at;
+        return at >= native.not_canonical ? at | BIT64(62) : at;
     if (op_is_image(t->u.op))
         return one_in(30) ? at : at & ~UINT64_C(63);
     if (t->u.row->attr & A_ALIGN)
@@ -227,7 +227,7 @@ uint64_t case_operand(const struct oracle_case *t)
 bool case_address_safe(uint64_t lin)
 {
     return (lin >= WINDOW - NOTHING_BYTES + 65536 && lin < WINDOW + WINDOW_BYTES + NOTHING_BYTES) ||
-           (lin >= UINT64_C(0x0000800000000000) && lin < UINT64_C(0xffff7fffffffff00));
+           (lin >= native.not_canonical && lin < -native.not_canonical - 0x100);
 }
 
 /* Of 16-bit code, what lies beyond the limit of 64 KiB faults before it gets anywhere. */
@@ -365,6 +365,14 @@ static uint64_t random_exit(const struct oracle_case *t, bool near)
     }
 }
 
+/* A near pointer to the exit. Where it cannot be put, what is there may lead anywhere, unless that
+ * is an exception of the branch itself. */
+static bool set_pointer(const struct oracle_case *t, uint64_t lin)
+{
+    return set_memory(lin, t->exit_at - native_code_base(), t->u.osize) ||
+           case_mode.bits == CODE64 || lin + 8 < WINDOW || lin >= WINDOW + WINDOW_BYTES;
+}
+
 /* Now and then to where no code may be. */
 static bool outside(bool may)
 {
@@ -395,18 +403,20 @@ static bool aim_branch(struct oracle_case *t)
         break;
     case O_Ev:
         /* not with a stack that may fault: which of the two comes first is not written */
-        t->exit_at = outside(u->op == OP_JMPN) ? BIT64(47) : random_exit(t, false);
+        t->exit_at = outside(u->op == OP_JMPN) ? native.not_canonical : random_exit(t, false);
         if (!u->mem && u->rm == REG_RSP)
             return false;
         if (!u->mem)
             set_low(&t->in.gpr[u->rm], t->exit_at - native_code_base(), u->osize);
-        else if (!set_memory(case_operand(t), t->exit_at - native_code_base(), u->osize) &&
-                 u->op == OP_CALLN)
+        else if (u->op == OP_CALLN
+                     ? !set_memory(case_operand(t), t->exit_at - native_code_base(), u->osize)
+                     : !set_pointer(t, case_operand(t)))
             return false;
         break;
     default: /* RET */
-        t->exit_at = outside(true) ? BIT64(47) : random_exit(t, false);
-        set_memory(stack_at(t), t->exit_at - native_code_base(), u->osize);
+        t->exit_at = outside(true) ? native.not_canonical : random_exit(t, false);
+        if (!set_pointer(t, stack_at(t)))
+            return false;
         break;
     }
     return decode_again(t);

@@ -130,10 +130,11 @@ static void mask_registers(const struct oracle_case *t, struct native_state *s)
         st16(s->fx + 2, ld16(s->fx + 2) & (uint16_t)~FSW_C1);
 }
 
-/* faulted: the host's state is from a signal, where there is no FNSTENV image. */
+/* faulted: the host's state is from a signal, where there is no FNSTENV image. (Some of it is the
+ * processor's own anyway: the words it reserves.) */
 static void mask_fpu(struct native_state *s, bool faulted)
 {
-    memset(s->env, 0, faulted ? sizeof s->env : 12);
+    memset(s->env, 0, faulted || native.no_pointers ? sizeof s->env : 12);
     memset(s->pad, 0, sizeof s->pad);
     s->fx[5] = 0;
     memset(s->fx + 6, 0, 18);

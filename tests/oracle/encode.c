@@ -132,6 +132,10 @@ void encode(struct code_bytes *c, const struct form *f)
     c->modrm_at = c->n;
     while (c->n < 32)
         put(c, one_in(3) ? (uint8_t)random_value() : (uint8_t)rnd());
+    if (f->row->op == OP_ENTER && !one_in(3)) { /* else it hardly ever gets to its end */
+        c->b[c->modrm_at + 1] = 0;
+        c->b[c->modrm_at + 2] &= 3;
+    }
     uint8_t *modrm = &c->b[c->modrm_at];
     bool mem = one_in(2);
     if (f->mem >= 0)

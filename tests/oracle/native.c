@@ -254,6 +254,52 @@ static void put_exit(uint8_t *p, unsigned slot)
     st16(p + 5, GDT_CODE64);
 }
 
+/* Whether FXRSTOR and FNSTENV know of the pointers; an emulator may not. */
+static void find_pointers(void)
+{
+    native.in = (struct native_state){.rflags = 0x202};
+    st16(native.in.fx, 0x37f);
+    st64(native.in.fx + 8, 0x12345678);
+    st32(native.in.fx + 24, 0x1f80);
+    native.no_pointers = true;
+    for (unsigned i = 0; i < 10 && native.no_pointers; i++) { /* a task switch may lose them */
+        native_run((const uint8_t[]){0x90}, 1, 0);
+        native.no_pointers = native.out.env[3] != 0x12345678;
+    }
+}
+
+static const int signals[] = {SIGILL, SIGSEGV, SIGFPE, SIGBUS, SIGTRAP};
+
+void native_catch(void)
+{
+    static uint8_t stack[65536];
+    const stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&ss, NULL);
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+        sigaction(signals[i], &sa, NULL);
+}
+
+/* No signal is caught any more. */
+static void release(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+        signal(signals[i], SIG_DFL);
+}
+
+/* Under 5-level paging addresses reach further than 2^47. (Nothing is mapped there, and so there is
+ * an exception in either case: which, says it.) */
+static void find_canonical(void)
+{
+    native.in = (struct native_state){.rflags = 0x202, .gpr = {BIT64(47)}};
+    st16(native.in.fx, 0x37f);
+    st32(native.in.fx + 24, 0x1f80);
+    native_catch();
+    native_run((const uint8_t[]){0x8a, 0x00}, 2, 0); /* MOV AL, [RAX] */
+    release();
+    native.not_canonical = native.vector == 13 ? BIT64(47) : BIT64(56);
+}
+
 bool native_create(void)
 {
     native.buffer = mmap((void *)NATIVE_PAGE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -270,18 +316,9 @@ bool native_create(void)
     read_selectors(native.sel);
     find_code_segments();
     native_set_bits(CODE64);
+    find_pointers();
+    find_canonical();
     return true;
-}
-
-void native_catch(void)
-{
-    static uint8_t stack[65536];
-    const stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
-    sigaltstack(&ss, NULL);
-    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    static const int signals[] = {SIGILL, SIGSEGV, SIGFPE, SIGBUS, SIGTRAP};
-    for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
-        sigaction(signals[i], &sa, NULL);
 }
 
 void native_destroy(void)

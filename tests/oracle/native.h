@@ -35,6 +35,8 @@ struct native {
     uint32_t far_offset; /* ... and CS:EIP */
     uint16_t far_sel;
     enum code_bits bits;
+    bool no_pointers;        /* the host keeps no x87 instruction and operand pointers */
+    uint64_t not_canonical;  /* the first address that is not */
     uint16_t cs[CODE_MODES]; /* for each: a selector, or 0 if the host has none */
     int vector;              /* exception, or -1 */
     bool running;

@@ -36,7 +36,7 @@ struct progress {
 
 static struct {
     uint64_t seed, cases, sequences;
-    const char *only;
+    const char *only, *bits;
     bool prefixes, list;
 } opt = {.seed = 1, .cases = 400, .sequences = 100000};
 
@@ -59,6 +59,8 @@ static const char *why_not_here(const struct form *f, enum code_bits bits)
 #include "cpu/features.def"
 #undef FEATURE
     };
+    if (opt.bits && strcmp(opt.bits, bits_name[bits]))
+        return "not asked for";
     const char *why = form_left_out(f, bits == CODE64);
     if (why || (why = native_why_not(bits)))
         return why;
@@ -331,6 +333,7 @@ static int usage(int status)
             "  --sequences N       of several instructions (default 100000)\n"
             "  --prefixes          and each prefix before each row\n"
             "  --op MNEMONIC       only the rows of that name\n"
+            "  --bits 64|32|16     only code of that size\n"
             "  --case SEED:ROW/BITS:N, --case SEED:seq:N\n"
             "                      one case, with everything about it\n"
             "  --list              the rows by number, and why some are not tested\n");
@@ -389,7 +392,7 @@ static int list_rows(void)
 
 int main(int argc, char **argv)
 {
-    enum { SEED = 1, CASES, TOTAL, SEQUENCES, PREFIXES, ONLY, ONE, LIST, HELP };
+    enum { SEED = 1, CASES, TOTAL, SEQUENCES, PREFIXES, ONLY, BITS, ONE, LIST, HELP };
     static const struct option options[] = {
         {"seed", required_argument, NULL, SEED},
         {"cases", required_argument, NULL, CASES},
@@ -397,6 +400,7 @@ int main(int argc, char **argv)
         {"sequences", required_argument, NULL, SEQUENCES},
         {"prefixes", no_argument, NULL, PREFIXES},
         {"op", required_argument, NULL, ONLY},
+        {"bits", required_argument, NULL, BITS},
         {"case", required_argument, NULL, ONE},
         {"list", no_argument, NULL, LIST},
         {"help", no_argument, NULL, HELP},
@@ -423,6 +427,9 @@ int main(int argc, char **argv)
             break;
         case ONLY:
             opt.only = optarg;
+            break;
+        case BITS:
+            opt.bits = optarg;
             break;
         case ONE:
             one = optarg;
