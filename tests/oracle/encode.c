@@ -77,7 +77,8 @@ static bool has_vvvv(const struct opcode *row)
 static void put_vex(struct code_bytes *c, const struct form *f)
 {
     static const uint8_t illegal[] = {0x66, 0xf0, 0xf2, 0xf3, 0x40};
-    if (one_in(8))
+    /* vector indices want 32-bit addresses at least */
+    if (one_in(8) != (case_mode.bits == CODE16 && (f->row->attr & A_VSIB)))
         put(c, 0x67);
     if (one_in(12))
         put(c, random_segment_prefix());

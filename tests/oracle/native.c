@@ -3,10 +3,14 @@
 
 #include <asm/ldt.h>
 #include <asm/prctl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -319,6 +323,31 @@ bool native_create(void)
     find_pointers();
     find_canonical();
     return true;
+}
+
+void native_seal(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+    static const int allowed[] = {SYS_write,  SYS_rt_sigreturn, SYS_arch_prctl, SYS_exit_group,
+                                  SYS_brk,    SYS_mmap,         SYS_munmap,     SYS_mremap,
+                                  SYS_fstat,  SYS_newfstatat,   SYS_madvise,    SYS_rt_sigaction,
+                                  SYS_getpid, SYS_gettid,       SYS_tgkill,     SYS_rt_sigprocmask};
+    enum { N = ARRAY_SIZE(allowed) };
+    struct sock_filter f[N + 5] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, N + 1),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    };
+    for (unsigned i = 0; i < N; i++)
+        f[3 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i],
+                                                (uint8_t)(N - i), 0);
+    f[N + 3] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    f[N + 4] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    const struct sock_fprog program = {.len = N + 5, .filter = f};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        perror("note: this system has no seccomp filters");
+#endif
 }
 
 void native_destroy(void)

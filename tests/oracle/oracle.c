@@ -177,6 +177,7 @@ static void child(void)
 {
     native_catch();
     native_set_gs(GS_BASE);
+    native_seal();
     if (progress->row < ROW_SEQUENCES)
         for (unsigned bits = progress->bits; bits < CODE_MODES; bits++)
             run_rows(bits);
