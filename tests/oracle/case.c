@@ -200,9 +200,13 @@ static unsigned stack_size(void)
 {
     return case_mode.bits == CODE64 ? 8 : case_mode.bits == CODE32 ? 4 : 2;
 }
+uint64_t case_stack(uint64_t rsp)
+{
+    return data_base() + (rsp & size_mask(stack_size()));
+}
 static uint64_t stack_at(const struct oracle_case *t)
 {
-    return data_base() + (t->in.gpr[REG_RSP] & size_mask(stack_size()));
+    return case_stack(t->in.gpr[REG_RSP]);
 }
 
 static uint64_t offset_of(const struct oracle_case *t)

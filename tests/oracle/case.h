@@ -64,6 +64,8 @@ void case_fill_memory(void);
 
 /* Where the memory operand lies. */
 uint64_t case_operand(const struct oracle_case *t);
+/* Where RSP points, in code of the case's size. */
+uint64_t case_stack(uint64_t rsp);
 bool case_address_safe(uint64_t lin);
 
 /* The registers of all kinds a case starts from; fresh: x87 and vectors drawn for it alone. */

@@ -85,7 +85,7 @@ static void test_soft_fma(void **state)
     (void)state;
     struct tally t = {0};
     begin();
-    for (uint64_t n = cases(300000); t.cases < n;) {
+    for (uint64_t n = cases(150000); t.cases < n;) {
         const bool f64 = one_in(2);
         const uint64_t x = random_finite(f64), y = random_finite(f64);
         uint64_t z = random_finite(f64);
@@ -136,7 +136,7 @@ static void test_soft_half(void **state)
         if ((r != want || flags) && mismatch(&t))
             printf("half %#x: want %#x, got %#x flags %x\n", v, want, r, flags);
     }
-    for (uint64_t n = t.cases + cases(300000); t.cases < n; t.cases++) {
+    for (uint64_t n = t.cases + cases(150000); t.cases < n; t.cases++) {
         /* exponents about those of a half */
         uint32_t v =
             one_in(4) ? random_f32() : (uint32_t)((rnd() & 0x807fffff) | (below(48) + 96) << 23);
@@ -184,7 +184,7 @@ static void test_sse(void **state)
     struct native_state in = {0};
     struct outcome o;
     begin();
-    for (uint64_t n = cases(200000); t.cases < n;) {
+    for (uint64_t n = cases(100000); t.cases < n;) {
         const bool f64 = one_in(2);
         const unsigned k = below(ARRAY_SIZE(ops)), rc = below(4);
         uint64_t x = random_finite(f64), y = random_finite(f64);
@@ -223,7 +223,7 @@ static void test_sse_conversions(void **state)
     struct native_state in = {0};
     struct outcome o;
     begin();
-    for (uint64_t n = cases(200000); t.cases < n; t.cases++) {
+    for (uint64_t n = cases(100000); t.cases < n; t.cases++) {
         const unsigned kind = below(3), rc = below(4);
         const bool f64 = one_in(2), wide = one_in(2);
         const uint8_t prefix = f64 ? 0xf2 : 0xf3, rex = wide ? 0x48 : 0x40;
@@ -305,7 +305,7 @@ static void test_x87(void **state)
     struct native_state in = {0};
     struct outcome o;
     begin();
-    for (uint64_t n = cases(200000); t.cases < n;) {
+    for (uint64_t n = cases(100000); t.cases < n;) {
         const unsigned k = below(ARRAY_SIZE(ops)), rc = below(4);
         const unsigned pc = one_in(2) ? 3 : 2 * below(2);
         struct exact_number x = random_extended(), y = random_extended();
