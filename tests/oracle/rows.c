@@ -179,7 +179,8 @@ bool row_is_string(const struct opcode *row)
 }
 bool row_is_near_branch(const struct opcode *row)
 {
-    return (row->attr & A_F64) && (op_info[row->op].attr & OA_END) && !(row->attr & A_CPL0);
+    return row_has(row, O_Jb, O_Jz) || row->op == OP_JMPN || row->op == OP_CALLN ||
+           row->op == OP_RET;
 }
 bool op_is_image(enum op op)
 {
