@@ -67,6 +67,8 @@ bool result_undefined(const struct oracle_case *t)
  *    aligned; family 1Ah does not mind.
  *  - PUSH of a segment register as four bytes: the upper two are zeros or left as they are (SDM 2B
  *    "PUSH"). (mask_pushed())
+ *  - XRSTOR, FXRSTOR: whether an image that is partly absent and has reserved bits set is #PF or
+ * #GP.
  *  - MXCSR bit 17, misaligned exception mode, which AMD has and we refuse.
  */
 bool host_differs(const struct oracle_case *t, const struct outcome *host,
@@ -75,6 +77,8 @@ bool host_differs(const struct oracle_case *t, const struct outcome *host,
     const enum op op = t->u.op;
     const uint16_t cw = ld16(guest->s.fx), sw = ld16(guest->s.fx + 2);
     if (ld32(host->s.fx + 24) & BIT(17))
+        return true;
+    if (op_is_image(op) && host->vector + guest->vector == VEC_GP + VEC_PF)
         return true;
     if (t->u.mem && t->u.row->feature == FEAT_SHA)
         return (case_operand(t) & 15) && guest->vector == VEC_GP;
