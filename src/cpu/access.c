@@ -72,6 +72,12 @@ void alignment_fault(struct cpu *cpu, gla_t lin)
     cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
 }
 
+void misaligned_fault(struct cpu *cpu, gla_t lin, enum fault_reason why)
+{
+    check_canonical(cpu, lin);
+    cpu_gp0(cpu, why);
+}
+
 /* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"); 80-bit numbers want 8 bytes. */
 static void check_alignment(struct cpu *cpu, gla_t lin, unsigned size)
 {

@@ -71,6 +71,18 @@ static void test_not_canonical_comes_first(void **state)
     assert_int_equal(RUN(nowhere, 0xd9, 0x33), VEC_GP);             /* FNSTENV */
 }
 
+/* Through RBP that is #SS: for areas that must be aligned the first, for SSE operands the second to
+ * be looked at. */
+static void test_not_canonical_stack(void **state)
+{
+    (void)state;
+    rig.cpu->r[REG_RBP] = UINT64_C(0x0000900000000001);
+    assert_int_equal(RUN(DATA, 0x0f, 0x28, 0x45, 0x00), VEC_GP); /* MOVAPS XMM0, [RBP] */
+    assert_int_equal(RUN(DATA, 0x0f, 0xae, 0x4d, 0x00), VEC_SS); /* FXRSTOR [RBP] */
+    rig.cpu->r[REG_RBP] = UINT64_C(0x0000900000000000);
+    assert_int_equal(RUN(DATA, 0x0f, 0x28, 0x45, 0x00), VEC_SS);
+}
+
 /* It comes before a page fault. */
 static void test_before_a_page_fault(void **state)
 {
@@ -95,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_not_canonical_comes_first),
+        cmocka_unit_test(test_not_canonical_stack),
         cmocka_unit_test(test_before_a_page_fault),
         cmocka_unit_test(test_only_with_am),
     };
