@@ -70,15 +70,26 @@ static void check_canonical(struct cpu *cpu, gla_t lin)
         noncanonical_fault(cpu, lin);
 }
 
+void alignment_fault(struct cpu *cpu, gla_t lin)
+{
+    check_canonical(cpu, lin);
+    cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+}
+
+void misaligned_fault(struct cpu *cpu, gla_t lin, enum fault_reason why)
+{
+    check_canonical(cpu, lin);
+    cpu_gp0(cpu, why);
+}
+
 /* #AC: CR0.AM, EFLAGS.AC, CPL 3 (SDM 3A §6.15 "Interrupt 17"); 80-bit numbers want 8 bytes. */
 static void check_alignment(struct cpu *cpu, gla_t lin, unsigned size)
 {
     const unsigned align = size == 10 ? 8 : size;
     if (unlikely(cpu->cpl == 3 && (cpu->eflags & FLAG_AC) && (cpu->cr0 & CR0_AM)) && align > 1 &&
         align <= 8 && (lin & (align - 1))) {
-        check_canonical(cpu, lin);
         fault_about_linear(cpu, lin, align);
-        cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+        alignment_fault(cpu, lin);
     }
 }
 

@@ -43,6 +43,12 @@ void ea_pair(struct cpu *cpu, const struct insn *u, unsigned first, unsigned sec
              enum access acc, gla_t at[2]);
 /* Reads a far pointer, offset first. */
 void ea_load_far(struct cpu *cpu, const struct insn *u, uint16_t *sel, uint64_t *offset);
+/* #AC for an operand at lin; an address that is not canonical comes first (SDM 3A table 6-2). */
+_Noreturn void alignment_fault(struct cpu *cpu, gla_t lin);
+/* #GP(0) for an FXSAVE area that is not aligned, after the same check: #SS through rSP or rBP. SSE
+ * operands and XSAVE areas are looked at the other way round (seen on AMD family 1Ah). */
+_Noreturn void misaligned_fault(struct cpu *cpu, gla_t lin, enum fault_reason why);
+
 /* The same as ea_linear(), and #GP(0) unless it is aligned to size (16, 32, 64): SSE operands. */
 gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc);
 

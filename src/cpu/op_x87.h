@@ -109,7 +109,7 @@ static inline gla_t x87_linear(struct cpu *cpu, const struct insn *u, uint64_t o
 static inline void x87_check_alignment(struct cpu *cpu, gla_t lin, unsigned align)
 {
     if (unlikely((cpu->mode & MODE_ALIGN) && (lin & (align - 1))))
-        cpu_fault(cpu, VEC_AC, 0, REASON_ALIGN);
+        alignment_fault(cpu, lin);
 }
 
 /* An unmasked exception was recorded. */

@@ -259,7 +259,8 @@ static gla_t aligned_area(struct cpu *cpu, const struct insn *u, unsigned bytes,
     if (align == 16) /* SDM 2A "FXSAVE" leaves open which comes first; AMD checks dwords */
         x87_check_alignment(cpu, lin, 4);
     if (lin & (align - 1))
-        cpu_gp0(cpu, align == 64 ? REASON_ALIGN_XSAVE : REASON_ALIGN_SSE);
+        align == 64 ? cpu_gp0(cpu, REASON_ALIGN_XSAVE)
+                    : misaligned_fault(cpu, lin, REASON_ALIGN_SSE);
     return lin;
 }
 

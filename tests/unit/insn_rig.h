@@ -21,6 +21,9 @@
 #include "cpu/block.h"
 #include "cpu/flags.h"
 #include "cpu/segment.h"
+#ifndef VITRINE_RANDOM /* the fuzzers have their own */
+#include "unit/rng.h"
+#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,27 +334,5 @@ static inline void rig_close(struct rig *r)
     memmap_destroy(&r->mem);
     ram_destroy(&r->ram);
 }
-
-/* --- random numbers that repeat --- */
-
-#ifndef VITRINE_RANDOM /* the fuzzers have their own */
-static uint64_t rng_state = UINT64_C(0x9e3779b97f4a7c15);
-
-static inline uint64_t rnd(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state * UINT64_C(0x2545f4914f6cdd1d);
-}
-static inline unsigned below(unsigned n)
-{
-    return (unsigned)((rnd() >> 32) % n);
-}
-static inline bool one_in(unsigned n)
-{
-    return below(n) == 0;
-}
-#endif
 
 #endif

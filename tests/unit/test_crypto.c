@@ -1,6 +1,6 @@
 /*
  * The portable code behind AES, PCLMULQDQ, GFNI and SHA: against published results, and against the
- * processor under us where it has the instructions (test_simd_oracle compares the instructions
+ * processor under us where it has the instructions (tests/oracle compares the instructions
  * themselves, all immediates; on a host that has them it runs the host's code only).
  */
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "cpu/crypto.h"
-#include "random_operands.h"
+#include "oracle/operands.h"
 
 static v128 random_v128(void)
 {

@@ -1,5 +1,5 @@
 /*
- * What the oracle (test_simd_oracle.c) cannot see from a 64-bit process: x87 images in the formats
+ * What the oracle (tests/oracle) cannot see from a 64-bit process: x87 images in the formats
  * of other modes, CR0 and CR4 turning instructions off, FERR#, XCR0. Expected values are from
  * SDM 1 §8.1.10, §10.5, §13; SDM 3A §2.5, §9.2.
  */

@@ -1,5 +1,5 @@
 /*
- * Vector instructions where the oracle (test_simd_oracle.c) does not look or its host may differ:
+ * Vector instructions where the oracle (tests/oracle) does not look or its host may differ:
  * faults in the middle of gathers and masked moves, alignment, other modes, features turned off.
  */
 #include "insn_rig.h"

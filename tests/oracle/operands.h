@@ -2,30 +2,13 @@
  * Random operands that like the edges: floating-point values in three formats, vectors of them and
  * of integers and letters, control words. Repeatable from rng_state.
  */
-#ifndef VITRINE_TESTS_RANDOM_OPERANDS_H
-#define VITRINE_TESTS_RANDOM_OPERANDS_H
+#ifndef VITRINE_ORACLE_OPERANDS_H
+#define VITRINE_ORACLE_OPERANDS_H
 
 #include "core/types.h"
 #include "cpu/fp/fp.h"
-
 #ifndef VITRINE_RANDOM /* the fuzzers have their own */
-static uint64_t rng_state;
-
-static inline uint64_t rnd(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state * UINT64_C(0x2545f4914f6cdd1d);
-}
-static inline unsigned below(unsigned n)
-{
-    return (unsigned)((rnd() >> 32) % n);
-}
-static inline bool one_in(unsigned n)
-{
-    return below(n) == 0;
-}
+#include "unit/rng.h"
 #endif
 
 static inline uint32_t random_f32(void)

@@ -1,6 +1,6 @@
 /*
  * fp_soft.c against the processor under us, where that has FMA: values, and exception flags with
- * all of them masked, over rounding modes, DAZ and FTZ. (With something unmasked, test_simd_oracle
+ * all of them masked, over rounding modes, DAZ and FTZ. (With something unmasked, tests/oracle
  * compares the instructions.) On a host without FMA the test is skipped, not passed.
  */
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "cpu/fp/fp_soft.h"
-#include "random_operands.h"
+#include "operands.h"
 
 static uint64_t host_fma(bool f64, uint64_t x, uint64_t y, uint64_t z, uint32_t mxcsr,
                          uint32_t *flags)
