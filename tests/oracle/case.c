@@ -531,10 +531,16 @@ static void fill_operand(struct oracle_case *t)
     case OP_FXRSTOR:
     case OP_XRSTOR:
     case OP_XSAVE:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
         set_mxcsr_image(operand + 24);
         if (op == OP_XRSTOR && !one_in(16)) {
-            memset(operand + 512, 0, 24);
+            memset(operand + 512, 0, one_in(40) ? 16 : 64);
             operand[512] = (uint8_t)below(8);
+            if (one_in(2)) { /* compacted */
+                operand[520] = operand[512] | (uint8_t)below(one_in(8) ? 16 : 8);
+                operand[527] = one_in(20) ? 0xc0 : 0x80;
+            }
         }
         break;
     case OP_LDMXCSR:
@@ -587,10 +593,22 @@ static bool set_implicit(struct oracle_case *t)
     }
     case OP_INT:
         return interrupt_is_safe((unsigned)u->imm);
+    case OP_CLZERO:
+        at = random_target();
+        gpr[REG_RAX] = at - (u->seg_ovr ? segment_base(u) : data_base());
+        return case_address_safe(at);
+    case OP_MOVDIR64B: /* ES:reg, whatever the prefix says */
+        at = one_in(30) ? random_target() : random_target() & ~UINT64_C(63);
+        if (uses_reg(u, u->reg))
+            return false;
+        set_low(&gpr[u->reg], at - data_base(), u->asize);
+        return case_address_safe((gpr[u->reg] & size_mask(u->asize)) + data_base());
     case OP_XGETBV: /* not 1, which is a feature of its own */
         gpr[REG_RCX] = (gpr[REG_RCX] & ~UINT64_C(0xffffffff)) | (one_in(4) ? 2 + below(62) : 0);
         return true;
     case OP_XSAVE:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
     case OP_XRSTOR:
         if (uses_reg(u, REG_RAX) || uses_reg(u, REG_RDX))
             return false;

@@ -63,6 +63,7 @@ bool result_undefined(const struct oracle_case *t)
  *    MXCSR_MASK is the model's own. (mask_image())
  *  - MASKMOVQ, MASKMOVDQU: which faults unselected bytes cause (SDM 2B "MASKMOVDQU"), and
  *    whether MMX state is entered before.
+ *  - CLZERO: family 1Ah has P clear in the error code for a page that is there and read-only.
  *  - SHA: exceptions of class 4 (SDM 2B "SHA1RNDS4"), which is #GP for an operand that is not
  *    aligned; family 1Ah does not mind.
  *  - PUSH of a segment register as four bytes: the upper two are zeros or left as they are (SDM 2B
@@ -80,6 +81,8 @@ bool host_differs(const struct oracle_case *t, const struct outcome *host,
         return true;
     if (op_is_image(op) && host->vector + guest->vector == VEC_GP + VEC_PF)
         return true;
+    if (op == OP_CLZERO)
+        return host->vector == VEC_PF;
     if (t->u.mem && t->u.row->feature == FEAT_SHA)
         return (case_operand(t) & 15) && guest->vector == VEC_GP;
     if (op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU)
@@ -96,7 +99,7 @@ static bool is_fcomi(enum op op)
 static void mask_image(const struct oracle_case *t, uint8_t *memory)
 {
     const uint64_t at = case_operand(t) - WINDOW;
-    if ((t->u.op != OP_FXSAVE && t->u.op != OP_XSAVE) || at >= WINDOW_RW_BYTES - 512)
+    if ((t->u.op != OP_FXSAVE && !op_is_xsave(t->u.op)) || at >= WINDOW_RW_BYTES - 512)
         return;
     memset(memory + at + 28, 0, 4);
     if (!(ld16(t->in.fx + 2) & FSW_ES))
@@ -121,6 +124,7 @@ static uint32_t own_registers(const struct oracle_case *t)
         return BIT(REG_RAX) | BIT(REG_RDX);
     case OP_RDTSCP:
         return BIT(REG_RAX) | BIT(REG_RDX) | BIT(REG_RCX);
+    case OP_RDPID:
     case OP_RDRAND:
     case OP_RDSEED:
         return BIT(t->u.rm);

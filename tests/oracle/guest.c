@@ -193,6 +193,8 @@ void guest_open(void)
     /* whatever there is a row for, also what no single model has */
     for (unsigned i = 0; i < FEAT_COUNT; i++)
         cpu->feat.has[i] = true;
+    if (host_has(FEAT_FSGSBASE))
+        cpu->cr4 |= CR4_FSGSBASE;
     if (host_has(FEAT_XSAVE)) {
         cpu->cr4 |= CR4_OSXSAVE;
         cpu->xcr0 = XCR0_X87 | XCR0_SSE | (native.avx ? XCR0_AVX : 0);

@@ -6,6 +6,7 @@
 #include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 
 /* --- the walk --- */
 
@@ -182,13 +183,21 @@ bool row_is_near_branch(const struct opcode *row)
     return row_has(row, O_Jb, O_Jz) || row->op == OP_JMPN || row->op == OP_CALLN ||
            row->op == OP_RET;
 }
+bool op_is_xsave(enum op op)
+{
+    return op == OP_XSAVE || op == OP_XSAVEOPT || op == OP_XSAVEC;
+}
 bool op_is_image(enum op op)
 {
     switch (op) {
     case OP_FXSAVE:
     case OP_FXRSTOR:
     case OP_XSAVE:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
+    case OP_XSAVES:
     case OP_XRSTOR:
+    case OP_XRSTORS:
     case OP_FNSAVE:
     case OP_FRSTOR:
     case OP_FNSTENV:
@@ -217,6 +226,8 @@ static const struct {
     {OP_SMSW, "shows the host's CR0"},
     {OP_LFS, "FS and GS are what the host's process hangs on"},
     {OP_LGS, "FS and GS are what the host's process hangs on"},
+    {OP_RDPKRU, "shows the host's protection keys"},
+    {OP_WRPKRU, "takes memory away from the host's process"},
     {OP_RDPMC, "whether user mode may is the host's choice"},
     {OP_MONITOR, "whether user mode may is the host's choice"},
     {OP_MWAIT, "whether user mode may is the host's choice"},
@@ -242,7 +253,8 @@ bool form_privileged(const struct form *f)
         return true;
     /* IOPL decides (SDM 1 §19.5.1 "I/O Privilege Level"): 0 in both */
     return (op_info[f->row->op].attr & OA_IO) || f->row->op == OP_CLI || f->row->op == OP_STI ||
-           f->row->op == OP_CLAC || f->row->op == OP_STAC || f->row->op == OP_INVPCID;
+           f->row->op == OP_CLAC || f->row->op == OP_STAC || f->row->op == OP_INVPCID ||
+           f->row->op == OP_XSETBV || f->row->op == OP_XSAVES || f->row->op == OP_XRSTORS;
 }
 
 static bool cpuid_says(enum cpu_feature feature)
@@ -268,6 +280,8 @@ bool host_has(enum cpu_feature feature)
     static enum { UNKNOWN, NO, YES } known[FEAT_COUNT];
     if (feature == FEAT_NONE)
         return true;
+    if (feature == FEAT_FSGSBASE) /* the kernel must allow it, and keep what is written */
+        return getauxval(AT_HWCAP2) & BIT(1);
     if (known[feature] == UNKNOWN)
         known[feature] = cpuid_says(feature) ? YES : NO;
     return known[feature] == YES;

@@ -43,6 +43,8 @@ bool row_is_x87(const struct opcode *row);
 bool row_is_vector(const struct opcode *row);
 bool row_is_string(const struct opcode *row);
 bool row_is_near_branch(const struct opcode *row);
+/* XSAVE, XSAVEOPT, XSAVEC. */
+bool op_is_xsave(enum op op);
 /* All of a state component, of many bytes. */
 bool op_is_image(enum op op);
 

@@ -55,7 +55,12 @@ static bool is_plain(const struct form *f)
     case OP_FUCOMIP:
     case OP_FXSAVE: /* images that differ by what is the processor's own */
     case OP_XSAVE:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
     case OP_XRSTOR:
+    case OP_CLZERO:
+    case OP_MOVDIR64B:
+    case OP_RDPID:
     case OP_LAR: /* descriptors of the host */
     case OP_LSL:
     case OP_VERR:
