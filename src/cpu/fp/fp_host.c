@@ -27,6 +27,7 @@ static inline uint32_t host_mxcsr(const struct cpu *cpu)
 
 void fp_enter(struct cpu *cpu)
 {
+    jit_mxcsr_changed(cpu, false);
     cpu->fp_on = true;
     load_mxcsr(host_mxcsr(cpu));
     load_cw(cpu->fpu.cw | FSW_EXC);
@@ -55,7 +56,7 @@ void fp_set_mxcsr(struct cpu *cpu, uint32_t v)
     cpu->mxcsr = v;
     if (cpu->fp_on)
         load_mxcsr(host_mxcsr(cpu));
-    jit_mxcsr_changed(cpu);
+    jit_mxcsr_changed(cpu, cpu->fp_on);
 }
 
 void fp_x87_set_cc(uint16_t fsw)

@@ -285,8 +285,9 @@ void jit_drop(struct block *b)
     emit_jmp(&e, b->native->left);
 }
 
-/* Code that computes without looking is thrown away while a guest wants exceptions. */
-void jit_mxcsr_changed(struct cpu *cpu)
+/* Code that computes without looking is thrown away while a guest wants exceptions: by the next
+ * look-up for a block, so the instruction that changed MXCSR is the last before that. */
+void jit_mxcsr_changed(struct cpu *cpu, bool running)
 {
     struct jit *j = cpu->code ? cpu->code->jit : NULL;
     const bool native = fp_all_masked(cpu);
@@ -294,7 +295,8 @@ void jit_mxcsr_changed(struct cpu *cpu)
         return;
     j->fp_native = native;
     j->full = true;
-    cpu_stop_after_current(cpu);
+    if (running)
+        cpu_stop_after_current(cpu);
 }
 
 void jit_flush(struct jit *j)

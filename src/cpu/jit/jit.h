@@ -102,8 +102,8 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
 void jit_unlink(struct block *from, unsigned slot);
 void jit_drop(struct block *b);
 void jit_flush(struct jit *j);
-/* The guest's MXCSR changed. */
-void jit_mxcsr_changed(struct cpu *cpu);
+/* The guest's MXCSR changed, by an instruction that runs or while none did. */
+void jit_mxcsr_changed(struct cpu *cpu, bool running);
 /* Linear addresses mean something else now. */
 void jit_new_generation(struct jit *j);
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */
