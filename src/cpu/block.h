@@ -35,7 +35,7 @@ struct block {
     gla_t link_lin[2];
     struct block *in_head; /* blocks that link here: list through in_next of their slot */
     struct block *in_next[2];
-    insn_fn *first;        /* the handler of insn[0], also while a hook of the translator is there */
+    insn_fn *first; /* the handler of insn[0], also while a hook of the translator is there */
     struct native *native; /* its host code, if it has any */
     uint16_t heat;         /* entries until it gets some */
     struct insn insn[];

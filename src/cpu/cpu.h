@@ -415,16 +415,16 @@ struct cpu {
     bool fp_on; /* the host's FP control registers hold the guest's (fp/fp.h) */
 
     /* --- the translator's (jit/) --- */
-    struct cpu *self;               /* for code that knows only GS */
-    uint64_t jit_page;              /* linear address of the page the running code is in */
-    uint32_t pending;               /* flags to be computed: pending.h */
+    struct cpu *self;  /* for code that knows only GS */
+    uint64_t jit_page; /* linear address of the page the running code is in */
+    uint32_t pending;  /* flags to be computed: pending.h */
     uint64_t pending_a, pending_b, pending_c; /* ... from these */
-    uint64_t jit_flags, jit_target; /* on their way */
-    uint64_t jit_salt;              /* of the table of indirect branches */
+    uint64_t jit_flags, jit_target;           /* on their way */
+    uint64_t jit_salt;                        /* of the table of indirect branches */
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
     uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
-    bool vec_live;                  /* the host's vector registers hold the guest's, zmm does not */
-    struct insn *jit_back;          /* an instruction that stands for the return to host code */
+    bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */
+    struct insn *jit_back; /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
 
@@ -456,7 +456,7 @@ struct cpu {
         uint64_t walks, tlb_flushes, tlb_page_flushes;
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
-        uint64_t code_writes;                     /* stores to pages that hold code */
+        uint64_t code_writes; /* stores to pages that hold code */
         uint64_t translated_blocks, translated_insns, code_flushes;
         uint64_t verified_blocks, unverified_blocks, verify_differences; /* runs in lockstep */
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */

@@ -38,10 +38,10 @@ struct lapic_config {
     bool bsp;
     bool has_x2apic, has_tsc_deadline; /* as CPUID says */
     bool absent; /* a CPU from before there were any: it is as one that is disabled for good */
-    struct irq_line intr;              /* level: something can be accepted */
-    struct irq_line nmi;               /* pulsed */
-    struct irq_line init;              /* pulsed */
-    struct irq_line sipi;              /* level LAPIC_SIPI_VECTOR | vector, then 0 */
+    struct irq_line intr; /* level: something can be accepted */
+    struct irq_line nmi;  /* pulsed */
+    struct irq_line init; /* pulsed */
+    struct irq_line sipi; /* level LAPIC_SIPI_VECTOR | vector, then 0 */
 };
 
 /* Puts itself on cfg->bus. */

@@ -8,8 +8,7 @@
 
 static bool needs_fs(const struct oracle_case *t)
 {
-    return t->status == DECODE_OK &&
-           (t->u.seg == SEG_FS || t->u.row->feature == FEAT_FSGSBASE);
+    return t->status == DECODE_OK && (t->u.seg == SEG_FS || t->u.row->feature == FEAT_FSGSBASE);
 }
 
 static void run_host(const struct oracle_case *t, struct outcome *o)

@@ -384,11 +384,11 @@ static void test_cr4(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vendor),     cmocka_unit_test(test_signature),
-        cmocka_unit_test(test_bhi),        cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_topology),   cmocka_unit_test(test_tsc_deadline),
-        cmocka_unit_test(test_apic_bit),   cmocka_unit_test(test_amd),
-        cmocka_unit_test(test_old_models), cmocka_unit_test(test_cr4),
+        cmocka_unit_test(test_vendor),      cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_bhi),         cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_topology),    cmocka_unit_test(test_tsc_deadline),
+        cmocka_unit_test(test_apic_bit),    cmocka_unit_test(test_amd),
+        cmocka_unit_test(test_old_models),  cmocka_unit_test(test_cr4),
         cmocka_unit_test(test_vector_bits),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);

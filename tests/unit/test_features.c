@@ -51,8 +51,8 @@ static void refuses(const char *spec, const char *because)
 /* What QEMU's models name and Vitrine does not have, so that no word of models.def is a slip. */
 static bool known_to_be_lacking(const char *word)
 {
-    static const char *const lacking[] = {"acpi",     "hle",         "rtm", "cr8legacy",
-                                          "fxsr-opt", "misalignsse", "npt", "nrip-save",
+    static const char *const lacking[] = {"acpi",     "hle",         "rtm",         "cr8legacy",
+                                          "fxsr-opt", "misalignsse", "npt",         "nrip-save",
                                           "osvw",     "svm",         "perfctr-core"};
     for (unsigned i = 0; i < ARRAY_SIZE(lacking); i++)
         if (!strcmp(word, lacking[i]))

@@ -68,7 +68,7 @@ static void put_modrm(struct piece *s, unsigned reg, const struct host_rm *rm)
         put_n(s, (uint32_t)rm->disp, 4);
         return;
     }
-    const unsigned mod = rm->disp == 0 && (rm->base & 7) != 5           ? 0
+    const unsigned mod = rm->disp == 0 && (rm->base & 7) != 5  ? 0
                          : rm->disp >= -128 && rm->disp <= 127 ? 1
                                                                : 2;
     put(s, mod << 6 | r | (sib ? 4 : rm->base & 7));
@@ -89,8 +89,8 @@ static void put_opcode(struct piece *s, uint32_t opcode)
 
 static void put_rex(struct piece *s, bool w, unsigned reg, const struct host_rm *rm, bool force)
 {
-    const unsigned rex = (unsigned)w << 3 | high(reg) << 2 |
-                         (rm->mem ? high(rm->index) << 1 : 0) | high(rm->base);
+    const unsigned rex =
+        (unsigned)w << 3 | high(reg) << 2 | (rm->mem ? high(rm->index) << 1 : 0) | high(rm->base);
     if (rex || force)
         put(s, 0x40 | rex);
 }

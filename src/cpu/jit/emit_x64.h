@@ -70,8 +70,7 @@ static inline struct host_rm h_abs(const void *at)
 /* Thread-relative: the CPU's own state (GS base). */
 static inline struct host_rm h_gs(int32_t disp)
 {
-    return (struct host_rm){
-        .base = H_NONE, .index = H_NONE, .mem = true, .gs = true, .disp = disp};
+    return (struct host_rm){.base = H_NONE, .index = H_NONE, .mem = true, .gs = true, .disp = disp};
 }
 static inline struct host_rm h_gs_index(unsigned index, unsigned scale, int32_t disp)
 {

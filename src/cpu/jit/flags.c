@@ -95,8 +95,7 @@ void store_def(struct tr *t, const struct pending_def *d)
 {
     if (d->part) {
         store_value(t, d->a, offsetof(struct cpu, pending_c));
-        emit_store_imm(t->e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2),
-                       (int32_t)d->kind);
+        emit_store_imm(t->e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)d->kind);
         return;
     }
     store_value(t, d->a, offsetof(struct cpu, pending_a));
@@ -127,8 +126,8 @@ void clobber(struct tr *t, unsigned g)
 void flags_written(struct tr *t, uint32_t mask, uint32_t kind, struct value a, struct value b)
 {
     t->host_flags = mask;
-    t->def = (struct pending_def){
-        .valid = flags_seen(t) || flags_read(t), .kind = kind, .a = a, .b = b};
+    t->def =
+        (struct pending_def){.valid = flags_seen(t) || flags_read(t), .kind = kind, .a = a, .b = b};
 }
 
 void flags_written_part(struct tr *t, uint32_t mask, enum pending_part part, unsigned g)

@@ -26,17 +26,17 @@
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
-    uint8_t *indirect;      /* from an indirect branch: R10 is RIP */
-    uint8_t *entry;         /* from another block: R11 is 0, or its def if flags are not in memory;
-                               takes its length off the budget first */
-    uint8_t *body;         /* behind that */
-    uint8_t *left;         /* goes back to the run loop, as entry does once the block is dropped */
-    uint8_t *site[2]; /* displacement of the jump to the next block, by slot; NULL: none */
-    uint8_t *exit[2]; /* where it leads while there is no such block */
+    uint8_t *indirect; /* from an indirect branch: R10 is RIP */
+    uint8_t *entry;    /* from another block: R11 is 0, or its def if flags are not in memory;
+                          takes its length off the budget first */
+    uint8_t *body;     /* behind that */
+    uint8_t *left;     /* goes back to the run loop, as entry does once the block is dropped */
+    uint8_t *site[2];  /* displacement of the jump to the next block, by slot; NULL: none */
+    uint8_t *exit[2];  /* where it leads while there is no such block */
     /* Where flags are still to be put into memory: code that does so and jumps on, and its
      * displacement, for a next block that wants them. NULL: they are there. */
     uint8_t *storing[2], *storing_site[2];
-    bool wants_flags; /* of before: something in the block may see them */
+    bool wants_flags;       /* of before: something in the block may see them */
     struct pending_def def; /* flags at the end, where they are not in memory */
     uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
     gla_t target_page[2];   /* ... and the linear address that page must have */
@@ -53,15 +53,15 @@ struct jit_jump {
 
 /* Common code, made once; where it runs. */
 enum jit_stub {
-    STUB_ENTER,       /* C calls it: (cpu, body) */
-    STUB_INSN,        /* R11 = insn: its handler, back behind it */
-    STUB_INSN_FLAGS,  /* the same, and host flags are the guest's then */
-    STUB_FLAGS,       /* host flags become the guest's */
-    STUB_SETTLE,      /* pending flags become the interpreter's */
-    STUB_VECTORS,     /* the guest's vector registers into the host's */
-    STUB_EXIT_LINK,   /* R11 = block + slot: goes on at its continuation */
-    STUB_EXIT_START,  /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
-    STUB_EXIT_INSN,   /* R11 = the last insn of a block: its handler goes on */
+    STUB_ENTER,      /* C calls it: (cpu, body) */
+    STUB_INSN,       /* R11 = insn: its handler, back behind it */
+    STUB_INSN_FLAGS, /* the same, and host flags are the guest's then */
+    STUB_FLAGS,      /* host flags become the guest's */
+    STUB_SETTLE,     /* pending flags become the interpreter's */
+    STUB_VECTORS,    /* the guest's vector registers into the host's */
+    STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
+    STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
+    STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
     STUB_COUNT,
 };
 
@@ -78,12 +78,12 @@ struct jit {
     struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
     uint32_t jump_modes_used;
     uint8_t salt;
-    unsigned threshold; /* entries of a block before it is translated */
+    unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
-    bool fp_native;     /* no guest exception is unmasked in MXCSR: the host computes at once */
-    bool full;          /* the next look-up throws everything away */
-    bool no_chain, no_indirect; /* switches, to find out what a fault depends on */
-    FILE *perfmap;      /* NULL: none */
+    bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
+    bool full;      /* the next look-up throws everything away */
+    bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
+    FILE *perfmap;                /* NULL: none */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 

@@ -48,7 +48,8 @@ unsigned effective_address(struct tr *t, unsigned scratch)
     if (base != H_NONE && index == H_NONE && disp == 0)
         lin = base;
     else
-        emit_lea(t->e, 8, scratch, h_sib(base, index, index == H_NONE ? 0 : u->scale, (int32_t)disp));
+        emit_lea(t->e, 8, scratch,
+                 h_sib(base, index, index == H_NONE ? 0 : u->scale, (int32_t)disp));
     if (u->seg == SEG_FS || u->seg == SEG_GS) {
         const int32_t slot = (int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg +
                                        offsetof(struct segment, base));
@@ -64,8 +65,8 @@ unsigned effective_address(struct tr *t, unsigned scratch)
 static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 {
     struct emit *e = t->e;
-    const int32_t half = write ? (int32_t)offsetof(struct tlb_line, wr)
-                               : (int32_t)offsetof(struct tlb_line, rd);
+    const int32_t half =
+        write ? (int32_t)offsetof(struct tlb_line, wr) : (int32_t)offsetof(struct tlb_line, rd);
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
     emit_rorx(e, H_R11, lin, PAGE_SHIFT - 5);

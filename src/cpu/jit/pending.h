@@ -66,7 +66,7 @@ struct value {
 /* Flags as an operation and its operands (pending.h). */
 struct pending_def {
     bool valid;
-    bool part;     /* kind and a are of enum pending_part: the other flags are in memory */
+    bool part; /* kind and a are of enum pending_part: the other flags are in memory */
     uint32_t kind;
     struct value a, b;
 };

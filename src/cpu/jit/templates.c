@@ -38,9 +38,8 @@ static enum template shift(const struct insn *u)
     if (high_byte(u->a, u->osize))
         return T_HANDLER;
     if (u->row->opnd[1] == O_CL)
-        return (u->op == OP_SHL || u->op == OP_SHR || u->op == OP_SAR) && u->osize >= 4
-                   ? T_SHIFT_CL
-                   : T_HANDLER;
+        return (u->op == OP_SHL || u->op == OP_SHR || u->op == OP_SAR) && u->osize >= 4 ? T_SHIFT_CL
+                                                                                        : T_HANDLER;
     const unsigned count = u->imm & (u->osize == 8 ? 63 : 31);
     if (count == 0 || count >= u->osize * 8u || u->op == OP_RCL || u->op == OP_RCR)
         return T_HANDLER;
@@ -144,8 +143,7 @@ enum template template_of(const struct tr *t, const struct insn *u)
 
 void leave_line(struct tr *t, uint8_t *from)
 {
-    t->late[t->n_late++] =
-        (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+    t->late[t->n_late++] = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
 void call_stub(struct tr *t, enum jit_stub s)
@@ -161,7 +159,6 @@ void by_handler(struct tr *t)
     call_stub(t, STUB_INSN);
     flags_unknown(t);
 }
-
 
 unsigned begin_change(struct tr *t, unsigned g, unsigned scratch)
 {
@@ -271,7 +268,9 @@ static void compare_registers(struct tr *t, unsigned x)
     else
         op_reg(t, x, a, b);
     flags_written(t, FLAGS_ARITH, kind_of(x, size), v_reg(ga),
-                  x == TEST ? v_none : imm ? v_imm(immediate(u)) : v_reg(gb));
+                  x == TEST ? v_none
+                  : imm     ? v_imm(immediate(u))
+                            : v_reg(gb));
 }
 
 static void alu_registers(struct tr *t, unsigned x)
@@ -301,7 +300,9 @@ static void alu_registers(struct tr *t, unsigned x)
     } else {
         const bool logic = x != X_ADD && x != X_SUB;
         flags_written(t, FLAGS_ARITH, kind_of(x, size), v_reg(g),
-                      logic ? v_none : imm ? v_imm(immediate(u)) : v_reg(gb));
+                      logic ? v_none
+                      : imm ? v_imm(immediate(u))
+                            : v_reg(gb));
     }
 }
 
@@ -642,8 +643,11 @@ static void t_shift_cl(struct tr *t)
         emit_here(t->e, none);
         t->host_flags = 0;
     }
-    emit_vex(t->e, x == X_SHL ? P_66 : x == X_SHR ? P_F2 : P_F3, 2, u->osize == 8, 0, 0xf7, d,
-             H_RCX, h_reg(d), -1);
+    emit_vex(t->e,
+             x == X_SHL   ? P_66
+             : x == X_SHR ? P_F2
+                          : P_F3,
+             2, u->osize == 8, 0, 0xf7, d, H_RCX, h_reg(d), -1);
     put(t, g, d);
 }
 
@@ -689,8 +693,7 @@ static void t_mul(struct tr *t)
     const struct insn *u = t->u;
     clobber(t, REG_RAX);
     clobber(t, REG_RDX);
-    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL,
-            h_reg(get(t, u->rm, H_R11)));
+    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL, h_reg(get(t, u->rm, H_R11)));
     product_flags(t, H_RAX);
 }
 

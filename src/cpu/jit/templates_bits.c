@@ -170,15 +170,19 @@ void t_bmi_shift(struct tr *t)
         emit_vex(t->e, u->op == OP_PDEP ? P_F2 : P_F3, 2, w, 0, 0xf5, d, get(t, u->vvvv, H_R14),
                  from, -1);
     else
-        emit_vex(t->e, u->op == OP_SHLX ? P_66 : u->op == OP_SHRX ? P_F2 : P_F3, 2, w, 0, 0xf7, d,
-                 get(t, u->vvvv, H_R14), from, -1);
+        emit_vex(t->e,
+                 u->op == OP_SHLX   ? P_66
+                 : u->op == OP_SHRX ? P_F2
+                                    : P_F3,
+                 2, w, 0, 0xf7, d, get(t, u->vvvv, H_R14), from, -1);
     put(t, u->reg, d);
 }
 
 void t_bmi(struct tr *t)
 {
     const struct insn *u = t->u;
-    const bool w = u->osize == 8, group = u->op == OP_BLSI || u->op == OP_BLSR || u->op == OP_BLSMSK;
+    const bool w = u->osize == 8,
+               group = u->op == OP_BLSI || u->op == OP_BLSR || u->op == OP_BLSMSK;
     const unsigned g = group ? u->vvvv : u->reg;
     clobber(t, g);
     struct host_rm from;
@@ -191,15 +195,18 @@ void t_bmi(struct tr *t)
     const unsigned d = home(g, H_R10);
     if (group) /* 0F38 F3 /1 BLSR, /2 BLSMSK, /3 BLSI */
         emit_vex(t->e, P_NONE, 2, w, 0, 0xf3,
-                 u->op == OP_BLSR ? 1 : u->op == OP_BLSMSK ? 2 : 3, d, from, -1);
+                 u->op == OP_BLSR     ? 1
+                 : u->op == OP_BLSMSK ? 2
+                                      : 3,
+                 d, from, -1);
     else if (u->op == OP_ANDN)
         emit_vex(t->e, P_NONE, 2, w, 0, 0xf2, d, get(t, u->vvvv, H_R14), from, -1);
     else
-        emit_vex(t->e, P_NONE, 2, w, 0, u->op == OP_BZHI ? 0xf5 : 0xf7, d,
-                 get(t, u->vvvv, H_R14), from, -1);
+        emit_vex(t->e, P_NONE, 2, w, 0, u->op == OP_BZHI ? 0xf5 : 0xf7, d, get(t, u->vvvv, H_R14),
+                 from, -1);
     put(t, g, d);
-    const uint32_t known = u->op == OP_BEXTR ? FLAG_ZF | FLAG_CF | FLAG_OF
-                                             : FLAG_ZF | FLAG_SF | FLAG_CF | FLAG_OF;
+    const uint32_t known =
+        u->op == OP_BEXTR ? FLAG_ZF | FLAG_CF | FLAG_OF : FLAG_ZF | FLAG_SF | FLAG_CF | FLAG_OF;
     if (wanted(t))
         emit_rm(t->e, 1, 0x0f92, 0, CPU_SLOT(pending_b));
     flags_written_now(t, known, pending_kind(PENDING_BMI, u->osize), d, H_NONE, 0);

@@ -63,8 +63,7 @@ void t_rmw_unary(struct tr *t)
     if (step)
         emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, u->op == OP_DEC, h_reg(H_R11));
     else
-        emit_rm(t->e, size, size == 1 ? 0xf6 : 0xf7, u->op == OP_NEG ? X_NEG : X_NOT,
-                h_reg(H_R11));
+        emit_rm(t->e, size, size == 1 ? 0xf6 : 0xf7, u->op == OP_NEG ? X_NEG : X_NOT, h_reg(H_R11));
     emit_store(t->e, size, m, H_R11);
     if (step)
         part_now(t, FLAGS_ARITH & ~FLAG_CF, u->op == OP_DEC ? PART_DEC : PART_INC);
@@ -87,8 +86,7 @@ void t_rmw_shift(struct tr *t)
     const struct host_rm m = memory_operand(t, size, true);
     emit_load(t->e, size, H_R11, m);
     if (!rotate && wanted(t)) {
-        const enum pending_op p =
-            x == X_SHL ? PENDING_SHL : x == X_SHR ? PENDING_SHR : PENDING_SAR;
+        const enum pending_op p = x == X_SHL ? PENDING_SHL : x == X_SHR ? PENDING_SHR : PENDING_SAR;
         flags_written_now(t, 0, pending_kind(p, size), H_R11, H_NONE, (int64_t)count);
     }
     emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(H_R11), count, 1);

@@ -217,10 +217,10 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
         op_info[u->op].flags_read)
         return T_HANDLER;
     /* masked moves and the like touch memory in part */
-    if (u->mem && (u->op == OP_VMASKMOVPS || u->op == OP_VMASKMOVPD || u->op == OP_VPMASKMOVD ||
-                   u->op == OP_VPMASKMOVQ || u->op == OP_VMASKMOVPS_ST ||
-                   u->op == OP_VMASKMOVPD_ST || u->op == OP_VPMASKMOVD_ST ||
-                   u->op == OP_VPMASKMOVQ_ST))
+    if (u->mem &&
+        (u->op == OP_VMASKMOVPS || u->op == OP_VMASKMOVPD || u->op == OP_VPMASKMOVD ||
+         u->op == OP_VPMASKMOVQ || u->op == OP_VMASKMOVPS_ST || u->op == OP_VMASKMOVPD_ST ||
+         u->op == OP_VPMASKMOVD_ST || u->op == OP_VPMASKMOVQ_ST))
         return T_HANDLER;
     return T_VEC;
 }

@@ -9,9 +9,9 @@
 
 /* Guest registers that live in host registers (jit.h). */
 static const uint8_t guest_host[16] = {
-    [REG_RAX] = H_RAX, [REG_RCX] = H_RCX, [REG_RDX] = H_RDX, [REG_RBX] = H_RBX,
-    [REG_RSP] = H_R15, [REG_RBP] = H_RBP, [REG_RSI] = H_RSI, [REG_RDI] = H_RDI,
-    [REG_R8] = H_R8,   [REG_R9] = H_R9,   [REG_R10] = H_NONE, [REG_R11] = H_NONE,
+    [REG_RAX] = H_RAX, [REG_RCX] = H_RCX,  [REG_RDX] = H_RDX,  [REG_RBX] = H_RBX,
+    [REG_RSP] = H_R15, [REG_RBP] = H_RBP,  [REG_RSI] = H_RSI,  [REG_RDI] = H_RDI,
+    [REG_R8] = H_R8,   [REG_R9] = H_R9,    [REG_R10] = H_NONE, [REG_R11] = H_NONE,
     [REG_R12] = H_R12, [REG_R13] = H_NONE, [REG_R14] = H_NONE, [REG_R15] = H_NONE,
 };
 
@@ -46,11 +46,11 @@ enum template {
     T_WIDEN, /* CBW CWD and their wider forms */
     T_BT,
     T_DIV,
-    T_BT_CHANGE,  /* BTS BTR BTC */
-    T_BMI_SHIFT,  /* SHLX SHRX SARX RORX, PDEP, PEXT */
-    T_BMI,        /* ANDN BLSI BLSR BLSMSK BZHI BEXTR */
-    T_SCAN,       /* BSF BSR */
-    T_COUNT,      /* TZCNT LZCNT POPCNT */
+    T_BT_CHANGE, /* BTS BTR BTC */
+    T_BMI_SHIFT, /* SHLX SHRX SARX RORX, PDEP, PEXT */
+    T_BMI,       /* ANDN BLSI BLSR BLSMSK BZHI BEXTR */
+    T_SCAN,      /* BSF BSR */
+    T_COUNT,     /* TZCNT LZCNT POPCNT */
     T_MULX,
     T_RMW_UNARY, /* INC DEC NOT NEG */
     T_RMW_SHIFT,
@@ -77,11 +77,11 @@ struct late {
     uint8_t *from;       /* displacement that leads here */
     const uint8_t *back; /* and where it goes on; NULL: the handler ends the block */
     const struct insn *u;
-    bool flags;   /* host flags are to be the guest's behind it */
-    bool vectors; /* vector registers are to be loaded behind it */
-    bool stack;   /* first the TLB is asked for the stack's page (memory.c) */
-    uint8_t lin;  /* ... whose address is there */
-    const uint8_t *found; /* where it goes on then */
+    bool flags;             /* host flags are to be the guest's behind it */
+    bool vectors;           /* vector registers are to be loaded behind it */
+    bool stack;             /* first the TLB is asked for the stack's page (memory.c) */
+    uint8_t lin;            /* ... whose address is there */
+    const uint8_t *found;   /* where it goes on then */
     struct pending_def def; /* flags that are not in memory, but have to be there */
 };
 #define MAX_LATE (8 * BLOCK_MAX_INSNS)
@@ -91,8 +91,8 @@ struct tr {
     struct emit *e;
     struct block *b;
     struct native *n;
-    const struct insn *u; /* the instruction at hand */
-    uint32_t host_flags;  /* which of the guest's flags the host's are */
+    const struct insn *u;   /* the instruction at hand */
+    uint32_t host_flags;    /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
     bool vectors;           /* the guest's vector registers are in the host's */
     uint8_t *spent;         /* displacement of the jump out when the budget is */
