@@ -28,8 +28,8 @@ static bool choose_accel(struct cli_parse *p, const char *name)
             return true;
         }
     }
-    return cli_fail(p, "unknown engine \"%s\"; there are interp and tcg (the fastest there is)",
-                    name);
+    return cli_fail(
+        p, "unknown engine \"%s\"; there are interp, jit (on trial) and tcg (the default)", name);
 }
 
 bool cli_accel_done(struct cli_parse *p)
@@ -56,9 +56,10 @@ static const struct key_row accel_keys[] = {
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
     {"thread", KEY_HINT, 0, "all virtual CPUs take turns on one thread", NULL},
-    {"tb-size", KEY_HINT, 0, "there is no translator's cache", NULL},
-    {"split-wx", KEY_HINT, 0, "there is no translator's cache", NULL},
-    {"one-insn-per-tb", KEY_HINT, 0, "there is no translator", NULL},
+    {"tb-size", KEY_HINT, 0, "the size of code memory is fixed", NULL},
+    {"split-wx", KEY_HINT, 0, "code memory always has two mappings, one to write and one to run",
+     NULL},
+    {"one-insn-per-tb", KEY_HINT, 0, "blocks are as they are", NULL},
 };
 
 static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
