@@ -34,6 +34,10 @@ static bool choose_accel(struct cli_parse *p, const char *name)
 
 bool cli_accel_done(struct cli_parse *p)
 {
+    if (p->cfg->jit_perfmap && p->cfg->accel != ACCEL_JIT) {
+        snprintf(p->option, sizeof p->option, "-perfmap");
+        cli_note(p, "without -accel jit there is no translated code to name");
+    }
     if (!p->accel_given)
         return true;
     if (!p->accel_found)
@@ -76,17 +80,29 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
     return cli_apply_key(p, accel_keys, ARRAY_SIZE(accel_keys), key, value, p->cfg);
 }
 
+static bool translators_key(const char *key)
+{
+    static const char *const keys[] = {"chain", "indirect", "perfmap", "verify", "threshold"};
+    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
 bool cli_accel(struct cli_parse *p, const char *arg)
 {
     struct word_pairs pairs;
     if (!word_pairs_split(&pairs, arg, "accel", p->err))
         return error_prefix(p->err, "%s", p->option);
     const char *name = word_pairs_get(&pairs, "accel");
-    bool ok = name ? choose_accel(p, name) : cli_fail(p, "which engine? interp or tcg");
+    bool ok = name ? choose_accel(p, name) : cli_fail(p, "which engine? interp, jit or tcg");
     bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 ||
                          strcmp(name, "jit") == 0);
     for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
-        if (strcmp(pairs.key[i], "accel") != 0)
+        if (strcmp(name, "jit") != 0 && translators_key(pairs.key[i]))
+            ok =
+                cli_fail(p, "%s is for the translator: -accel jit,%s=", pairs.key[i], pairs.key[i]);
+        else if (strcmp(pairs.key[i], "accel") != 0)
             ok = accel_pair(p, pairs.key[i], pairs.value[i]);
     }
     word_pairs_free(&pairs);

@@ -37,7 +37,7 @@ struct block {
     struct block *in_next[2];
     insn_fn *first; /* the handler of insn[0], also while a hook of the translator is there */
     struct native *native; /* its host code, if it has any */
-    uint16_t heat;         /* entries until it gets some */
+    uint32_t heat;         /* entries until it gets some */
     struct insn insn[];
 };
 

@@ -31,7 +31,7 @@ static uint32_t written_for_sure(const struct insn *u, enum template how)
 static uint32_t read_by(const struct insn *u, enum template how)
 {
     if (how == T_HANDLER)
-        return 0; /* it looks into memory: see touches_memory() */
+        return 0; /* it looks into memory: see may_be_seen() */
     return op_info[u->op].flags_read;
 }
 
@@ -47,7 +47,6 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_RET:
     case T_JMP_IND:
     case T_CALL_IND:
-        return true;
     case T_DIV:
         return true;
     case T_LEA:

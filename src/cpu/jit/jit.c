@@ -79,8 +79,10 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->cpu = cpu;
     j->fp_native = true;
     ask_host(j);
-    if (!j->host_has[FEAT_BMI2] || !j->host_has[FEAT_AVX]) {
-        error_set(err, "the translator needs a host with AVX2 and BMI2; use -accel interp");
+    if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
+        !j->host_has[FEAT_LZCNT] || !j->host_has[FEAT_POPCNT]) {
+        error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT; use "
+                       "-accel interp");
         free(j);
         return NULL;
     }
@@ -193,7 +195,7 @@ void jit_watch(struct jit *j, struct block *b)
 {
     if ((b->mode & MODE_CODE_MASK) != MODE_CODE64 || (b->mode & MODE_ALIGN) || !b->cached)
         return;
-    b->heat = (uint16_t)j->threshold;
+    b->heat = j->threshold;
     b->insn->fn = op_warm;
 }
 

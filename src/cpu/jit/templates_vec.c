@@ -266,10 +266,6 @@ static bool wants_alignment(const struct insn *u)
     case OP_VMOVAPS_ST:
     case OP_VMOVAPD_ST:
     case OP_VMOVDQA_ST:
-    case OP_VMOVNTPS:
-    case OP_VMOVNTPD:
-    case OP_VMOVNTDQ:
-    case OP_VMOVNTDQA:
         return true;
     default:
         return u->row->attr & A_ALIGN;
