@@ -424,6 +424,7 @@ struct cpu {
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
     uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
     bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */
+    bool x87_live;         /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
     struct insn *jit_back; /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */

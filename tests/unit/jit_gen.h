@@ -15,6 +15,8 @@
 enum {
     GEN_HANDLER = 0x40000,
     GEN_CHUNKS_AT = 0x41000, /* a counter, then the addresses */
+    GEN_CONTROL_AT = 0x41800, /* x87 control words */
+    GEN_IMAGE_AT = 0x60c00,   /* of XSAVE and its like */
     GEN_CODE = 0x50000,
     GEN_CODE_END = 0x54000,
     GEN_DATA = 0x60000,
@@ -37,6 +39,7 @@ struct gen {
         bool absolute;      /* or an imm32 */
     } fixup[GEN_FIXUPS];
     bool stores_to_code;
+    bool x87; /* a lot of it */
 };
 
 /* --- values --- */
@@ -358,9 +361,126 @@ static inline bool gen_try(struct gen *g)
     return true;
 }
 
+/*
+ * x87, MMX, and what looks at their state. The random control words and environments that memory
+ * holds would unmask exceptions for the rest of the program, so there are better ones.
+ */
+static const uint16_t gen_control[] = {0x37f, 0x27f, 0x07f, 0xf7f, 0xb7f, 0x77f, 0x33f, 0x372};
+
+static inline void gen_at(struct gen *g, unsigned opcode, unsigned reg, uint32_t address)
+{
+    if (opcode > 0xff)
+        gen_u8(g, opcode >> 8);
+    gen_u8(g, opcode & 0xff);
+    gen_u8(g, reg << 3 | 4);
+    gen_u8(g, 0x25);
+    gen_n(g, address, 4);
+}
+
+static inline void gen_x87_state(struct gen *g)
+{
+    static const uint8_t toggle_ts[] = {0x0f, 0x20, 0xc0, 0x83, 0xf0, 0x08, 0x0f, 0x22, 0xc0};
+    const unsigned good = one_in(8) ? ARRAY_SIZE(gen_control) : ARRAY_SIZE(gen_control) - 2;
+    switch (below(16)) {
+    case 0: /* FXSAVE, FXRSTOR, XSAVE, XRSTOR */
+    case 1:
+        gen_at(g, 0x0fae, one_in(2) ? 0 : 4, GEN_IMAGE_AT);
+        break;
+    case 2:
+        gen_at(g, 0x0fae, one_in(2) ? 1 : 5, GEN_IMAGE_AT);
+        break;
+    case 3: /* FNSTENV, FLDENV, FNSAVE, FRSTOR */
+        gen_at(g, 0xd9, one_in(2) ? 6 : 4, GEN_IMAGE_AT + 0x80);
+        break;
+    case 4:
+        gen_at(g, 0xdd, one_in(2) ? 6 : 4, GEN_IMAGE_AT + 0x80);
+        break;
+    case 5: /* CLTS, or the opposite */
+        if (one_in(2)) {
+            gen_u8(g, 0x0f);
+            gen_u8(g, 0x06);
+        } else if (one_in(4)) {
+            for (unsigned i = 0; i < sizeof toggle_ts; i++)
+                gen_u8(g, toggle_ts[i]);
+        }
+        break;
+    case 6:
+    case 7:
+    case 8: /* FNINIT, or FNCLEX */
+        gen_u8(g, 0xdb);
+        gen_u8(g, one_in(4) ? 0xe2 : 0xe3);
+        break;
+    case 9: /* EMMS */
+    case 10:
+        gen_u8(g, 0x0f);
+        gen_u8(g, 0x77);
+        break;
+    default:
+        gen_at(g, 0xd9, 5, GEN_CONTROL_AT + 2 * below(good));
+        break;
+    }
+}
+
+static inline bool gen_is_x87(const struct insn *u)
+{
+    switch (u->op) {
+    case OP_FLDCW:
+    case OP_FLDENV:
+    case OP_FRSTOR:
+        return one_in(20);
+    default:
+        return true;
+    }
+}
+
+static inline void gen_x87_insn(struct gen *g)
+{
+    if (one_in(24)) {
+        gen_x87_state(g);
+        return;
+    }
+    const unsigned start = g->at;
+    struct insn u;
+    const struct cpu *cpu = g->rig->cpu;
+    do {
+        g->at = start;
+        const bool mmx = one_in(6);
+        struct gen_rm m = gen_modrm(g, below(8), one_in(3));
+        if (m.rex || one_in(8))
+            gen_u8(g, 0x40 | m.rex);
+        if (mmx) {
+            gen_u8(g, 0x0f);
+            if (one_in(8)) { /* PSHUFB and its kin */
+                gen_u8(g, 0x38);
+                gen_u8(g, below(12));
+            } else {
+                static const struct {
+                    uint8_t first, n;
+                } range[] = {{0x60, 12}, {0x6e, 10}, {0x7e, 2}, {0xc4, 2}, {0xd1, 46}};
+                const unsigned k = below(ARRAY_SIZE(range));
+                gen_u8(g, range[k].first + below(range[k].n));
+            }
+        } else {
+            gen_u8(g, 0xd8 + below(8));
+        }
+        for (unsigned i = 0; i < m.len; i++)
+            gen_u8(g, m.bytes[i]);
+        const unsigned behind = g->at;
+        gen_u8(g, (unsigned)rnd() & 0xff);
+        if (decode(&u, g->code + start, 15, cpu->mode, &cpu->feat, 0) == DECODE_OK &&
+            start + u.len >= behind && gen_is_x87(&u)) {
+            g->at = start + u.len;
+            gen_place(g, &m, g->at - behind);
+            return;
+        }
+    } while (true);
+}
+
 static inline void gen_insn(struct gen *g)
 {
-    if (one_in(9)) {
+    if (g->x87 ? !one_in(3) : one_in(60)) {
+        gen_x87_insn(g);
+    } else if (one_in(9)) {
         gen_load_pointer(g);
     } else if (one_in(40)) { /* MOV R8D, small */
         gen_u8(g, 0x41);
@@ -513,6 +633,7 @@ static inline void gen_program(struct gen *g)
 {
     struct cpu *cpu = g->rig->cpu;
     g->stores_to_code = one_in(4);
+    g->x87 = one_in(4);
     memset(g->code, 0xcc, sizeof g->code);
     g->fixups = 0;
     g->at = below(3) * 0x1000 + (one_in(2) ? 0xf00 + below(0xf0) : below(0x1000));
@@ -535,6 +656,7 @@ static inline void gen_program(struct gen *g)
     for (unsigned c = 0; c < GEN_CHUNKS; c++)
         list[1 + c] = GEN_CODE + g->chunk[c];
     rig_put(g->rig, GEN_CHUNKS_AT, list, sizeof list);
+    rig_put(g->rig, GEN_CONTROL_AT, gen_control, sizeof gen_control);
     uint64_t data[(GEN_ABSENT - GEN_DATA) / 8];
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
         data[i] = one_in(4) ? gen_value(g) : rnd();

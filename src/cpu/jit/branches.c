@@ -191,6 +191,7 @@ static void call_indirect(struct tr *t)
 
 void translate_end(struct tr *t)
 {
+    flush_note(t);
     switch (t->how[t->u->index]) {
     case T_JMP:
         go_on(t, 1);
@@ -217,6 +218,7 @@ void translate_end(struct tr *t)
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));
         } else {
             translate_insn(t);
+            flush_note(t);
             go_on(t, 0);
         }
         break;
@@ -235,6 +237,11 @@ void write_late(struct tr *t)
         emit_here(e, l->from);
         if (l->def.valid)
             store_def(t, &l->def);
+        store_note(t, l->note);
+        if (l->x87) {
+            write_x87_load(t, l);
+            continue;
+        }
         emit_mov_imm(e, H_R11, (uintptr_t)l->u);
         if (l->back) {
             emit_call(e, stub(t, l->flags ? STUB_INSN_FLAGS : STUB_INSN));

@@ -48,12 +48,13 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_JMP_IND:
     case T_CALL_IND:
     case T_DIV:
+    case T_X87: /* looks whether the host may compute at all */
         return true;
     case T_LEA:
     case T_NOP:
         return false;
     default:
-        return u->mem;
+        return u->mem || (u->row->attr & A_MMX);
     }
 }
 

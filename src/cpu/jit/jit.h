@@ -54,6 +54,8 @@ struct jit_jump {
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
+    STUB_X87,        /* the guest's x87 registers into the host's, or x87_live stays clear */
+    STUB_X87_STORE,  /* ... and back; both keep all other registers */
     STUB_INSN,       /* R11 = insn: its handler, back behind it */
     STUB_INSN_FLAGS, /* the same, and host flags are the guest's then */
     STUB_FLAGS,      /* host flags become the guest's */
@@ -83,6 +85,7 @@ struct jit {
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
+    bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };

@@ -136,7 +136,14 @@ enum template template_of(const struct tr *t, const struct insn *u)
     if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
         return T_HANDLER;
     const enum template how = by_op(u);
-    return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
+    if (how != T_HANDLER)
+        return how;
+    if ((op_info[u->op].attr & OA_X87) || (u->row->attr & A_MMX) || u->op == OP_FWAIT) {
+        const enum template x87 = x87_template(t, u, !u->mem || address_ok(u));
+        if (x87 != T_VEC)
+            return x87;
+    }
+    return vector_template(t, u, !u->mem || address_ok(u));
 }
 
 /* --- small things --- */
@@ -155,8 +162,10 @@ void call_stub(struct tr *t, enum jit_stub s)
 void by_handler(struct tr *t)
 {
     flush_flags(t);
+    flush_note(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
     call_stub(t, STUB_INSN);
+    t->x87 = false;
     flags_unknown(t);
 }
 
@@ -841,6 +850,7 @@ static template_fn *const templates[] = {
     [T_XADD] = t_xadd,
     [T_BT_MEM] = t_bt_mem,
     [T_VEC] = t_vec,
+    [T_X87] = t_x87,
     [T_PUSH] = t_push,
     [T_POP] = t_pop,
     [T_LEAVE] = t_leave,
@@ -849,10 +859,12 @@ static template_fn *const templates[] = {
 void translate_insn(struct tr *t)
 {
     const unsigned late = t->n_late;
+    const struct x87_note before = t->note;
     templates[t->how[t->u->index]](t);
     /* what left the line comes back behind the whole instruction */
     for (unsigned i = late; i < t->n_late; i++) {
-        if (t->late[i].back) {
+        t->late[i].note = before;
+        if (t->late[i].back && !t->late[i].x87) {
             t->late[i].back = t->e->p;
             t->late[i].flags = t->host_flags && flags_read(t);
             t->late[i].vectors = t->vectors;

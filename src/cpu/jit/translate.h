@@ -59,6 +59,7 @@ enum template {
     T_CMPXCHG,
     T_XADD,
     T_VEC,
+    T_X87,
     T_BT_MEM, /* BT BTS BTR BTC, immediate */
     T_PUSH,
     T_POP,
@@ -72,6 +73,11 @@ enum template {
     T_CALL_IND,
 };
 
+/* The x87 pointers are those of the block's instructions insn - 1 and mem - 1 (0: in memory). */
+struct x87_note {
+    uint8_t insn, mem;
+};
+
 /* Code out of line, written behind the block: u by its handler. */
 struct late {
     uint8_t *from;       /* displacement that leads here */
@@ -79,6 +85,8 @@ struct late {
     const struct insn *u;
     bool flags;             /* host flags are to be the guest's behind it */
     bool vectors;           /* vector registers are to be loaded behind it */
+    bool x87;               /* instead: loads the x87 registers, or leaves the block here */
+    struct x87_note note;   /* last-instruction pointers that are not in memory, but have to be */
     bool stack;             /* first the TLB is asked for the stack's page (memory.c) */
     uint8_t lin;            /* ... whose address is there */
     const uint8_t *found;   /* where it goes on then */
@@ -95,6 +103,8 @@ struct tr {
     uint32_t host_flags;    /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
     bool vectors;           /* the guest's vector registers are in the host's */
+    bool x87;               /* ... and its x87 registers */
+    struct x87_note note;
     uint8_t *spent;         /* displacement of the jump out when the budget is */
     unsigned n_late;
     struct late late[MAX_LATE];
@@ -150,6 +160,16 @@ enum template rmw_template(const struct insn *u, bool mem_ok);
 /* templates_vec.c */
 template_fn t_vec;
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
+void need_vectors(struct tr *t);
+/* templates_x87.c */
+template_fn t_x87;
+enum template x87_template(const struct tr *t, const struct insn *u, bool mem_ok);
+/* The guest's x87 registers are in the host's from here on. */
+void need_x87(struct tr *t);
+void write_x87_load(struct tr *t, const struct late *l);
+/* Puts last-instruction pointers into memory; moves only. Uses R10. */
+void store_note(struct tr *t, struct x87_note note);
+void flush_note(struct tr *t);
 /* All arithmetic flags are the host's, also to be found later. Uses R10. */
 void flags_from_host(struct tr *t);
 /* The handler does it. */
