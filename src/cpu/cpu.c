@@ -253,6 +253,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        cpu->code->jit->no_x87 = cfg->jit_no_x87;
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {
@@ -334,6 +335,7 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu->mwait = MWAIT_NOT;
     cpu->cur = NULL;
     cpu->pending_dr6 = 0;
+    cpu->x87_live = false;
     if (!init) {
         cpu->milestones = 0;
         memset(&cpu->fpu, 0, sizeof cpu->fpu);

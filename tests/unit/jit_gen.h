@@ -14,7 +14,7 @@
 
 enum {
     GEN_HANDLER = 0x40000,
-    GEN_CHUNKS_AT = 0x41000, /* a counter, then the addresses */
+    GEN_CHUNKS_AT = 0x41000,  /* a counter, then the addresses */
     GEN_CONTROL_AT = 0x41800, /* x87 control words */
     GEN_IMAGE_AT = 0x60c00,   /* of XSAVE and its like */
     GEN_CODE = 0x50000,

@@ -65,8 +65,9 @@ static bool same_state(void)
     struct cpu *a = plain.cpu, *b = jit.cpu;
     return !memcmp(a->r, b->r, 16 * sizeof a->r[0]) && a->rip == b->rip && a->cpl == b->cpl &&
            cpu_get_rflags(a) == cpu_get_rflags(b) && a->cr2 == b->cr2 && count(0) == count(1) &&
-           a->halted == b->halted && a->mxcsr == b->mxcsr && !memcmp(a->zmm, b->zmm, sizeof a->zmm) &&
-           !memcmp(&a->fpu, &b->fpu, sizeof a->fpu) && a->cr0 == b->cr0;
+           a->halted == b->halted && a->mxcsr == b->mxcsr &&
+           !memcmp(a->zmm, b->zmm, sizeof a->zmm) && !memcmp(&a->fpu, &b->fpu, sizeof a->fpu) &&
+           a->cr0 == b->cr0;
 }
 
 static bool same_memory(void)
@@ -93,8 +94,8 @@ static void print_differences(void)
     }
     const struct fpu *fa = &a->fpu, *fb = &b->fpu;
     if (memcmp(fa, fb, sizeof *fa)) {
-        printf("  fpu cw %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n", fa->cw,
-               fa->sw, fa->used, fa->fop, fa->fip, fa->fdp, fa->fcs, fa->fds);
+        printf("  fpu cw %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n",
+               fa->cw, fa->sw, fa->used, fa->fop, fa->fip, fa->fdp, fa->fcs, fa->fds);
         printf("  ..translated %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n",
                fb->cw, fb->sw, fb->used, fb->fop, fb->fip, fb->fdp, fb->fcs, fb->fds);
     }

@@ -240,7 +240,8 @@ static void write_x87(struct emit *e, const void *fn)
 }
 
 /* A call from the middle of a block: comes back, or the block is left. */
-static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cpu *, struct insn *), bool flags)
+static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cpu *, struct insn *),
+                       bool flags)
 {
     spill(e);
     arguments(e, (const void *)(uintptr_t)fn);

@@ -204,7 +204,8 @@ void t_x87(struct tr *t)
     } else {
         if (op_info[u->op].flags_read) /* FCMOVcc */
             need_flags(t, op_info[u->op].flags_read);
-        /* FCOMI and its kin clear C1 (SDM 2A), but processors of AMD's leave it: FDECSTP, FINCSTP */
+        /* FCOMI and its kin clear C1 (SDM 2A), but processors of AMD's leave it: FDECSTP, FINCSTP
+         */
         if (op_info[u->op].flags_written)
             emit_bytes(e, "\xd9\xf6\xd9\xf7", 4);
         emit_u8(e, opcode);

@@ -105,7 +105,7 @@ struct tr {
     bool vectors;           /* the guest's vector registers are in the host's */
     bool x87;               /* ... and its x87 registers */
     struct x87_note note;
-    uint8_t *spent;         /* displacement of the jump out when the budget is */
+    uint8_t *spent; /* displacement of the jump out when the budget is */
     unsigned n_late;
     struct late late[MAX_LATE];
     enum template how[BLOCK_MAX_INSNS];
