@@ -209,7 +209,9 @@ static const struct gen_form gen_forms[] = {
     {"\x0f\xd4", 2, 1, 0x66, 1, true, 0},
     {"\x0f\xef", 2, 1, 0x66, 2, true, 0},
     {"\x0f\x58", 2, 2, 0xf2, 1, true, 0},
-    {"\x0f\x2e", 2, 2, 0, 1, true, 0}, /* UCOMISS */
+    {"\x0f\x2e", 2, 2, 0, 1, true, 0},        /* UCOMISS */
+    {"\x0f\x3a\x60", 3, 4, 0x66, 2, true, 0}, /* PCMPESTRM and its like */
+    {"\x0f\xae", 2, 1, 0, 1, true, 0x0c},     /* LDMXCSR, STMXCSR */
 };
 
 /* SHLX and its like: VEX.map, pp, opcode; ModRM random. */
@@ -367,6 +369,8 @@ static inline bool gen_try(struct gen *g)
  */
 static const uint16_t gen_control[] = {0x37f, 0x27f, 0x07f, 0xf7f, 0xb7f, 0x77f, 0x33f, 0x372};
 
+static const uint32_t gen_mxcsr[] = {0x1f80, 0x9fc0, 0x7f80, 0x3fbf, 0x1fbf, 0x1f00};
+
 static inline void gen_at(struct gen *g, unsigned opcode, unsigned reg, uint32_t address)
 {
     if (opcode > 0xff)
@@ -381,7 +385,11 @@ static inline void gen_x87_state(struct gen *g)
 {
     static const uint8_t toggle_ts[] = {0x0f, 0x20, 0xc0, 0x83, 0xf0, 0x08, 0x0f, 0x22, 0xc0};
     const unsigned good = one_in(8) ? ARRAY_SIZE(gen_control) : ARRAY_SIZE(gen_control) - 2;
-    switch (below(16)) {
+    switch (below(18)) {
+    case 16: /* LDMXCSR */
+    case 17:
+        gen_at(g, 0x0fae, 2, GEN_CONTROL_AT + 0x40 + 4 * below(ARRAY_SIZE(gen_mxcsr)));
+        break;
     case 0: /* FXSAVE, FXRSTOR, XSAVE, XRSTOR */
     case 1:
         gen_at(g, 0x0fae, one_in(2) ? 0 : 4, GEN_IMAGE_AT);
@@ -657,6 +665,7 @@ static inline void gen_program(struct gen *g)
         list[1 + c] = GEN_CODE + g->chunk[c];
     rig_put(g->rig, GEN_CHUNKS_AT, list, sizeof list);
     rig_put(g->rig, GEN_CONTROL_AT, gen_control, sizeof gen_control);
+    rig_put(g->rig, GEN_CONTROL_AT + 0x40, gen_mxcsr, sizeof gen_mxcsr);
     uint64_t data[(GEN_ABSENT - GEN_DATA) / 8];
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
         data[i] = one_in(4) ? gen_value(g) : rnd();
