@@ -39,6 +39,8 @@ enum template x87_template(const struct tr *t, const struct insn *u, bool mem_ok
 {
     if (t->j->no_x87 || !t->j->host_has[u->row->feature] || (t->b->mode & MODE_NO_X87) || !mem_ok)
         return T_HANDLER;
+    if ((t->b->mode & MODE_CODE_MASK) != MODE_CODE64) /* pointers are offsets of 64 bits */
+        return T_HANDLER;
     switch (u->op) {
     case OP_FNINIT: /* the whole state, or exceptions that are pending */
     case OP_FNCLEX:
