@@ -466,6 +466,8 @@ static inline void gen_indirect(struct gen *g, bool call)
 {
     const unsigned slash = call ? 0xd0 : 0xe0;
     if (one_in(2)) { /* through memory: the list of chunks */
+        if (one_in(4))
+            gen_u8(g, one_in(2) ? 0x64 : 0x65);
         gen_u8(g, 0xff);
         gen_u8(g, call ? 0x14 : 0x24);
         gen_u8(g, 0x25);

@@ -38,6 +38,7 @@ static struct host_rm segment_field(const struct insn *u, size_t field)
 static void check_segment(struct tr *t, unsigned off, unsigned size)
 {
     struct emit *e = t->e;
+    const unsigned late = t->n_late;
     emit_load(e, 4, H_R11, segment_field(t->u, offsetof(struct segment, attr)));
     emit_alu_imm(e, 4, X_AND, h_reg(H_R11), ATTR_NULL | ATTR_CODE | ATTR_EC | ATTR_RW);
     emit_alu_imm(e, 4, X_CMP, h_reg(H_R11), ATTR_RW);
@@ -46,6 +47,8 @@ static void check_segment(struct tr *t, unsigned off, unsigned size)
     emit_alu_imm(e, 8, X_SUB, h_reg(H_R11), (int32_t)size - 1);
     emit_alu(e, 8, X_CMP, H_R11, h_reg(off));
     leave_line(t, emit_jcc_forward(e, CC_L));
+    if (t->how[t->u->index] >= T_JMP) /* a branch's handler does not come back */
+        t->late[late].back = t->late[late + 1].back = NULL;
 }
 
 /*
