@@ -131,6 +131,22 @@ static void branch_conditionally(struct tr *t)
     write_continuation(t, 1, taken);
 }
 
+static void count_and_branch(struct tr *t)
+{
+    const struct insn *u = t->u;
+    if (u->op == OP_LOOP) {
+        clobber(t, REG_RCX);
+        emit_lea(t->e, u->asize, H_RCX, h_mem(H_RCX, -1));
+    }
+    emit_test(t->e, u->asize, h_reg(H_RCX), H_RCX);
+    t->host_flags = 0;
+    pass_flags(t);
+    uint8_t *taken = emit_jcc_forward(t->e, u->op == OP_LOOP ? CC_NE : CC_E);
+    uint8_t *not_taken = emit_jmp_forward(t->e);
+    write_continuation(t, 0, not_taken);
+    write_continuation(t, 1, taken);
+}
+
 static void call(struct tr *t)
 {
     struct emit *e = t->e;
@@ -199,6 +215,9 @@ void translate_end(struct tr *t)
         break;
     case T_JCC:
         branch_conditionally(t);
+        break;
+    case T_LOOP:
+        count_and_branch(t);
         break;
     case T_CALL:
         call(t);

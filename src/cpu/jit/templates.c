@@ -108,6 +108,9 @@ static enum template by_op(const struct tr *t, const struct insn *u)
         return word ? T_LEAVE : T_HANDLER;
     case OP_JMP:
         return u->osize == 2 ? T_HANDLER : T_JMP;
+    case OP_LOOP:
+    case OP_JCXZ:
+        return u->osize != 2 && u->asize >= 4 ? T_LOOP : T_HANDLER;
     case OP_CALL:
         return word ? T_CALL : T_HANDLER;
     case OP_RET:

@@ -66,6 +66,7 @@ enum template {
     /* the last of a block */
     T_JMP,
     T_JCC,
+    T_LOOP, /* LOOP, JCXZ: those that do not look at ZF */
     T_CALL,
     T_RET,
     T_JMP_IND,

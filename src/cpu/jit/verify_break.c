@@ -15,7 +15,8 @@ static const struct {
     {OP_XCHG, OP_XCHG},     {OP_BSWAP, OP_BSWAP}, {OP_CBW, OP_CWD},     {OP_CWD, OP_CBW},
     {OP_BT, OP_BT},         {OP_SHLX, OP_SHRX},   {OP_SHRX, OP_SARX},   {OP_SARX, OP_SHLX},
     {OP_RORX, OP_RORX},     {OP_PUSH, OP_PUSH},   {OP_POP, OP_POP},     {OP_CALL, OP_CALL},
-    {OP_RET, OP_RET},       {OP_JMPN, OP_JMPN},   {OP_CALLN, OP_CALLN},
+    {OP_RET, OP_RET},       {OP_JMPN, OP_JMPN},   {OP_CALLN, OP_CALLN}, {OP_LOOP, OP_JCXZ},
+    {OP_JCXZ, OP_LOOP},
 };
 
 /* Groups of sixteen conditions: each is broken by its opposite. */
