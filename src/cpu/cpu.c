@@ -161,6 +161,8 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
     for (unsigned i = 0; i < TLB_MODES; i++)
         if (cpu->tlb[i].keyed & lost)
             tlb_flush(&cpu->tlb[i]);
+    if (lost)
+        cpu->stack_limit = 0;
 }
 
 /* --- what reaches every CPU of a memory: opaque is the first of them --- */

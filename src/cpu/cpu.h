@@ -420,7 +420,6 @@ struct cpu {
     uint32_t pending;  /* flags to be computed: pending.h */
     uint64_t pending_a, pending_b, pending_c; /* ... from these */
     uint64_t jit_flags, jit_target;           /* on their way */
-    uint64_t jit_salt;                        /* of the table of indirect branches */
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
     uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
     bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */

@@ -5,6 +5,7 @@
  * hold the code itself.
  *
  *      40000  the handlers' common part    60000  data, read-only from 62000, absent from 63000
+ *      40800  swap two pages of code       68000  the page table, for CPL 0
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
  *
@@ -18,6 +19,7 @@
 
 enum {
     GEN_HANDLER = 0x40000,
+    GEN_SWAP = 0x40800,       /* by INVLPG, and 256 bytes behind it by CR3 */
     GEN_CHUNKS_AT = 0x41000,  /* a counter, then the addresses */
     GEN_CONTROL_AT = 0x41800, /* x87 control words */
     GEN_IMAGE_AT = 0x60c00,   /* of XSAVE and its like */
@@ -26,6 +28,7 @@ enum {
     GEN_DATA = 0x60000,
     GEN_READ_ONLY = 0x62000,
     GEN_ABSENT = 0x63000,
+    GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
     GEN_CHUNKS = 16,
@@ -628,10 +631,79 @@ static inline void gen_excursion(struct gen *g)
     g->code64 = false;
 }
 
+/* Returns that no call belongs to, and calls that are returned from otherwise. */
+static inline void gen_odd_return(struct gen *g)
+{
+    static const uint8_t thunk[] = {
+        0xe8, 0x07, 0x00, 0x00, 0x00,             /* call over what is only speculated */
+        0xf3, 0x90, 0x0f, 0xae, 0xe8, 0xeb, 0xf9, /* pause; lfence; jmp back */
+        0x48, 0x89, 0x04, 0x24, 0xc3,             /* mov [rsp], rax; ret */
+    };
+    switch (below(6)) {
+    case 0: /* RET imm16 */
+        gen_u8(g, 0xc2);
+        gen_n(g, 8 * below(4), 2);
+        break;
+    case 1: /* PUSH, RET */
+        gen_u8(g, 0x68);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0xc3);
+        break;
+    case 2:
+        gen_u8(g, 0xb8);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        for (unsigned i = 0; i < sizeof thunk; i++)
+            gen_u8(g, thunk[i]);
+        break;
+    case 3: /* ADD qword [RSP], imm8; RET */
+        gen_u8(g, 0x48);
+        gen_u8(g, 0x83);
+        gen_u8(g, 0x04);
+        gen_u8(g, 0x24);
+        gen_u8(g, below(12));
+        gen_u8(g, 0xc3);
+        break;
+    case 4: /* PUSH CS; PUSH; RETFQ */
+        gen_u8(g, 0x6a);
+        gen_u8(g, g->user ? SEL_CODE64_USER : SEL_CODE64);
+        gen_u8(g, 0x68);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0x48);
+        gen_u8(g, 0xcb);
+        break;
+    default: /* DEC ECX; JZ over CALL: recursion */
+        gen_u8(g, 0xff);
+        gen_u8(g, 0xc9);
+        gen_u8(g, 0x74);
+        gen_u8(g, 5);
+        gen_u8(g, 0xe8);
+        gen_to_chunk(g, below(GEN_CHUNKS), false);
+        gen_u8(g, 0xc3);
+        break;
+    }
+}
+
+/* CALL of what exchanges two pages of code below its own return. */
+static inline void gen_call_swap(struct gen *g)
+{
+    gen_u8(g, 0xb8);
+    gen_n(g, GEN_SWAP + 0x100 * below(2), 4);
+    gen_u8(g, 0xff);
+    gen_u8(g, 0xd0);
+}
+
 /* How chunk c ends. Ways back are conditional, so that most is reached. */
 static inline void gen_end(struct gen *g, unsigned c)
 {
     const unsigned back = below(c + 1), ahead = c + 1 + below(GEN_CHUNKS - c);
+    if (g->code64 && one_in(5)) {
+        gen_odd_return(g);
+        return;
+    }
+    if (g->machine == GEN_LONG && !g->user && one_in(8)) {
+        gen_call_swap(g);
+        return;
+    }
     switch (below(12)) {
     case 0: /* DEC, JNZ */
     case 1:
@@ -677,6 +749,38 @@ static inline void gen_end(struct gen *g, unsigned c)
     }
 }
 
+/* What gen_call_swap() calls. */
+static inline void gen_swap(struct rig *r)
+{
+    for (unsigned cr3 = 0; cr3 < 2; cr3++) {
+        const uint32_t a = GEN_TABLE + (GEN_CODE >> PAGE_SHIFT) * 8, b = a + 8;
+        uint8_t code[64] = {0x50, 0x51}; /* push rax, push rcx */
+        unsigned n = 2;
+        /* mov rax, [a]; mov rcx, [b]; mov [a], rcx; mov [b], rax */
+        static const uint8_t move[4][2] = {{0x8b, 0x04}, {0x8b, 0x0c}, {0x89, 0x0c}, {0x89, 0x04}};
+        for (unsigned i = 0; i < 4; i++) {
+            const uint8_t insn[] = {0x48, move[i][0], move[i][1], 0x25};
+            memcpy(code + n, insn, sizeof insn);
+            st32(code + n + 4, i & 1 ? b : a);
+            n += 8;
+        }
+        static const uint8_t load_cr3[] = {0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8};
+        static const uint8_t invlpg[] = {0x0f, 0x01, 0x3c, 0x25};
+        if (cr3) {
+            memcpy(code + n, load_cr3, sizeof load_cr3);
+            n += sizeof load_cr3;
+        }
+        for (unsigned i = 0; i < 2 && !cr3; i++) {
+            memcpy(code + n, invlpg, sizeof invlpg);
+            st32(code + n + 4, GEN_CODE + i * (uint32_t)PAGE_SIZE);
+            n += 8;
+        }
+        static const uint8_t end[] = {0x59, 0x58, 0xc3}; /* pop rcx, pop rax, ret */
+        memcpy(code + n, end, sizeof end);
+        rig_put(r, GEN_SWAP + 0x100 * cr3, code, sizeof code);
+    }
+}
+
 /*
  * Exceptions go on at the next chunk of the list, with a new stack; flags and registers stay as
  * they were, the frame is there to be compared.
@@ -697,6 +801,7 @@ static inline void gen_handlers64(struct gen *g)
         0x48, 0xcf, /* iretq */
     };
     rig_put(g->rig, GEN_HANDLER, common, sizeof common);
+    gen_swap(g->rig);
     for (unsigned v = 0; v < 256; v++) {
         uint8_t code[16], n = 0;
         if (rig_has_error((int)v)) { /* lea rsp, [rsp + 8] */
@@ -708,6 +813,15 @@ static inline void gen_handlers64(struct gen *g)
         st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
         rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
     }
+}
+
+/* The table of the first 2 MiB. */
+static inline gpa_t gen_page_table(struct rig *r)
+{
+    gpa_t table = RIG_TABLES;
+    for (unsigned level = 0; level < 3; level++)
+        table = ld64(rig_at(r, table)) & UINT64_C(0xffffffffff000);
+    return table;
 }
 
 /* The same in 32-bit code: one of CPL 0 has its frame moved, as no stack is switched. */
@@ -858,6 +972,8 @@ static inline void gen_machine(struct gen *g)
     }
     if (g->machine != GEN_FLAT)
         gen_paging(g);
+    if (g->machine == GEN_LONG)
+        rig_map(r, GEN_TABLE, gen_page_table(r), RIG_P | RIG_W);
     gen_segments(g);
     r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     r->cpu->fpu.cw = 0x37f;

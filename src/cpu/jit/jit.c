@@ -18,7 +18,6 @@
 #define CODE_BYTES  (32 * MiB)
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define MAX_NATIVES (256 * 1024)
-#define SALTS       128
 
 /* --- the host --- */
 
@@ -69,6 +68,42 @@ static bool map_code(struct jit *j)
     return j->code && j->run;
 }
 
+/* --- the table of indirect branches --- */
+
+/* An empty line's RIP: one that belongs into another line, so that no look-up finds it. */
+static uint64_t no_rip(unsigned index)
+{
+    return index == 0;
+}
+
+static void empty_jumps(struct jit *j)
+{
+    if (j->n_jumps < JIT_JUMP_LOG) {
+        for (unsigned i = 0; i < j->n_jumps; i++)
+            *j->filled[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j->filled[i]->rip))};
+    } else {
+        for (unsigned m = 0; m < JIT_JUMP_MODES; m++) {
+            if (!(j->jump_modes_used & BIT64(m)))
+                continue;
+            memset(j->jump[m], 0, sizeof j->jump[m]);
+            j->jump[m][0].rip = no_rip(0);
+        }
+    }
+    j->n_jumps = 0;
+}
+
+static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
+{
+    const unsigned index = jit_jump_index(rip);
+    struct jit_jump *line = &j->jump[mode][index];
+    if (line->rip == no_rip(index) && j->n_jumps < JIT_JUMP_LOG)
+        j->filled[j->n_jumps++] = line;
+    *line = (struct jit_jump){.rip = rip, .code = code};
+    j->jump_modes_used |= BIT64(mode);
+}
+
+/* --- life --- */
+
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
 {
     struct jit *j = calloc(1, sizeof *j);
@@ -95,6 +130,8 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
         jit_destroy(j);
         return NULL;
     }
+    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
+        j->jump[m][0].rip = no_rip(0);
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
@@ -175,9 +212,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(near_edge(cpu, rip)))
         return b->first(cpu, u);
-    j->jump_modes_used |= BIT64(jit_jump_mode(b->mode)); /* also if no code looks there yet */
-    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] =
-        (struct jit_jump){.key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
+    fill_jump(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
     return jit_run(cpu, b, n);
@@ -307,22 +342,10 @@ void jit_flush(struct jit *j)
     j->n_natives = 0;
     j->full = false;
     j->cpu->stats.code_flushes++;
-    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        if (j->jump_modes_used & BIT64(m))
-            memset(j->jump[m], 0, sizeof j->jump[m]);
+    empty_jumps(j);
 }
 
-/*
- * Keys are salted with a number that changes, in bits 63:57: a canonical address has bits 63:56
- * equal, so keys of two salts never are, and the table is cleared every 127th time only. No salt is
- * 0, or an empty line would be one of RIP 0.
- */
 void jit_new_generation(struct jit *j)
 {
-    j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
-    j->cpu->jit_salt = (uint64_t)j->salt << 57;
-    if (j->salt == 1)
-        for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-            if (j->jump_modes_used & BIT64(m))
-                memset(j->jump[m], 0, sizeof j->jump[m]);
+    empty_jumps(j);
 }

@@ -42,12 +42,15 @@ struct native {
     gla_t target_page[2];   /* ... and the linear address that page must have */
 };
 
-#define JIT_JUMP_LINES 1024
+#define JIT_JUMP_BITS  12
+#define JIT_JUMP_LINES (1u << JIT_JUMP_BITS)
 #define JIT_JUMP_MODES 64
+#define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
+#define JIT_JUMP_LOG   256
 
-/* Indirect branches: RIP (salted, see jit_new_generation) to where host code is entered. */
+/* Indirect branches: RIP to where host code is entered, in this generation. */
 struct jit_jump {
-    uint64_t key;
+    uint64_t rip;
     const uint8_t *code;
 };
 
@@ -79,7 +82,9 @@ struct jit {
     unsigned n_natives;
     struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
     uint64_t jump_modes_used;
-    uint8_t salt;
+    /* the lines filled in this generation, to be emptied; if they are too many, all lines are */
+    struct jit_jump *filled[JIT_JUMP_LOG];
+    unsigned n_jumps;
     unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
@@ -115,7 +120,7 @@ void jit_rehook(struct block *b);
 
 static inline unsigned jit_jump_index(gla_t rip)
 {
-    return (uint32_t)rip * UINT32_C(0x9e3779b1) >> 22;
+    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - JIT_JUMP_BITS);
 }
 /* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
 static inline bool jit_mode_ok(uint32_t mode)

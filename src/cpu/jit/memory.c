@@ -48,7 +48,8 @@ static void check_segment(struct tr *t, unsigned off, unsigned size)
     emit_alu(e, 8, X_CMP, H_R11, h_reg(off));
     leave_line(t, emit_jcc_forward(e, CC_L));
     if (t->how[t->u->index] >= T_JMP) /* a branch's handler does not come back */
-        t->late[late].back = t->late[late + 1].back = NULL;
+        for (unsigned i = late; i < t->n_late; i++)
+            t->late[i].back = NULL;
 }
 
 /*
@@ -129,7 +130,7 @@ struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool wri
 {
     t->host_flags = 0;
     uint8_t *miss = look_up(t, lin, size, write);
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = miss, .u = t->u, .def = t->def};
     if (!ends)
         l->back = t->e->p; /* moved behind the instruction by translate_insn() */
@@ -147,7 +148,7 @@ struct host_rm stack_check(struct tr *t, unsigned lin, bool ends)
     emit_load(e, 8, H_R14, CPU_SLOT(stack_page));
     emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
     emit_alu(e, 8, X_CMP, H_R14, CPU_SLOT(stack_limit));
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = emit_jcc_forward(e, CC_AE),
                        .u = t->u,
                        .def = t->def,
@@ -172,7 +173,7 @@ void write_stack_look_up(struct tr *t, struct late *l)
     emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
     emit_store_imm(e, 8, CPU_SLOT(stack_limit), (int32_t)(PAGE_SIZE - t->word + 1));
     emit_jmp(e, l->found);
-    struct late *rest = &t->late[t->n_late++];
+    struct late *rest = new_late(t);
     *rest = *l;
     rest->from = miss;
     rest->stack = false;

@@ -151,7 +151,7 @@ enum template template_of(const struct tr *t, const struct insn *u)
 
 void leave_line(struct tr *t, uint8_t *from)
 {
-    t->late[t->n_late++] = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+    *new_late(t) = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
 void call_stub(struct tr *t, enum jit_stub s)

@@ -72,7 +72,7 @@ void need_x87(struct tr *t)
     struct emit *e = t->e;
     emit_alu_imm(e, 1, X_CMP, CPU_SLOT(x87_live), 0);
     t->host_flags = 0;
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = emit_jcc_forward(e, CC_E), .u = t->u, .def = t->def, .x87 = true};
     l->back = e->p;
     t->x87 = true;

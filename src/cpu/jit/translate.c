@@ -67,5 +67,5 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     }
     write_late(t);
     write_leaving(t);
-    return !e->full;
+    return !e->full && t->n_late < MAX_LATE;
 }

@@ -116,6 +116,12 @@ struct tr {
     bool seen[BLOCK_MAX_INSNS];     /* may all be seen: by a fault, a handler, or what follows */
 };
 
+/* Room for one more; if there is none, the block is not translated. */
+static inline struct late *new_late(struct tr *t)
+{
+    return &t->late[t->n_late < MAX_LATE - 1 ? t->n_late++ : (t->n_late = MAX_LATE) - 1];
+}
+
 /* flags.c */
 enum template template_of(const struct tr *t, const struct insn *u);
 /* Calls common code that leaves vector registers in memory. */
