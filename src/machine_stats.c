@@ -2,6 +2,7 @@
 #include "machine_internal.h"
 
 #include "cpu/cpu.h"
+#include "cpu/jit/jit.h"
 #include "host/clock.h"
 
 #include <inttypes.h>
@@ -137,6 +138,9 @@ static void print_translator(const struct machine *m, const struct cpu_stats *s,
     if (m->cfg.jit_verify)
         print(p, "lockstep %" PRIu64 " blocks, %" PRIu64 " not verified, %" PRIu64 " differ",
               s->verified_blocks, s->unverified_blocks, s->verify_differences);
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        if (m->pc.cpu[n].cpu->code->jit->count)
+            jit_count_print(m->pc.cpu[n].cpu->code->jit->count, p->line, p->opaque);
 }
 
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)

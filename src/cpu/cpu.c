@@ -253,6 +253,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        if (cfg->jit_count)
+            cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {

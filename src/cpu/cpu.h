@@ -476,6 +476,7 @@ struct cpu_config {
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_perfmap;             /* names translated code for perf */
+    bool jit_count;               /* what translated code leaves to handlers is counted */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;

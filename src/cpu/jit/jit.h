@@ -19,6 +19,7 @@
 #define VITRINE_CPU_JIT_JIT_H
 
 #include "cpu/block.h"
+#include "cpu/jit/count.h"
 #include "cpu/jit/emit_x64.h"
 #include "cpu/jit/pending.h"
 
@@ -84,6 +85,7 @@ struct jit {
     bool full;      /* the next look-up throws everything away */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     FILE *perfmap;                /* NULL: none */
+    struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
@@ -131,6 +133,8 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);
+/* Whether u, of b, is done without its handler, as a rule. */
+bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */
 bool stubs_write(struct jit *j, struct emit *e);
 

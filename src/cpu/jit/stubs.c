@@ -47,6 +47,8 @@ static bool run_insn(struct cpu *cpu, struct insn *u)
         op_stale(cpu, u);
         return true;
     }
+    if (unlikely(cpu->code->jit->count != NULL))
+        jit_count_call(cpu->code->jit, b, u, false);
     struct insn *next = u + 1;
     insn_fn *const next_fn = next->fn;
     cpu->jit_back = next;
@@ -106,6 +108,8 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     const unsigned slot = block_and_slot & 1;
     sync(cpu, b->insn);
     cpu->cur = NULL;
+    if (unlikely(cpu->code->jit->count != NULL))
+        cpu->code->jit->count->unlinked++;
     const struct insn *last = &b->insn[b->n - 1];
     const uint64_t target =
         slot ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm : cpu->r[REG_PC] + b->bytes;
@@ -120,6 +124,8 @@ static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
         pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
+    if (unlikely(cpu->code->jit->count != NULL))
+        cpu->code->jit->count->spent++;
     END_TO_LOOP(cpu, cpu->r[REG_PC]);
 }
 
@@ -127,6 +133,8 @@ static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 {
     struct block *b = sync(cpu, u);
     insn_fn *fn = handler_of(b, u);
+    if (unlikely(cpu->code->jit->count != NULL))
+        jit_count_call(cpu->code->jit, b, u, true);
     return fn(cpu, u);
 }
 
