@@ -52,6 +52,8 @@ struct jit_jump {
     const uint8_t *code;
 };
 
+#define STRING_STUBS 24
+
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
@@ -63,6 +65,8 @@ enum jit_stub {
     STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
     STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
+    STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
+    STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
 };
 

@@ -237,6 +237,10 @@ bool stubs_write(struct jit *j, struct emit *e)
 {
     for (unsigned s = 0; s < STUB_COUNT; s++) {
         j->stub[s] = e->p;
+        if (s >= STUB_STRING && s <= STUB_STRING_LAST) {
+            write_string_stub(e, s - STUB_STRING);
+            continue;
+        }
         switch ((enum jit_stub)s) {
         case STUB_ENTER:
             write_enter(e);
@@ -266,6 +270,8 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_EXIT_INSN:
             write_exit(e, (const void *)(uintptr_t)c_exit_insn, false);
             break;
+        case STUB_STRING:
+        case STUB_STRING_LAST:
         case STUB_COUNT:
             break;
         }
