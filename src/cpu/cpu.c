@@ -425,7 +425,7 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
     (void)pin;
     if (unlikely(cpu->latency != NULL)) {
         if (!level)
-            latency_cancel(cpu->latency);
+            latency_withdraw(cpu->latency);
         else if (!cpu->halted && !(cpu->events & EV_INTR))
             latency_begin(cpu->latency, cpu_icount(cpu));
     }

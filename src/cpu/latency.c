@@ -8,16 +8,17 @@
 
 void latency_begin(struct latency *l, uint64_t icount)
 {
-    if (l->waiting)
+    if (l->waiting && !l->withdrawn)
         return;
     l->waiting = true;
+    l->withdrawn = false;
     l->since_ns = host_clock_ns();
     l->since_icount = icount;
 }
 
-void latency_cancel(struct latency *l)
+void latency_withdraw(struct latency *l)
 {
-    l->waiting = false;
+    l->withdrawn = true;
 }
 
 void latency_end(struct latency *l, uint64_t icount)

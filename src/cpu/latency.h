@@ -11,15 +11,17 @@
 
 struct latency {
     bool waiting;
+    bool withdrawn;   /* or acknowledged: its handler may be next */
     int64_t since_ns; /* host time */
     uint64_t since_icount;
     uint64_t delivered;
     uint64_t ns[LATENCY_SAMPLES], insns[LATENCY_SAMPLES];
 };
 
-/* An interrupt is asked for now; it is not any more; its handler is next. */
+/* An interrupt is asked for now; it is not any more, which acknowledging it does, too; its handler
+ * is next. */
 void latency_begin(struct latency *l, uint64_t icount);
-void latency_cancel(struct latency *l);
+void latency_withdraw(struct latency *l);
 void latency_end(struct latency *l, uint64_t icount);
 /* Median and 99th percentile. Sorts what was kept. */
 void latency_print(struct latency *l, void (*line)(void *, const char *), void *opaque);

@@ -113,7 +113,7 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
     cpu->delivering = cpu->ext = true;
     cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
     except_deliver(cpu, vector, EVENT_HARDWARE, -1);
-    if (unlikely(cpu->latency != NULL))
+    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI)
         latency_end(cpu->latency, cpu_icount(cpu));
     cpu->delivering = cpu->ext = false;
 }

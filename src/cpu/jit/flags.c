@@ -55,6 +55,8 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_STRING:
     case T_REP:
     case T_STI:
+    case T_RDPKRU:
+    case T_PUSH_MEM:
     case T_POPF:
     case T_DOUBLE_SHIFT:
         return true;

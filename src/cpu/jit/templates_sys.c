@@ -3,7 +3,7 @@
  * bit strings in memory, double shifts, CMPXCHG8B and 16B.
  */
 #include "cpu/jit/translate.h"
-#include "mmu/ram.h"
+#include "mmu/tlb.h"
 
 /* --- choosing --- */
 
@@ -46,6 +46,17 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
         return T_STATE;
     case OP_CLI:
         return cpl0 ? T_STATE : T_HANDLER;
+    case OP_CLAC:
+    case OP_STAC:
+    case OP_SWAPGS:
+        return cpl0 ? T_STATE : T_HANDLER;
+    case OP_MOV_FROM_CR: /* not CR8, which is the APIC's */
+        return cpl0 && (u->reg == 0 || u->reg == 2 || u->reg == 3 || u->reg == 4) ? T_STATE
+                                                                                  : T_HANDLER;
+    case OP_RDPKRU:
+        return T_RDPKRU;
+    case OP_PUSH:
+        return u->mem && mem_ok && u->osize == 8 ? T_PUSH_MEM : T_HANDLER;
     case OP_STI:
         return cpl0 && !waits_behind(t, u) ? T_STI : T_HANDLER;
     case OP_POPF:
@@ -77,16 +88,104 @@ void t_fence(struct tr *t)
     emit_bytes(t->e, t->u->op == OP_MFENCE ? mfence : sfence, 3);
 }
 
-/* CLI, CLD, STD: nothing waits for a flag to be cleared, and DF is looked at when it is used. */
+static void swap_gs(struct emit *e)
+{
+    const struct host_rm base =
+        h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * SEG_GS +
+                       offsetof(struct segment, base)));
+    emit_load(e, 8, H_R10, base);
+    emit_load(e, 8, H_R11, CPU_SLOT(msr_kernel_gs_base));
+    emit_store(e, 8, CPU_SLOT(msr_kernel_gs_base), H_R10);
+    emit_store(e, 8, base, H_R11);
+}
+
+/* Which TLB counts depends on AC if SMAP is on (op_sys.c); the stack's page may not do with it. */
+static void set_ac(struct emit *e, bool on)
+{
+    emit_load(e, 8, H_R10, CPU_SLOT(self));
+    emit_alu_imm(e, 8, X_ADD, h_reg(H_R10),
+                 (int32_t)(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_KERNEL));
+    if (on) {
+        static_assert(TLB_KERNEL_AC == TLB_KERNEL + 1, "they lie side by side");
+        emit_test_imm(e, 4, CPU_SLOT(cr4), (int32_t)CR4_SMAP);
+        uint8_t *not_there = emit_jcc_forward(e, CC_E);
+        emit_alu_imm(e, 8, X_ADD, h_reg(H_R10), (int32_t)sizeof(struct tlb));
+        emit_here(e, not_there);
+        emit_alu_imm(e, 4, X_OR, CPU_SLOT(eflags), (int32_t)FLAG_AC);
+    } else {
+        emit_alu_imm(e, 4, X_AND, CPU_SLOT(eflags), ~(int32_t)FLAG_AC);
+    }
+    emit_store(e, 8, CPU_SLOT(tlb_cur), H_R10);
+    emit_store_imm(e, 8, CPU_SLOT(stack_limit), 0);
+}
+
+static void move_from_cr(struct tr *t)
+{
+    static const int32_t slot[] = {[0] = offsetof(struct cpu, cr0),
+                                   [2] = offsetof(struct cpu, cr2),
+                                   [3] = offsetof(struct cpu, cr3),
+                                   [4] = offsetof(struct cpu, cr4)};
+    clobber(t, t->u->rm);
+    const unsigned d = home(t->u->rm, H_R10);
+    emit_load(t->e, 8, d, h_gs(slot[t->u->reg]));
+    put(t, t->u->rm, d);
+}
+
+/* Nothing waits for these flags to change, and DF is looked at when it is used. */
 void t_state(struct tr *t)
 {
-    const uint16_t op = t->u->op;
+    struct emit *e = t->e;
     t->host_flags = 0;
-    if (op == OP_STD)
-        emit_alu_imm(t->e, 4, X_OR, CPU_SLOT(eflags), FLAG_DF);
-    else
-        emit_alu_imm(t->e, 4, X_AND, CPU_SLOT(eflags),
-                     ~(int32_t)(op == OP_CLD ? FLAG_DF : FLAG_IF));
+    switch (t->u->op) {
+    case OP_STD:
+        emit_alu_imm(e, 4, X_OR, CPU_SLOT(eflags), (int32_t)FLAG_DF);
+        break;
+    case OP_CLD:
+        emit_alu_imm(e, 4, X_AND, CPU_SLOT(eflags), ~(int32_t)FLAG_DF);
+        break;
+    case OP_CLI:
+        emit_alu_imm(e, 4, X_AND, CPU_SLOT(eflags), ~(int32_t)FLAG_IF);
+        break;
+    case OP_CLAC:
+    case OP_STAC:
+        set_ac(e, t->u->op == OP_STAC);
+        break;
+    case OP_SWAPGS:
+        swap_gs(e);
+        break;
+    default:
+        move_from_cr(t);
+        break;
+    }
+}
+
+/* SDM 2B "RDPKRU": ECX must be 0, and the feature on. */
+void t_rdpkru(struct tr *t)
+{
+    struct emit *e = t->e;
+    clobber(t, REG_RAX);
+    clobber(t, REG_RDX);
+    t->host_flags = 0;
+    emit_test_imm(e, 4, CPU_SLOT(cr4), (int32_t)CR4_PKE);
+    leave_line(t, emit_jcc_forward(e, CC_E));
+    emit_test(e, 4, h_reg(H_RCX), H_RCX);
+    leave_line(t, emit_jcc_forward(e, CC_NE));
+    emit_load(e, 4, H_RAX, CPU_SLOT(pkru));
+    emit_mov_imm(e, H_RDX, 0);
+}
+
+/* The value waits in jit_target while the stack is looked up. */
+void t_push_mem(struct tr *t)
+{
+    struct emit *e = t->e;
+    clobber(t, REG_RSP);
+    emit_load(e, 8, H_R11, memory_operand(t, 8, false));
+    emit_store(e, 8, CPU_SLOT(jit_target), H_R11);
+    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    const struct host_rm m = stack_check(t, H_R10, false);
+    emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
+    emit_store(e, 8, m, H_R11);
+    emit_mov(e, 8, H_R15, H_R10);
 }
 
 /* This instruction's handler ends the block instead. */

@@ -69,7 +69,9 @@ enum template {
     T_CMPXCHG_WIDE, /* CMPXCHG8B, CMPXCHG16B */
     T_STRING,       /* MOVS STOS LODS */
     T_FENCE,
-    T_STATE, /* CLI CLD STD */
+    T_STATE, /* CLI CLD STD CLAC STAC SWAPGS, MOV from CR */
+    T_RDPKRU,
+    T_PUSH_MEM,
     T_STI,
     T_POPF,
     T_REP,
@@ -161,7 +163,7 @@ enum template rmw_template(const struct insn *u, bool mem_ok);
 void keep_carry(struct tr *t);
 /* templates_str.c, templates_sys.c */
 template_fn t_string, t_rep, t_fence, t_state, t_sti, t_popf, t_high_byte, t_double_shift;
-template_fn t_bt_string, t_cmpxchg_wide;
+template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem;
 enum template string_template(const struct insn *u);
 enum template system_template(const struct tr *t, const struct insn *u, bool mem_ok);
 /* A byte register by its offset (bind.c): in the low byte of a host register. */
