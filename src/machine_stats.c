@@ -2,6 +2,8 @@
 #include "machine_internal.h"
 
 #include "cpu/cpu.h"
+#include "cpu/jit/jit.h"
+#include "cpu/latency.h"
 #include "host/clock.h"
 
 #include <inttypes.h>
@@ -127,6 +129,13 @@ static void print_cpus(struct machine *m, const struct printer *p)
     }
 }
 
+static void print_latency(const struct machine *m, const struct printer *p)
+{
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        if (m->pc.cpu[n].cpu->latency)
+            latency_print(m->pc.cpu[n].cpu->latency, p->line, p->opaque);
+}
+
 static void print_translator(const struct machine *m, const struct cpu_stats *s,
                              const struct printer *p)
 {
@@ -137,6 +146,9 @@ static void print_translator(const struct machine *m, const struct cpu_stats *s,
     if (m->cfg.jit_verify)
         print(p, "lockstep %" PRIu64 " blocks, %" PRIu64 " not verified, %" PRIu64 " differ",
               s->verified_blocks, s->unverified_blocks, s->verify_differences);
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        if (m->pc.cpu[n].cpu->code->jit->count)
+            jit_count_print(m->pc.cpu[n].cpu->code->jit->count, p->line, p->opaque);
 }
 
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
@@ -162,6 +174,7 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
           " syncs %" PRIu64,
           s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
+    print_latency(m, &p);
     print_cpus(m, &p);
     print_stages(m, &p);
     for (unsigned v = 0; v < 32; v++)

@@ -6,6 +6,7 @@
 #include "cpu/jit/verify.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
+#include "cpu/latency.h"
 #include "cpu/run.h"
 
 #include <stdio.h>
@@ -256,6 +257,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
+        if (cfg->stats)
+            cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {
@@ -267,6 +270,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->tlb[i].used = true;
         tlb_flush(&cpu->tlb[i]);
     }
+    if (cfg->stats)
+        cpu->latency = calloc(1, sizeof *cpu->latency); /* or does without */
     join_memory(cpu);
     cpu_reset(cpu, false);
     return cpu;
@@ -282,6 +287,7 @@ void cpu_destroy(struct cpu *cpu)
     code_cache_destroy(cpu->code);
     verify_destroy(cpu->verify);
     leave_memory(cpu);
+    free(cpu->latency);
     free(cpu);
 }
 
@@ -421,6 +427,12 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
 {
     struct cpu *cpu = opaque;
     (void)pin;
+    if (unlikely(cpu->latency != NULL)) {
+        if (!level)
+            latency_withdraw(cpu->latency);
+        else if (!cpu->halted && !(cpu->events & EV_INTR))
+            latency_begin(cpu->latency, cpu_icount(cpu));
+    }
     if (level)
         raise_event(cpu, EV_INTR, (cpu->eflags & FLAG_IF) || cpu->mwait == MWAIT_INTR);
     else

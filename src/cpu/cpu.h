@@ -448,6 +448,8 @@ struct cpu {
     struct cpu_watch watch[CPU_MAX_WATCHPOINTS];
     bool resume_over; /* do not stop at a breakpoint on the first instruction after a stop */
 
+    struct latency *latency; /* of interrupts; NULL: nobody wants to know */
+
     uint8_t milestones; /* bit n: enum cpu_milestone n was reached */
 
     struct cpu_stats {
@@ -477,6 +479,7 @@ struct cpu_config {
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_perfmap;             /* names translated code for perf */
+    bool stats;                   /* counts what costs something to count */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;

@@ -210,6 +210,7 @@ static const struct gen_form gen_forms[] = {
     {"\x98", 1, 2, 0, 4, false, 0},           /* CBW, CWD */
     {"\x0f\xb0", 2, 2, 0, 3, true, 0},        /* CMPXCHG */
     {"\x0f\xc0", 2, 2, 0, 3, true, 0},        /* XADD */
+    {"\x0f\xc7", 2, 1, 0, 3, true, 2},        /* CMPXCHG8B, CMPXCHG16B */
     {"\x0f\x38\xf6", 3, 1, 0x66, 1, true, 0}, /* ADCX */
     {"\x0f\x38\xf6", 3, 1, 0xf3, 1, true, 0}, /* ADOX */
     {"\x0f\x38\xf0", 3, 2, 0, 1, true, 0},    /* MOVBE */
@@ -223,10 +224,15 @@ static const struct gen_form gen_forms[] = {
     {"\x9e", 1, 2, 0, 3, false, 0}, /* SAHF, LAHF */
     {"\xf5", 1, 1, 0, 1, false, 0}, /* CMC, CLC, STC */
     {"\xf8", 1, 2, 0, 2, false, 0},
-    {"\xfc", 1, 2, 0, 1, false, 0}, /* CLD, STD */
-    {"\xa4", 1, 4, 0, 2, false, 0}, /* MOVS, CMPS */
-    {"\xaa", 1, 6, 0, 2, false, 0}, /* STOS, LODS, SCAS */
-    {"\xd7", 1, 1, 0, 1, false, 0}, /* XLAT */
+    {"\xfc", 1, 2, 0, 1, false, 0},       /* CLD, STD */
+    {"\xa4", 1, 4, 0, 2, false, 0},       /* MOVS, CMPS */
+    {"\xaa", 1, 6, 0, 2, false, 0},       /* STOS, LODS, SCAS */
+    {"\xfa", 1, 2, 0, 2, false, 0},       /* CLI, STI */
+    {"\xd7", 1, 1, 0, 1, false, 0},       /* XLAT */
+    {"\x0f\x18", 2, 1, 0, 1, true, 0x0f}, /* PREFETCH */
+    {"\x0f\x0d", 2, 1, 0, 1, true, 3},
+    {"\x0f\xae", 2, 1, 0, 1, true, 0xe0},   /* fences, CLFLUSH, XSAVEOPT */
+    {"\x0f\x01\xe8", 3, 1, 0, 1, false, 0}, /* SERIALIZE */
     {"\x90", 1, 1, 0, 1, false, 0},
     {"\x0f\x1f", 2, 1, 0, 2, true, 0}, /* NOP */
     {"\x0f\x10", 2, 2, 0, 2, true, 0}, /* MOVUPS and its like */
@@ -558,6 +564,33 @@ static inline void gen_load_segment(struct gen *g)
     }
 }
 
+/* REP, most often forwards, and at times over several pages. */
+static inline void gen_string(struct gen *g)
+{
+    static const uint8_t opcodes[] = {0xa4, 0xa5, 0xaa, 0xab, 0xa6, 0xa7, 0xae, 0xaf, 0xac, 0xad};
+    if (!one_in(4))
+        gen_u8(g, 0xfc); /* CLD */
+    if (!one_in(4)) {
+        gen_u8(g, 0xb9); /* MOV ECX */
+        gen_n(g, below(one_in(4) ? 700 : 20), 4);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (!one_in(2))
+            continue;
+        gen_u8(g, i ? 0xbe : 0xbf); /* MOV ESI, EDI */
+        gen_n(g, gen_data_address(g), 4);
+    }
+    const unsigned opcode = opcodes[below(ARRAY_SIZE(opcodes))];
+    if (one_in(20))
+        gen_u8(g, one_in(2) ? 0x64 : 0x67);
+    if (one_in(6))
+        gen_u8(g, 0x66);
+    gen_u8(g, one_in(3) ? 0xf2 : 0xf3);
+    if (g->code64 && one_in(3))
+        gen_u8(g, 0x48);
+    gen_u8(g, opcode);
+}
+
 static inline void gen_insn(struct gen *g)
 {
     if (g->x87 ? !one_in(3) : one_in(60)) {
@@ -573,6 +606,8 @@ static inline void gen_insn(struct gen *g)
     } else if (one_in(40)) { /* what REP repeats */
         gen_u8(g, 0xb9);
         gen_n(g, below(20), 4);
+    } else if (one_in(50)) {
+        gen_string(g);
     } else if (one_in(25)) {
         gen_vex_insn(g);
     } else {

@@ -223,7 +223,8 @@ void translate_end(struct tr *t)
         call_indirect(t);
         break;
     default:
-        if (bind_ends_block(t->u)) { /* its handler knows where to go on */
+        if (t->how[t->u->index] == T_HANDLER &&
+            bind_ends_block(t->u)) { /* its handler knows where to go on */
             flush_flags(t);
             emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));

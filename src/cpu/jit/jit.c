@@ -154,6 +154,7 @@ void jit_destroy(struct jit *j)
         munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
     if (j->jump)
         munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
+    free(j->count);
     free(j);
 }
 

@@ -19,6 +19,7 @@
 #define VITRINE_CPU_JIT_JIT_H
 
 #include "cpu/block.h"
+#include "cpu/jit/count.h"
 #include "cpu/jit/emit_x64.h"
 #include "cpu/jit/pending.h"
 
@@ -54,6 +55,8 @@ struct jit_jump {
     const uint8_t *code;
 };
 
+#define STRING_STUBS 24
+
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
@@ -67,6 +70,8 @@ enum jit_stub {
     STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
     STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
+    STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
+    STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
 };
 
@@ -92,6 +97,7 @@ struct jit {
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
+    struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
@@ -149,6 +155,8 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);
+/* Whether u, of b, is done without its handler, as a rule. */
+bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */
 bool stubs_write(struct jit *j, struct emit *e);
 

@@ -73,6 +73,8 @@ static bool run_insn(struct cpu *cpu, struct insn *u)
         op_stale(cpu, u);
         return true;
     }
+    if (unlikely(cpu->code->jit->count != NULL))
+        jit_count_call(cpu->code->jit, b, u, false);
     struct insn *next = u + 1;
     insn_fn *const next_fn = next->fn;
     cpu->jit_back = next;
@@ -134,6 +136,8 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     const unsigned slot = block_and_slot & 1;
     sync(cpu, b->insn);
     cpu->cur = NULL;
+    if (unlikely(cpu->code->jit->count != NULL))
+        cpu->code->jit->count->unlinked++;
     const struct insn *last = &b->insn[b->n - 1];
     const uint64_t behind = cpu->r[REG_PC] + b->bytes;
     const uint64_t target = slot              ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm
@@ -150,6 +154,8 @@ static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
         pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
+    if (unlikely(cpu->code->jit->count != NULL))
+        cpu->code->jit->count->spent++;
     END_TO_LOOP(cpu, cpu->r[REG_PC]);
 }
 
@@ -157,6 +163,8 @@ static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 {
     struct block *b = sync(cpu, u);
     insn_fn *fn = handler_of(b, u);
+    if (unlikely(cpu->code->jit->count != NULL))
+        jit_count_call(cpu->code->jit, b, u, true);
     return fn(cpu, u);
 }
 
@@ -284,6 +292,10 @@ bool stubs_write(struct jit *j, struct emit *e)
 {
     for (unsigned s = 0; s < STUB_COUNT; s++) {
         j->stub[s] = e->p;
+        if (s >= STUB_STRING && s <= STUB_STRING_LAST) {
+            write_string_stub(e, s - STUB_STRING);
+            continue;
+        }
         switch ((enum jit_stub)s) {
         case STUB_ENTER:
             write_enter(e);
@@ -319,6 +331,8 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_EXIT_INSN:
             write_exit(j, e, (const void *)(uintptr_t)c_exit_insn, false);
             break;
+        case STUB_STRING:
+        case STUB_STRING_LAST:
         case STUB_COUNT:
             break;
         }

@@ -2,6 +2,14 @@
 #include "cpu/jit/translate.h"
 #include "cpu/jit/verify.h"
 
+bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u)
+{
+    struct tr t;
+    t.j = (struct jit *)(uintptr_t)j;
+    t.b = (struct block *)(uintptr_t)b;
+    return template_of(&t, u) != T_HANDLER;
+}
+
 /* Where other blocks and indirect branches enter. */
 static void write_entry(struct tr *t)
 {

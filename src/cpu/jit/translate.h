@@ -64,6 +64,18 @@ enum template {
     T_PUSH,
     T_POP,
     T_LEAVE,
+    T_HIGH_BYTE, /* AH CH DH BH */
+    T_DOUBLE_SHIFT,
+    T_BT_STRING,    /* BT BTS BTR BTC, in memory, by a register */
+    T_CMPXCHG_WIDE, /* CMPXCHG8B, CMPXCHG16B */
+    T_STRING,       /* MOVS STOS LODS */
+    T_FENCE,
+    T_STATE, /* CLI CLD STD CLAC STAC SWAPGS, MOV from CR */
+    T_RDPKRU,
+    T_PUSH_MEM,
+    T_STI,
+    T_POPF,
+    T_REP,
     /* the last of a block */
     T_JMP,
     T_JCC,
@@ -165,6 +177,17 @@ template_fn t_bt, t_bt_change, t_bmi_shift, t_bmi, t_scan, t_count, t_mulx;
 template_fn t_rmw_unary, t_rmw_shift, t_setcc_mem, t_xchg_mem, t_cmpxchg, t_xadd, t_bt_mem;
 enum template bits_template(const struct insn *u, bool mem_ok);
 enum template rmw_template(const struct insn *u, bool mem_ok);
+/* CF was set by the host and is kept, if it matters. */
+void keep_carry(struct tr *t);
+/* templates_str.c, templates_sys.c */
+template_fn t_string, t_rep, t_fence, t_state, t_sti, t_popf, t_high_byte, t_double_shift;
+template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem;
+enum template string_template(const struct insn *u);
+enum template system_template(const struct tr *t, const struct insn *u, bool mem_ok);
+/* A byte register by its offset (bind.c): in the low byte of a host register. */
+unsigned get_byte(struct tr *t, unsigned operand, unsigned scratch);
+/* Common code of REP: n-th of STRING_STUBS. */
+void write_string_stub(struct emit *e, unsigned n);
 /* templates_vec.c */
 template_fn t_vec;
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
@@ -189,6 +212,12 @@ void write_late(struct tr *t);
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
 unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
+/*
+ * The soft TLB's line for lin: its addend in a register; jumps on a miss. user: it is that of CPL
+ * 3, else the one that counts now. Changes the host's flags.
+ */
+uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
+                      unsigned index, unsigned addend);
 /* The same for an address relative to RSP, of at most t->word bytes. Uses R11 and R14. */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool ends);
 unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */

@@ -57,6 +57,18 @@ static const struct {
     {OP_FCHS, OP_FCHS},
     {OP_FILD_M32, OP_FILD_M32},
     {OP_PADDB_MMX, OP_PADDB_MMX},
+    {OP_BTS, OP_BTR},
+    {OP_BTR, OP_BTC},
+    {OP_BTC, OP_BTS},
+    {OP_SHLD, OP_SHRD},
+    {OP_SHRD, OP_SHLD},
+    {OP_MOVS, OP_STOS},
+    {OP_STOS, OP_LODS},
+    {OP_LODS, OP_LODS},
+    {OP_CLD, OP_STD},
+    {OP_STD, OP_CLD},
+    {OP_CLI, OP_STD},
+    {OP_CMPXCHG16B, OP_CMPXCHG8B},
 };
 
 /* Groups of sixteen conditions: each is broken by its opposite. */
@@ -99,6 +111,8 @@ static void other_operand(struct insn *u)
         u->len++;
     } else if (u->op == OP_RET) {
         u->imm += 8;
+    } else if (u->op == OP_LODS) {
+        u->osize = u->osize == 8 ? 4 : 8;
     } else if (u->mem) {
         u->disp++;
     } else if (u->op == OP_PUSH || u->op == OP_POP || u->op == OP_BSWAP) {
