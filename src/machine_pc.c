@@ -250,6 +250,7 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .jit_no_chain = !pc->cfg.vm->jit_chain,
         .jit_no_indirect = !pc->cfg.vm->jit_indirect,
         .jit_perfmap = pc->cfg.vm->jit_perfmap,
+        .jit_sample = pc->cfg.vm->stats,
         .tsc_hz = 1000000000,
         .hooks =
             {
