@@ -166,7 +166,7 @@ static void drop(struct code_cache *cc, struct block *b)
     b->stale = true;
     for (unsigned i = 0; i <= b->n; i++)
         b->insn[i].fn = op_stale;
-    jit_drop(b);
+    jit_drop(cc->jit, b);
     for (struct block **p = &cc->hash[hash_index(b->start, b->mode)]; *p; p = &(*p)->hash_next) {
         if (*p == b) {
             *p = b->hash_next;

@@ -259,6 +259,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         if (cfg->stats)
             cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
+        if (cfg->stats && cpu->index == 0)
+            cpu->code->jit->sampling = jit_sample_start();
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {
@@ -387,6 +389,13 @@ uint64_t cpu_icount(const struct cpu *cpu)
     if (cpu->cur) /* in the middle of a block: what has not run yet was counted with it */
         n -= (uint64_t)(cpu->block->n - cpu->cur->index);
     return n;
+}
+
+void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size)
+{
+    const struct jit *j = cpu->code->jit;
+    *used = j ? j->used : 0;
+    *size = j ? j->size : 0;
 }
 
 void cpu_set_end(struct cpu *cpu, uint64_t icount)

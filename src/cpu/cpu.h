@@ -303,12 +303,28 @@ struct cpu_hooks {
     void *opaque;
 };
 
+/* Host code, and which guest instruction each piece of it stands for. */
+struct cpu_translation {
+    gla_t lin;            /* of the guest's code */
+    const uint8_t *guest; /* NULL: it reaches into a second page */
+    unsigned guest_len, insns;
+    const uint8_t *host; /* to be read here; it runs at runs_at */
+    uintptr_t runs_at;
+    size_t host_len;
+    /* Where instruction n begins in guest and host code; number insns is where both end, for the
+     * guest, and where what is out of line begins, for the host. */
+    const uint16_t *guest_at;
+    const uint32_t *host_at;
+};
+
 /* Text for -d, made above this floor (debug/trace.c). The CPU asks log_on() first; may be NULL. */
 struct cpu_trace {
     /* in_asm: len bytes of code at lin were decoded into a block */
     void (*code)(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
                  unsigned len);
     void (*registers)(void *opaque, const struct cpu *cpu); /* cpu_reset: all of them */
+    /* out_asm: a block was translated */
+    void (*translated)(void *opaque, const struct cpu *cpu, const struct cpu_translation *code);
     /* int: a fault is about to be delivered */
     void (*fault)(void *opaque, const struct cpu *cpu, const struct fault_record *r);
     void *opaque;
@@ -424,6 +440,8 @@ struct cpu {
     uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
     bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */
     bool x87_live;         /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
+    uint64_t jit_from;     /* instructions retired when host code was entered */
+    bool jit_inside;       /* ... and not left yet */
     struct insn *jit_back; /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
@@ -459,7 +477,11 @@ struct cpu {
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
-        uint64_t translated_blocks, translated_insns, code_flushes;
+        uint64_t translated_blocks, translated_insns, translated_bytes, code_flushes;
+        uint64_t retranslated[3]; /* by enum jit_again */
+        uint64_t jit_insns;       /* executed in translated code */
+        uint64_t jit_exits[6];    /* from it, by enum jit_exit */
+        uint64_t ticks[4];        /* samples of CPU time, by enum jit_tick */
         uint64_t verified_blocks, unverified_blocks, verify_differences; /* runs in lockstep */
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
@@ -500,6 +522,8 @@ void cpu_run(struct cpu *cpu);
 
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);
+/* Bytes of translated code, and of the room for it; 0 without the translator. */
+void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);
 /* Makes cpu_run() look at events and return after the current instruction. Machine thread only. */
 void cpu_kick(struct cpu *cpu);

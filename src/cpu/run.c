@@ -171,6 +171,7 @@ static void take_fault(struct cpu *cpu)
         if (!cpu->block->stale)
             cpu->jit_back->fn = cpu->jit_back_fn;
         cpu->jit_back = NULL;
+        jit_left(cpu, EXIT_FAULT);
     }
     hold_back(cpu, -cpu->held_back);
     /* time passes even if every delivery faults; one that does was counted when it began */

@@ -38,11 +38,6 @@ void jit_count_print(const struct jit_count *c, void (*line)(void *, const char 
     static const char *const names[CALL_KINDS] = {"without a template", "out of line",
                                                   "at the end of a block"};
     char text[256];
-    snprintf(text, sizeof text,
-             "translated code left for a block not linked %" PRIu64
-             ", no budget or an event %" PRIu64,
-             c->unlinked, c->spent);
-    line(opaque, text);
     for (unsigned kind = 0; kind < CALL_KINDS; kind++) {
         uint64_t all = 0;
         for (unsigned op = 0; op < OP_COUNT; op++)

@@ -16,8 +16,6 @@ enum jit_call {
 
 struct jit_count {
     uint64_t called[CALL_KINDS][OP_COUNT];
-    uint64_t unlinked; /* ways out of a block whose next block is not translated, or not linked */
-    uint64_t spent;    /* blocks not entered since the budget was too small, or for an event */
 };
 
 /* u, of b, is run by its handler now. */

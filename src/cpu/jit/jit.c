@@ -113,6 +113,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     }
     j->cpu = cpu;
     j->fp_native = true;
+    j->full_why = AGAIN_FULL;
     ask_host(j);
     if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
         !j->host_has[FEAT_LZCNT] || !j->host_has[FEAT_POPCNT]) {
@@ -125,7 +126,8 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     verify_break(j, NULL);
     j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
     j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
-    if (!j->natives || !j->jump || !map_code(j)) {
+    j->past = jit_past_create();
+    if (!j->natives || !j->jump || !j->past || !map_code(j)) {
         error_set(err, "this host gives no memory for translated code; use -accel interp");
         jit_destroy(j);
         return NULL;
@@ -144,6 +146,9 @@ void jit_destroy(struct jit *j)
 {
     if (!j)
         return;
+    if (j->sampling)
+        jit_sample_stop();
+    jit_sample_forget(j->cpu);
     if (j->perfmap)
         fclose(j->perfmap);
     if (j->code)
@@ -155,6 +160,7 @@ void jit_destroy(struct jit *j)
     if (j->jump)
         munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
     free(j->count);
+    free(j->past);
     free(j);
 }
 
@@ -186,6 +192,7 @@ static void name_cpu(struct cpu *cpu)
         return;
     syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
     named = cpu;
+    jit_sample_cpu(cpu);
 }
 
 /* --- from the interpreter --- */
@@ -202,6 +209,7 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
     name_cpu(cpu);
     cpu->block = b;
     cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
+    jit_entered(cpu, b);
     return j->enter(cpu, jit_runs_at(j, n->body));
 }
 
@@ -295,13 +303,18 @@ void jit_translate(struct jit *j, struct block *b)
     struct native *n = &j->natives[j->n_natives];
     *n = (struct native){.entry = NULL};
     struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
-    if (!translate_block(j, b, n, &e))
+    j->translating = true;
+    const bool fits = translate_block(j, b, n, &e);
+    j->translating = false;
+    if (!fits)
         return; /* stays with the interpreter */
     j->n_natives++;
     name_for_perf(j, n, (size_t)(e.p - n->indirect));
     j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
     j->cpu->stats.translated_blocks++;
     j->cpu->stats.translated_insns += b->n;
+    j->cpu->stats.translated_bytes += (size_t)(e.p - n->indirect);
+    jit_past_translated(j->past, b, &j->cpu->stats);
     b->native = n;
     jit_rehook(b);
     for (unsigned slot = 0; slot < 2; slot++)
@@ -315,10 +328,11 @@ void jit_translate(struct jit *j, struct block *b)
     }
 }
 
-void jit_drop(struct block *b)
+void jit_drop(struct jit *j, struct block *b)
 {
     if (!b->native)
         return;
+    jit_past_gone(j->past, b, AGAIN_WRITTEN);
     struct emit e = {.p = b->native->entry, .end = b->native->body};
     emit_jmp(&e, b->native->left);
 }
@@ -333,6 +347,7 @@ void jit_mxcsr_changed(struct cpu *cpu, bool running)
         return;
     j->fp_native = native;
     j->full = true;
+    j->full_why = AGAIN_MXCSR;
     if (running)
         cpu_stop_after_current(cpu);
 }
@@ -342,6 +357,8 @@ void jit_flush(struct jit *j)
     j->used = j->stub_end;
     j->n_natives = 0;
     j->full = false;
+    jit_past_gone(j->past, NULL, j->full_why);
+    j->full_why = AGAIN_FULL;
     j->cpu->stats.code_flushes++;
     empty_jumps(j);
 }

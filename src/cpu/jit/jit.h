@@ -22,6 +22,7 @@
 #include "cpu/jit/count.h"
 #include "cpu/jit/emit_x64.h"
 #include "cpu/jit/pending.h"
+#include "cpu/jit/statistics.h"
 
 #include <stdio.h>
 
@@ -94,6 +95,10 @@ struct jit {
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
+    enum jit_again full_why;
+    struct jit_past *past; /* what was translated before */
+    volatile bool translating;
+    bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
@@ -114,7 +119,7 @@ void jit_translate(struct jit *j, struct block *b);
 /* from's continuation is to; or is nobody's business any more. */
 void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to);
 void jit_unlink(struct block *from, unsigned slot);
-void jit_drop(struct block *b);
+void jit_drop(struct jit *j, struct block *b);
 void jit_flush(struct jit *j);
 /* The guest's MXCSR changed, by an instruction that runs or while none did. */
 void jit_mxcsr_changed(struct cpu *cpu, bool running);

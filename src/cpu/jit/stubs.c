@@ -104,12 +104,15 @@ static uint64_t host_flags(const struct cpu *cpu)
 
 static bool c_insn(struct cpu *cpu, struct insn *u)
 {
-    return run_insn(cpu, u);
+    if (!run_insn(cpu, u))
+        return false;
+    jit_left(cpu, EXIT_HANDLER);
+    return true;
 }
 
 static bool c_insn_flags(struct cpu *cpu, struct insn *u)
 {
-    if (run_insn(cpu, u))
+    if (c_insn(cpu, u))
         return true;
     cpu->jit_flags = host_flags(cpu);
     return false;
@@ -136,8 +139,7 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     const unsigned slot = block_and_slot & 1;
     sync(cpu, b->insn);
     cpu->cur = NULL;
-    if (unlikely(cpu->code->jit->count != NULL))
-        cpu->code->jit->count->unlinked++;
+    jit_left(cpu, EXIT_LINK);
     const struct insn *last = &b->insn[b->n - 1];
     const uint64_t behind = cpu->r[REG_PC] + b->bytes;
     const uint64_t target = slot              ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm
@@ -154,14 +156,14 @@ static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
         pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
-    if (unlikely(cpu->code->jit->count != NULL))
-        cpu->code->jit->count->spent++;
+    jit_left(cpu, EXIT_LOOP);
     END_TO_LOOP(cpu, cpu->r[REG_PC]);
 }
 
 static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 {
     struct block *b = sync(cpu, u);
+    jit_left(cpu, EXIT_END);
     insn_fn *fn = handler_of(b, u);
     if (unlikely(cpu->code->jit->count != NULL))
         jit_count_call(cpu->code->jit, b, u, true);
