@@ -1,8 +1,10 @@
-// The benchmark programs: kernels that know their own right answer, and commands whose output is compared.
+// The benchmark programs: kernels that know their own right answer, and commands whose output is
+// compared.
 //
-// A round is a fixed amount of work with a fixed result; a unit is the smallest natural piece of it (a call, a byte, a
-// node). A program is run for a number of rounds and checks every one. Nothing in the groups that compute depends on
-// time, addresses or the C library, so that two runs execute the same instructions.
+// A round is a fixed amount of work with a fixed result; a unit is the smallest natural piece of it
+// (a call, a byte, a node). A program is run for a number of rounds and checks every one. Nothing
+// in the groups that compute depends on time, addresses or the C library, so that two runs execute
+// the same instructions.
 #pragma once
 #include <stdint.h>
 
@@ -19,8 +21,8 @@ struct bench {
 };
 
 // One array per file; each ends with a row without a name.
-extern const struct bench int_programs[], simd_programs[], fp_programs[], x87_programs[], memory_programs[],
-    code_programs[], system_programs[], parallel_programs[];
+extern const struct bench int_programs[], simd_programs[], fp_programs[], x87_programs[],
+    memory_programs[], code_programs[], system_programs[], parallel_programs[];
 
 // A real program: a shell command whose standard output is hashed.
 struct command {

@@ -1,4 +1,5 @@
-// Code that is made while it runs: instructions patched and called, data stored beside code, functions generated.
+// Code that is made while it runs: instructions patched and called, data stored beside code,
+// functions generated.
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,7 +11,8 @@ static unsigned char *code_page(void)
 {
     static unsigned char *page;
     if (!page) {
-        page = mmap(NULL, 65536, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        page = mmap(NULL, 65536, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                    -1, 0);
         if (page == MAP_FAILED)
             abort();
     }
@@ -32,7 +34,8 @@ static uint64_t smc_patch_round(void)
     return sum;
 }
 
-// A counter that lies on the page of the function that is called beside it, but in no instruction of it.
+// A counter that lies on the page of the function that is called beside it, but in no instruction
+// of it.
 static uint64_t smc_data_round(void)
 {
     unsigned char *code = code_page();
@@ -98,6 +101,6 @@ static uint64_t jitgen_round(void)
 const struct bench code_programs[] = {
     {"smc_patch", "code", "patch", PATCHES, 150, 0x5b81c8, smc_patch_round},
     {"smc_data", "code", "store", STORES, 200, 0xbf22aa, smc_data_round},
-    {"jitgen", "code", "instruction", FUNCTIONS * INSNS, 100, 0xf790b45a95ca0d77, jitgen_round},
+    {"jitgen", "code", "instruction", FUNCTIONS *INSNS, 100, 0xf790b45a95ca0d77, jitgen_round},
     {.name = NULL},
 };

@@ -1,7 +1,8 @@
-// Real programs, as Debian ships them, and their inputs. They run in the root of the suite's disk, in /bench.
+// Real programs, as Debian ships them, and their inputs. They run in the root of the suite's disk,
+// in /bench.
 //
-// What they print is hashed, and has to be the same on every machine as natively; so nothing here prints a time, an
-// address or a version.
+// What they print is hashed, and has to be the same on every machine as natively; so nothing here
+// prints a time, an address or a version.
 #include <stdio.h>
 #include <string.h>
 #include "bench.h"
@@ -11,8 +12,9 @@ const struct command commands[] = {
     {"xz_c", "real", "byte", 196608, "head -c 196608 text | xz -6 -T1 -c"},
     {"xz_d", "real", "byte", 8388608, "xz -dc text.xz"},
     {"gzip_c", "real", "byte", 2097152, "head -c 2097152 text | gzip -n -c"},
-    {"sha256", "real", "byte", 12 * 8388608, "openssl dgst -sha256 text text text text text text text text text text "
-                                             "text text"},
+    {"sha256", "real", "byte", 12 * 8388608,
+     "openssl dgst -sha256 text text text text text text text text text text "
+     "text text"},
     {"aes128cbc", "real", "byte", 4 * 8388608,
      "for i in 1 2 3 4; do openssl enc -aes-128-cbc -nosalt -K 000102030405060708090a0b0c0d0e0f "
      "-iv 0f0e0d0c0b0a09080706050403020100 -in text | tail -c 64; done"},
@@ -22,9 +24,11 @@ const struct command commands[] = {
     {"perl", "real", "round", 20, "perl mix.pl 20"},
     {"lua", "real", "round", 20, "lua5.4 mix.lua 20"},
     {"cc1_O0", "real", "file", 7, "for f in *.i; do cc1 -fpreprocessed -quiet -O0 $f -o -; done"},
-    {"cc1_O2", "real", "file", 3, "for f in main sha256c vm_call; do cc1 -fpreprocessed -quiet -O2 $f.i -o -; done"},
+    {"cc1_O2", "real", "file", 3,
+     "for f in main sha256c vm_call; do cc1 -fpreprocessed -quiet -O2 $f.i -o -; done"},
     {"sh_loop", "real", "run", 1, "sh loop.sh"},
-    {"grep", "regex", "byte", 8388608, "grep -E -c '(st|th)[a-z]*(ing|ed)[,.]? (pr|un)[a-z]+' text"},
+    {"grep", "regex", "byte", 8388608,
+     "grep -E -c '(st|th)[a-z]*(ing|ed)[,.]? (pr|un)[a-z]+' text"},
     {"re_perl", "regex", "byte", 2097152, "perl match.pl"},
     {"re_python", "regex", "byte", 524288, "python3.11 -I -S match.py"},
     {"luajit_num", "jit", "run", 1, "luajit numbers.lua"},
@@ -37,9 +41,12 @@ const struct command commands[] = {
 // Words by a fixed chance, in sentences and lines: compresses about like English does.
 static int write_text(uint64_t bytes)
 {
-    static const char *const start[] = {"st", "th", "b", "c", "pr", "m", "an", "s", "w", "tr", "re", "un", "f", "d"};
-    static const char *const middle[] = {"a", "e", "i", "o", "u", "ou", "ea", "er", "or", "al", "en"};
-    static const char *const end[] = {"nd", "ing", "ed", "t", "s", "ly", "r", "ter", "n", "ss", "tion", "le"};
+    static const char *const start[] = {"st", "th", "b",  "c",  "pr", "m", "an",
+                                        "s",  "w",  "tr", "re", "un", "f", "d"};
+    static const char *const middle[] = {"a",  "e",  "i",  "o",  "u", "ou",
+                                         "ea", "er", "or", "al", "en"};
+    static const char *const end[] = {"nd", "ing", "ed", "t",  "s",    "ly",
+                                      "r",  "ter", "n",  "ss", "tion", "le"};
     uint64_t seed = 2463534242u, written = 0, column = 0;
     while (written < bytes) {
         // Two draws of which the less is taken: few words are common, many rare.

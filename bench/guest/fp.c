@@ -9,8 +9,8 @@ struct body {
     double at[3], v[3], mass;
 };
 
-// Made-up planets on circles about a heavy sun; what is checked is the energy in millionths, which rounding in another
-// order would not change.
+// Made-up planets on circles about a heavy sun; what is checked is the energy in millionths, which
+// rounding in another order would not change.
 static uint64_t nbody_round(void)
 {
     struct body body[BODIES];
@@ -64,7 +64,8 @@ static uint64_t mandel_round(void)
     return sum;
 }
 
-// glibc chooses code with fused multiplication where the processor has it: the last bits may differ.
+// glibc chooses code with fused multiplication where the processor has it: the last bits may
+// differ.
 static uint64_t libm_round(void)
 {
     double sum = 0;
@@ -100,6 +101,6 @@ const struct bench fp_programs[] = {
     {"nbody", "fp", "step", STEPS, 4000, 0xc30ad, nbody_round},
     {"mandel", "fp", "iteration", 127474, 700, 0x19cef, mandel_round},
     {"libm", "fp", "round of six", CALLS, 4000, 0xb5a6e4b, libm_round},
-    {"fpconv", "fp", "element", NUMBERS * PASSES, 3500, 0x82c566ab9cae3010, fpconv_round},
+    {"fpconv", "fp", "element", NUMBERS *PASSES, 3500, 0x82c566ab9cae3010, fpconv_round},
     {.name = NULL},
 };

@@ -1,8 +1,9 @@
 // Runs one program, or all of a group: bench NAME|GROUP|all|null [ROUNDS|PERCENT%], bench list.
 //
-// Prints "BENCH-START name" and then "RESULT name units N ns T cpu C ok" for each; the lines are what bench/run and
-// bench/mips wait for. C is the CPU time of this process and its children. "null" does nothing at all: what is left
-// is the cost of starting. A command has its output hashed; its RESULT ends in "sum H ok".
+// Prints "BENCH-START name" and then "RESULT name units N ns T cpu C ok" for each; the lines are
+// what bench/run and bench/mips wait for. C is the CPU time of this process and its children.
+// "null" does nothing at all: what is left is the cost of starting. A command has its output
+// hashed; its RESULT ends in "sum H ok".
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 #include <unistd.h>
 #include "bench.h"
 
-static const struct bench *const tables[] = {int_programs,    simd_programs, fp_programs,     x87_programs,
-                                             memory_programs, code_programs, system_programs, parallel_programs};
+static const struct bench *const tables[] = {int_programs,    simd_programs,    fp_programs,
+                                             x87_programs,    memory_programs,  code_programs,
+                                             system_programs, parallel_programs};
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 static int64_t now_ns(void)
@@ -27,7 +29,8 @@ static int64_t used_ns(int whose)
 {
     struct rusage u;
     getrusage(whose, &u);
-    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ll + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ll;
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ll +
+           (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ll;
 }
 
 static int64_t cpu_ns(void)
@@ -43,8 +46,8 @@ static int run(const struct bench *b, uint64_t rounds)
     for (uint64_t i = 0; i < rounds; i++) {
         uint64_t result = b->round();
         if (result != b->expected) {
-            printf("RESULT %s units %llu ns 0 cpu 0 WRONG round %llu gave %llx, expected %llx\n", b->name,
-                   (unsigned long long)(i * b->units_per_round), (unsigned long long)i,
+            printf("RESULT %s units %llu ns 0 cpu 0 WRONG round %llu gave %llx, expected %llx\n",
+                   b->name, (unsigned long long)(i * b->units_per_round), (unsigned long long)i,
                    (unsigned long long)result, (unsigned long long)b->expected);
             return 1;
         }
@@ -84,8 +87,9 @@ static int run_command(const struct command *c, uint64_t rounds)
             return 1;
         }
     }
-    printf("RESULT %s units %llu ns %lld cpu %lld sum %016llx ok\n", c->name, (unsigned long long)(rounds * c->units),
-           (long long)(now_ns() - start_ns), (long long)(cpu_ns() - start_cpu_ns), (unsigned long long)hash);
+    printf("RESULT %s units %llu ns %lld cpu %lld sum %016llx ok\n", c->name,
+           (unsigned long long)(rounds * c->units), (long long)(now_ns() - start_ns),
+           (long long)(cpu_ns() - start_cpu_ns), (unsigned long long)hash);
     fflush(stdout);
     return 0;
 }
@@ -108,8 +112,8 @@ static int list(void)
 {
     for (int t = 0; t < TABLES; t++)
         for (const struct bench *b = tables[t]; b->name; b++)
-            printf("%s\t%s\t%s\t%llu\t%llu\n", b->name, b->group, b->unit, (unsigned long long)b->units_per_round,
-                   (unsigned long long)b->default_rounds);
+            printf("%s\t%s\t%s\t%llu\t%llu\n", b->name, b->group, b->unit,
+                   (unsigned long long)b->units_per_round, (unsigned long long)b->default_rounds);
     for (const struct command *c = commands; c->name; c++)
         printf("%s\t%s\t%s\t%llu\t1\n", c->name, c->group, c->unit, (unsigned long long)c->units);
     return 0;

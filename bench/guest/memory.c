@@ -1,7 +1,8 @@
-// Loads and stores: copies of several kinds and sizes, string instructions, a stream, chains of pointers.
+// Loads and stores: copies of several kinds and sizes, string instructions, a stream, chains of
+// pointers.
 //
-// The two buffers of the large copies lie a multiple of 8 MiB apart, so that in a direct-mapped table of translations
-// source and destination fight for the same lines.
+// The two buffers of the large copies lie a multiple of 8 MiB apart, so that in a direct-mapped
+// table of translations source and destination fight for the same lines.
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -84,7 +85,8 @@ static void lib_memset(void *to, int value, unsigned long n)
     memset(to, value, n);
 }
 
-static uint64_t copies(unsigned long size, int times, void (*copy)(void *, const void *, unsigned long))
+static uint64_t copies(unsigned long size, int times,
+                       void (*copy)(void *, const void *, unsigned long))
 {
     const unsigned long apart = size > 4 * MIB ? 8 * MIB : size;
     unsigned char *from = area(2 * apart), *to = from + apart;
@@ -95,11 +97,26 @@ static uint64_t copies(unsigned long size, int times, void (*copy)(void *, const
     return check_copy(to, size);
 }
 
-static uint64_t memcpy_16k_round(void) { return copies(16 * KIB, 256, lib_memcpy); }
-static uint64_t memcpy_8m_round(void) { return copies(8 * MIB, 2, lib_memcpy); }
-static uint64_t repmovsb_16k_round(void) { return copies(16 * KIB, 256, rep_movsb); }
-static uint64_t repmovsb_8m_round(void) { return copies(8 * MIB, 2, rep_movsb); }
-static uint64_t repmovsq_16k_round(void) { return copies(16 * KIB, 256, rep_movsq); }
+static uint64_t memcpy_16k_round(void)
+{
+    return copies(16 * KIB, 256, lib_memcpy);
+}
+static uint64_t memcpy_8m_round(void)
+{
+    return copies(8 * MIB, 2, lib_memcpy);
+}
+static uint64_t repmovsb_16k_round(void)
+{
+    return copies(16 * KIB, 256, rep_movsb);
+}
+static uint64_t repmovsb_8m_round(void)
+{
+    return copies(8 * MIB, 2, rep_movsb);
+}
+static uint64_t repmovsq_16k_round(void)
+{
+    return copies(16 * KIB, 256, rep_movsq);
+}
 
 static uint64_t sets(int times, void (*set)(void *, int, unsigned long))
 {
@@ -109,8 +126,14 @@ static uint64_t sets(int times, void (*set)(void *, int, unsigned long))
     return check_copy(to, 64 * KIB);
 }
 
-static uint64_t memset_64k_round(void) { return sets(64, lib_memset); }
-static uint64_t repstosb_64k_round(void) { return sets(64, rep_stosb); }
+static uint64_t memset_64k_round(void)
+{
+    return sets(64, lib_memset);
+}
+static uint64_t repstosb_64k_round(void)
+{
+    return sets(64, rep_stosb);
+}
 
 enum { TRIAD = 2 * 1024 * 1024 }; // doubles: 16 MiB an array, 48 in all
 
@@ -134,7 +157,8 @@ static uint64_t triad_48m_round(void)
 
 enum { LOADS = 1024 * 1024 };
 
-// A cycle through every 64th byte of size bytes, in random order, gone round at least once; laid once per size.
+// A cycle through every 64th byte of size bytes, in random order, gone round at least once; laid
+// once per size.
 static uint64_t chase(unsigned long size)
 {
     static unsigned long laid;
@@ -166,17 +190,27 @@ static uint64_t chase(unsigned long size)
     return p == start ? lines : 0;
 }
 
-static uint64_t chase_16k_round(void) { return chase(16 * KIB); }
-static uint64_t chase_1m_round(void) { return chase(MIB); }
-static uint64_t chase_64m_round(void) { return chase(64 * MIB); }
+static uint64_t chase_16k_round(void)
+{
+    return chase(16 * KIB);
+}
+static uint64_t chase_1m_round(void)
+{
+    return chase(MIB);
+}
+static uint64_t chase_64m_round(void)
+{
+    return chase(64 * MIB);
+}
 
 const struct bench memory_programs[] = {
-    {"ldst", "memory", "pair", PAIRS * LDST_PASSES, 700, 0xfdb4171, ldst_round},
+    {"ldst", "memory", "pair", PAIRS *LDST_PASSES, 700, 0xfdb4171, ldst_round},
     {"memcpy_16k", "memory", "byte", 256 * 16 * KIB, 500, 0x8e6cc31ac0f7dbc2, memcpy_16k_round},
     {"memcpy_8m", "memory", "byte", 16 * MIB, 200, 0xd08db748022d537d, memcpy_8m_round},
     {"repmovsb_16k", "memory", "byte", 256 * 16 * KIB, 500, 0x8e6cc31ac0f7dbc2, repmovsb_16k_round},
     {"repmovsb_8m", "memory", "byte", 16 * MIB, 6, 0xd08db748022d537d, repmovsb_8m_round},
-    {"repmovsq_16k", "memory", "byte", 256 * 16 * KIB, 3000, 0x8e6cc31ac0f7dbc2, repmovsq_16k_round},
+    {"repmovsq_16k", "memory", "byte", 256 * 16 * KIB, 3000, 0x8e6cc31ac0f7dbc2,
+     repmovsq_16k_round},
     {"memset_64k", "memory", "byte", 64 * 64 * KIB, 700, 0xf209ec0a8fc0b75f, memset_64k_round},
     {"repstosb_64k", "memory", "byte", 64 * 64 * KIB, 700, 0xf209ec0a8fc0b75f, repstosb_64k_round},
     {"triad_48m", "memory", "element", TRIAD, 30, 0x143bd5, triad_48m_round},

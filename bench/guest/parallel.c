@@ -52,7 +52,8 @@ static void together(int threads, void *(*work)(void *))
         CPU_SET((unsigned)i, &where);
         pthread_attr_init(&attributes);
         pthread_attr_setaffinity_np(&attributes, sizeof where, &where);
-        if (pthread_create(&thread[i], &attributes, work, &results[i * 16])) // one processor: not pinned
+        if (pthread_create(&thread[i], &attributes, work,
+                           &results[i * 16])) // one processor: not pinned
             pthread_create(&thread[i], NULL, work, &results[i * 16]);
         pthread_attr_destroy(&attributes);
     }

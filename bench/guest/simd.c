@@ -12,7 +12,8 @@ static float x[VECTOR] __attribute__((aligned(32)));
 static float y[VECTOR] __attribute__((aligned(32)));
 static unsigned char text[TEXT] __attribute__((aligned(32)));
 
-// Small whole numbers: every sum is exact, whatever the order and with or without fused multiplication.
+// Small whole numbers: every sum is exact, whatever the order and with or without fused
+// multiplication.
 static void fill_matrices(void)
 {
     for (int i = 0; i < N; i++)
@@ -108,7 +109,8 @@ __attribute__((target("avx2"))) static uint64_t saxpy_avx2_round(void)
     for (int pass = 0; pass < PASSES; pass++) {
         const __m256 f = _mm256_set1_ps((float)(pass % 3 + 1));
         for (int i = 0; i < VECTOR; i += 8)
-            _mm256_store_ps(&y[i], _mm256_add_ps(_mm256_mul_ps(f, _mm256_load_ps(&x[i])), _mm256_load_ps(&y[i])));
+            _mm256_store_ps(&y[i], _mm256_add_ps(_mm256_mul_ps(f, _mm256_load_ps(&x[i])),
+                                                 _mm256_load_ps(&y[i])));
     }
     return sum_vector();
 }
@@ -129,8 +131,10 @@ static uint64_t chars_sse2_round(void)
     for (int pass = 0; pass < PASSES; pass++)
         for (int i = 0; i < TEXT; i += 16) {
             const __m128i v = _mm_load_si128((const __m128i *)&text[i]);
-            spaces += (unsigned)__builtin_popcount((unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, space)));
-            highs += (unsigned)__builtin_popcount((unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(v, high)));
+            spaces +=
+                (unsigned)__builtin_popcount((unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, space)));
+            highs +=
+                (unsigned)__builtin_popcount((unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(v, high)));
         }
     return spaces << 32 | highs;
 }
@@ -143,18 +147,20 @@ __attribute__((target("avx2,popcnt"))) static uint64_t chars_avx2_round(void)
     for (int pass = 0; pass < PASSES; pass++)
         for (int i = 0; i < TEXT; i += 32) {
             const __m256i v = _mm256_load_si256((const __m256i *)&text[i]);
-            spaces += (unsigned)_mm_popcnt_u32((unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, space)));
-            highs += (unsigned)_mm_popcnt_u32((unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi8(v, high)));
+            spaces += (unsigned)_mm_popcnt_u32(
+                (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, space)));
+            highs += (unsigned)_mm_popcnt_u32(
+                (unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi8(v, high)));
         }
     return spaces << 32 | highs;
 }
 
 const struct bench simd_programs[] = {
-    {"matmul_sse2", "fp", "multiply-add", N * N * N, 160, 0x8c4cf26e09753d1d, matmul_sse2_round},
-    {"matmul_avx2", "fp", "multiply-add", N * N * N, 240, 0x8c4cf26e09753d1d, matmul_avx2_round},
-    {"saxpy_sse2", "fp", "element", VECTOR * PASSES, 350, 0x9d6410a0429b0d36, saxpy_sse2_round},
-    {"saxpy_avx2", "fp", "element", VECTOR * PASSES, 500, 0x9d6410a0429b0d36, saxpy_avx2_round},
-    {"chars_sse2", "fp", "byte", TEXT * PASSES, 50, 0x1f7e0000bf240, chars_sse2_round},
-    {"chars_avx2", "fp", "byte", TEXT * PASSES, 70, 0x1f7e0000bf240, chars_avx2_round},
+    {"matmul_sse2", "fp", "multiply-add", N *N *N, 160, 0x8c4cf26e09753d1d, matmul_sse2_round},
+    {"matmul_avx2", "fp", "multiply-add", N *N *N, 240, 0x8c4cf26e09753d1d, matmul_avx2_round},
+    {"saxpy_sse2", "fp", "element", VECTOR *PASSES, 350, 0x9d6410a0429b0d36, saxpy_sse2_round},
+    {"saxpy_avx2", "fp", "element", VECTOR *PASSES, 500, 0x9d6410a0429b0d36, saxpy_avx2_round},
+    {"chars_sse2", "fp", "byte", TEXT *PASSES, 50, 0x1f7e0000bf240, chars_sse2_round},
+    {"chars_avx2", "fp", "byte", TEXT *PASSES, 70, 0x1f7e0000bf240, chars_avx2_round},
     {.name = NULL},
 };

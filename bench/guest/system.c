@@ -12,7 +12,16 @@
 #include <cpuid.h>
 #include "bench.h"
 
-enum { CALLS = 10000, TRIPS = 200, FORKS = 5, PAGES = 256, MAPS = 50, SIGNALS = 200, RING = 12, LAPS = 10 };
+enum {
+    CALLS = 10000,
+    TRIPS = 200,
+    FORKS = 5,
+    PAGES = 256,
+    MAPS = 50,
+    SIGNALS = 200,
+    RING = 12,
+    LAPS = 10
+};
 
 static uint64_t getpid_round(void)
 {
@@ -49,7 +58,8 @@ static uint64_t pipe_round(void)
     return status ? 0 : trips;
 }
 
-// A token goes round a ring of processes; whoever has it works through 64 KiB of its own before it passes it on.
+// A token goes round a ring of processes; whoever has it works through 64 KiB of its own before it
+// passes it on.
 static uint64_t ring_round(void)
 {
     int link[RING + 1][2];
@@ -239,7 +249,7 @@ static uint64_t atomic_round(void)
 const struct bench system_programs[] = {
     {"getpid", "system", "call", CALLS, 200, CALLS, getpid_round},
     {"pipe", "system", "round trip", TRIPS, 80, TRIPS, pipe_round},
-    {"ring", "system", "switch", RING * LAPS, 60, RING << 8 | (1 + RING * LAPS), ring_round},
+    {"ring", "system", "switch", RING *LAPS, 60, RING << 8 | (1 + RING * LAPS), ring_round},
     {"fork", "system", "fork", FORKS, 120, FORKS *(FORKS + 1) / 2, fork_round},
     {"forkexec", "system", "exec", FORKS, 50, FORKS * 7, forkexec_round},
     {"pagefault", "system", "page", PAGES, 200, PAGES, pagefault_round},

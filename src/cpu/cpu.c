@@ -259,8 +259,10 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         if (cfg->stats)
             cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
-        if (cfg->stats && cpu->index == 0)
-            cpu->code->jit->sampling = jit_sample_start();
+        if (cfg->stats && cpu->index == 0) {
+            cpu->code->jit->sampling = true;
+            jit_sample_start();
+        }
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {

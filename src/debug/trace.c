@@ -40,10 +40,10 @@ static void trace_code(void *opaque, const struct cpu *cpu, gla_t lin, const uin
 }
 
 /* One instruction as text; how long it is, at least 1. */
-static unsigned disassemble(struct trace *t, const uint8_t *code, size_t len, gla_t at, char *text,
-                            size_t size)
+static unsigned disassemble(struct trace *t, const uint8_t *code, size_t len, gla_t at,
+                            unsigned bits, char *text, size_t size)
 {
-    const unsigned n = disas_one(t->disas, code, len, at, 64, text, size);
+    const unsigned n = disas_one(t->disas, code, len, at, bits, text, size);
     return n ? n : 1;
 }
 
@@ -56,7 +56,7 @@ static void list_piece(struct trace *t, const struct cpu_translation *c, size_t 
         *text = '\0';
         unsigned n = 0;
         if (from < to)
-            n = disassemble(t, c->host + from, to - from, c->runs_at + from, text, sizeof text);
+            n = disassemble(t, c->host + from, to - from, c->runs_at + from, 64, text, sizeof text);
         log_line(t->log, LOG_OUT, "%-52s | 0x%08" PRIxPTR ":  %s", left, c->runs_at + from, text);
         from += n;
         left = "";
@@ -70,6 +70,7 @@ static void trace_translated(void *opaque, const struct cpu *cpu, const struct c
         t->disas = disas_create(DISAS_ATT);
     if (!t->disas)
         return;
+    const unsigned bits = regs_code_bits(cpu);
     log_line(t->log, LOG_OUT, "OUT: cs=%04x %u instructions, %u bytes become %zu", //
              cpu->seg[SEG_CS].sel, c->insns, c->guest_len, c->host_len);
     list_piece(t, c, 0, c->host_at[0], "(entry)");
@@ -77,7 +78,7 @@ static void trace_translated(void *opaque, const struct cpu *cpu, const struct c
         const unsigned at = c->guest_at[i];
         char text[160] = "(reaches into another page)", left[200];
         if (c->guest)
-            disassemble(t, c->guest + at, c->guest_len - at, c->lin + at, text, sizeof text);
+            disassemble(t, c->guest + at, c->guest_len - at, c->lin + at, bits, text, sizeof text);
         snprintf(left, sizeof left, "0x%08" PRIx64 ":  %s", c->lin + at, text);
         list_piece(t, c, c->host_at[i], c->host_at[i + 1], left);
     }

@@ -98,12 +98,11 @@ static void set_timer(suseconds_t us)
     setitimer(ITIMER_PROF, &t, NULL);
 }
 
-bool jit_sample_start(void)
+void jit_sample_start(void)
 {
     struct sigaction action = {.sa_sigaction = look, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGPROF, &action, NULL);
     set_timer(1000);
-    return true;
 }
 
 /* The handler stays: a last signal may be on its way. */

@@ -53,7 +53,7 @@ void jit_past_translated(struct jit_past *past, const struct block *b, struct cp
 
 /* Has the host interrupt the process about every millisecond of its CPU time to see what it does.
  */
-bool jit_sample_start(void); /* true */
+void jit_sample_start(void);
 void jit_sample_stop(void);
 /* cpu's code runs on this thread from now on; or no more. */
 void jit_sample_cpu(struct cpu *cpu);

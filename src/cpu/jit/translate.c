@@ -2,11 +2,18 @@
 #include "cpu/jit/translate.h"
 #include "cpu/jit/verify.h"
 
+/* Bytes of an address in b's code. */
+static unsigned word_of(const struct block *b)
+{
+    return (b->mode & MODE_CODE_MASK) == MODE_CODE64 ? 8 : 4;
+}
+
 bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u)
 {
     struct tr t;
     t.j = (struct jit *)(uintptr_t)j;
     t.b = (struct block *)(uintptr_t)b;
+    t.word = word_of(b);
     return template_of(&t, u) != T_HANDLER;
 }
 
@@ -88,7 +95,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     t->j = j;
     t->b = b;
     t->n = n;
-    t->word = (b->mode & MODE_CODE_MASK) == MODE_CODE64 ? 8 : 4;
+    t->word = word_of(b);
     t->e = e;
     for (unsigned i = 0; i < b->n; i++)
         t->how[i] = template_of(t, &b->insn[i]);
