@@ -107,7 +107,7 @@ class Vitrine(Reader):
     def __init__(self, args, directory, tty=True, stdin=None, limits=(), env=None, size=(25, 80), ignore=(),
                  program=VITRINE):
         super().__init__()
-        engine = ["-accel", ACCEL] if ACCEL and "-accel" not in args else []
+        engine = ["-accel", ACCEL] if ACCEL and program == VITRINE and "-accel" not in args else []
         self.args = [program, *engine, *map(str, args)]
         self.messages_file = tempfile.TemporaryFile(dir=directory)
         self.tty, self.status = tty, None
