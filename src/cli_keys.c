@@ -56,6 +56,7 @@ static const struct key_row accel_keys[] = {
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
     {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
+    {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},

@@ -67,6 +67,7 @@ struct vm_config {
     bool jit_chain;                  /* chain=: blocks go on at the next one without the loop */
     bool jit_indirect;               /* indirect=: so do indirect branches */
     bool jit_perfmap;                /* -perfmap: /tmp/perf-PID.map names translated code */
+    bool shadow;                     /* shadow=: what is known outlives flushes of the TLB */
     bool jit_verify;                 /* -accel jit,verify=on: lockstep with the interpreter */
     int jit_threshold;               /* -accel jit,threshold=: entries before translation */
     char *name;                      /* -name, NULL = none */

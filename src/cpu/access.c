@@ -160,7 +160,7 @@ static bool page_watched(const struct cpu *cpu, gla_t lin)
 }
 
 static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_t gpa,
-                 unsigned page_shift, bool dirty)
+                 unsigned page_shift, bool dirty, bool global)
 {
     struct tlb *tlb = &cpu->tlb[tlb_mode];
     const unsigned i = tlb_index(lin);
@@ -186,10 +186,7 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
         if (unlikely(cpu->verify != NULL))
             verify_note_line(cpu, tlb_mode, i);
     }
-    tlb->page_shift[i] = (uint8_t)page_shift;
-    tlb->used = true;
-    if (page_shift > PAGE_SHIFT)
-        tlb->large = true;
+    tlb_note_fill(tlb, i, page_shift, global);
 }
 
 /* Translates lin, filling the TLB on the way; faults. */
@@ -210,7 +207,8 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
     const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
     if (unlikely(cpu->walk.pke) && w.user)
         cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w.pkey);
-    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty);
+    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty,
+         w.global && (cpu->cr4 & CR4_PGE));
     struct place p = {.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)
         p.host = ram_host(cpu->mem->ram, p.ram);

@@ -94,7 +94,6 @@ void code_flush(struct code_cache *cc)
     if (cc->jit)
         jit_flush(cc->jit);
     cc->cpu->link_from = NULL;
-    cc->cpu->code_gen++;
     cc->cpu->stats.cache_flushes++;
 }
 
@@ -295,8 +294,12 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     cpu->stats.tlb_misses[WALK_EXEC]++;
     if (cpu->walk.mode == PAGING_NONE) {
         w.gpa = page;
-    } else if (!walk(cpu->mem, &cpu->walk, lin, WALK_EXEC, user, false, true, &w)) {
-        cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
+    } else {
+        struct walk_trail trail;
+        if (!walk_fetch(cpu->mem, &cpu->walk, lin, user, &w, &trail))
+            cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
+        shadow_add(user ? &cpu->spaces->cur->user : &cpu->spaces->system, lin, &w,
+                   w.global && (cpu->cr4 & CR4_PGE), &trail);
     }
     const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
     *e = (struct exec_line){

@@ -61,6 +61,19 @@ static bool avx_enabled(const struct cpu *cpu)
     return (cpu->cr4 & CR4_OSXSAVE) && !(~cpu->xcr0 & (XCR0_SSE | XCR0_AVX));
 }
 
+static struct shadow_list *code_list(const struct cpu *cpu)
+{
+    return cpu->cpl == 3 ? &cpu->spaces->cur->user : &cpu->spaces->system;
+}
+
+void cpu_choose_generation(struct cpu *cpu)
+{
+    struct shadow_gen *g = &code_list(cpu)->gen;
+    cpu->code_gen = g->number;
+    if (cpu->code->jit)
+        cpu->jit_salt = jit_salt_of(cpu->code->jit, g);
+}
+
 void cpu_update_mode(struct cpu *cpu)
 {
     const struct segment *cs = &cpu->seg[SEG_CS];
@@ -97,6 +110,7 @@ void cpu_update_mode(struct cpu *cpu)
     }
     cpu->mode = mode;
     cpu->stack_limit = 0;
+    cpu_choose_generation(cpu);
 }
 
 static void update_walk(struct cpu *cpu)
@@ -121,33 +135,75 @@ static void update_walk(struct cpu *cpu)
     w->pkru = cpu->pkru;
 }
 
-static void next_generation(struct cpu *cpu)
+void cpu_flush_tlb(struct cpu *cpu)
 {
-    if (++cpu->code_gen == 0) /* 0 marks links that need no generation */
-        cpu->code_gen = 1;
-    if (cpu->code && cpu->code->jit)
-        jit_new_generation(cpu->code->jit);
-}
-
-/* Keeping global pages is a licence, not a duty (SDM 3A §4.10.4.1): this TLB forgets all. */
-void cpu_flush_tlb(struct cpu *cpu, bool keep_global)
-{
-    (void)keep_global;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush(&cpu->tlb[i]);
     cpu->stack_limit = 0;
-    next_generation(cpu);
     update_walk(cpu);
+    shadow_forget(cpu->spaces, &cpu->walk);
+    cpu_choose_generation(cpu);
     cpu->stats.tlb_flushes++;
+}
+
+/* Blocks of the system: global pages outlive CR3; others are looked at, if they can be. */
+static bool system_holds(const struct cpu *cpu, bool keep_global, bool same_root)
+{
+    const struct shadow_list *l = &cpu->spaces->system;
+    if (keep_global && !l->local)
+        return true;
+    return (same_root || !l->local) && shadow_holds(l);
+}
+
+void cpu_flush_translations(struct cpu *cpu, bool keep_global)
+{
+    if (cpu->no_shadow) {
+        cpu_flush_tlb(cpu);
+        return;
+    }
+    struct shadow *sh = cpu->spaces;
+    const struct shadow_space *before = sh->cur;
+    for (unsigned i = 0; i < TLB_MODES; i++) {
+        if (keep_global)
+            tlb_flush_local(&cpu->tlb[i]);
+        else
+            tlb_flush(&cpu->tlb[i]);
+    }
+    cpu->stack_limit = 0;
+    update_walk(cpu);
+    const enum shadow_entered how = shadow_enter(sh, &cpu->walk);
+    const bool same_root = sh->cur == before && how <= SHADOW_CHANGED;
+    if (!system_holds(cpu, keep_global, same_root)) {
+        shadow_renew(sh, &sh->system);
+        cpu->stats.system_renewed++;
+    }
+    cpu_choose_generation(cpu);
+    cpu->stats.tlb_flushes++;
+    cpu->stats.tlb_global_kept += keep_global;
+    cpu->stats.spaces_kept += how == SHADOW_KEPT;
+    cpu->stats.spaces_changed += how == SHADOW_CHANGED;
+    cpu->stats.spaces_new += how == SHADOW_NEW;
+    cpu->stats.spaces_recycled += how == SHADOW_RECYCLED;
 }
 
 void cpu_flush_page(struct cpu *cpu, gla_t lin)
 {
+    struct shadow *sh = cpu->spaces;
+    struct shadow_list *const lists[] = {&sh->cur->user, &sh->system};
+    bool kept = true;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush_page(&cpu->tlb[i], lin);
     cpu->stack_limit = 0;
-    next_generation(cpu);
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        if (!cpu->no_shadow && shadow_holds_at(lists[i], lin))
+            continue;
+        shadow_renew(sh, lists[i]);
+        kept = false;
+    }
+    if (!kept)
+        cpu_choose_generation(cpu);
     cpu->stats.tlb_page_flushes++;
+    cpu->stats.page_flushes_kept += kept;
 }
 
 /*
@@ -168,7 +224,7 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
 static void map_changed(void *opaque)
 {
     for (struct cpu *cpu = opaque; cpu; cpu = cpu->next)
-        cpu_flush_tlb(cpu, false);
+        cpu_flush_tlb(cpu);
 }
 
 /* A page of host memory is traced from now on: its write lines must go. */
@@ -239,7 +295,12 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->topology = cfg->topology;
     cpu->apic_id = topology_apic_id(&cfg->topology, cfg->index);
     cpu->tsc_hz = cfg->tsc_hz;
-    cpu->code_gen = 1;
+    cpu->no_shadow = cfg->no_shadow;
+    cpu->spaces = shadow_create();
+    if (!cpu->spaces) {
+        error_set(err, "not enough host memory for what is known of address spaces");
+        goto fail;
+    }
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
         goto fail;
     if (cfg->index == 0 && cpu->feat.warning[0])
@@ -268,6 +329,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu_reset(cpu, false);
     return cpu;
 fail:
+    shadow_destroy(cpu->spaces);
     free(cpu);
     return NULL;
 }
@@ -279,6 +341,7 @@ void cpu_destroy(struct cpu *cpu)
     code_cache_destroy(cpu->code);
     verify_destroy(cpu->verify);
     leave_memory(cpu);
+    shadow_destroy(cpu->spaces);
     free(cpu);
 }
 
@@ -357,7 +420,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = 0;
         cpu->tsc_offset = 0;
     }
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
     if (log_on(cpu->log, LOG_RESET) && cpu->trace.registers)
         cpu->trace.registers(cpu->trace.opaque, cpu);
@@ -365,7 +428,7 @@ void cpu_reset(struct cpu *cpu, bool init)
 
 void cpu_loaded(struct cpu *cpu)
 {
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
 }
 

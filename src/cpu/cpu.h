@@ -18,6 +18,7 @@
 #include "cpu/fault.h"
 #include "mmu/iomap.h"
 #include "mmu/memmap.h"
+#include "mmu/shadow.h"
 #include "mmu/tlb.h"
 #include "mmu/walk.h"
 #include <setjmp.h>
@@ -351,7 +352,8 @@ struct cpu {
     const struct insn *cur; /* set before anything that may fault or ask for the time */
     struct segment seg[SEG_COUNT];
     uint32_t mode;     /* MODE_*, from cpu_update_mode() */
-    uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation */
+    uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation: that of
+                          spaces->system, or at CPL 3 of the space in force */
     uint32_t eflags;   /* without FLAGS_ARITH */
     uint8_t cpl;
     bool shadow; /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
@@ -405,6 +407,8 @@ struct cpu {
     jmp_buf unwind;               /* cpu_fault() comes back here */
     struct tlb tlb[TLB_MODES];
     struct walk_params walk;
+    struct shadow *spaces;
+    bool no_shadow; /* whatever flushes anything forgets everything */
     struct code_cache *code;
     struct block *link_from; /* the block that just ended, to be linked to the next one */
     unsigned link_slot;
@@ -452,8 +456,12 @@ struct cpu {
 
     struct cpu_stats {
         uint64_t blocks_decoded, insns_decoded, block_lookups, jump_cache_misses;
-        uint64_t tlb_misses[3]; /* by walk_access */
-        uint64_t walks, tlb_flushes, tlb_page_flushes;
+        uint64_t tlb_misses[3];                        /* by walk_access */
+        uint64_t walks, tlb_flushes, tlb_page_flushes; /* flushes: all kinds of whole ones */
+        uint64_t tlb_global_kept;                      /* ... that left global pages */
+        uint64_t spaces_kept, spaces_changed, spaces_new, spaces_recycled; /* enum shadow_entered */
+        uint64_t system_renewed,
+            page_flushes_kept; /* code of the system; INVLPG that changed none */
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
@@ -476,6 +484,7 @@ struct cpu_config {
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_perfmap;             /* names translated code for perf */
+    bool no_shadow;               /* nothing outlives a flush of the TLB */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;
@@ -519,9 +528,13 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t v);
 
 /* To be called after CS, SS, CR0, CR4, EFER, EFLAGS.VM/AC or CPL changed. */
 void cpu_update_mode(struct cpu *cpu);
-/* All TLB lines and cross-page links are void. */
-void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
+/* Modes, memory map or what is watched changed: nothing known of addresses is true any more. */
+void cpu_flush_tlb(struct cpu *cpu);
+/* CR3 was loaded (global pages stay), or all translations are to be forgotten. */
+void cpu_flush_translations(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
+/* To be called after cpl changed (cpu_update_mode() does). */
+void cpu_choose_generation(struct cpu *cpu);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
 

@@ -851,7 +851,7 @@ static void test_noncanonical_jump(void **state)
         rig.cpu->r[REG_RAX] = CODE + 0x100;
         run_to_halt();
         for (unsigned i = 0; i < high; i++)
-            cpu_flush_tlb(rig.cpu, false);
+            cpu_flush_tlb(rig.cpu);
         rig.cpu->rip = CODE;
         rig.cpu->r[REG_RAX] = (CODE + 0x100) ^ (uint64_t)high << 57;
         assert_int_equal(run_to_event(2).vector, VEC_GP);
@@ -865,7 +865,7 @@ static void test_jump_to_zero(void **state)
     for (unsigned i = 0; i < 130; i++) {
         begin();
         code_flush(rig.cpu->code);
-        cpu_flush_tlb(rig.cpu, false);
+        cpu_flush_tlb(rig.cpu);
         LOAD(CODE, jump);
         LOAD(0, arrived);
         rig.cpu->r[REG_RAX] = 0;

@@ -313,16 +313,22 @@ void jit_flush(struct jit *j)
 }
 
 /*
- * Keys are salted with a number that changes, in bits 63:57: a canonical address has bits 63:56
- * equal, so keys of two salts never are, and the table is cleared every 127th time only. No salt is
- * 0, or an empty line would be one of RIP 0.
+ * Keys are salted with a number of each generation, in bits 63:57: a canonical address has bits
+ * 63:56 equal, so keys of two salts never are, and the table is cleared every 127th time only, when
+ * generations that come back get new ones, too. No salt is 0, or an empty line would be one of
+ * RIP 0.
  */
-void jit_new_generation(struct jit *j)
+uint64_t jit_new_salt(struct jit *j, struct shadow_gen *g)
 {
     j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
-    j->cpu->jit_salt = (uint64_t)j->salt << 57;
-    if (j->salt == 1)
+    if (j->salt == 1) {
         for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
             if (j->jump_modes_used & BIT(m))
                 memset(j->jump[m], 0, sizeof j->jump[m]);
+        if (++j->salt_epoch == 0)
+            j->salt_epoch = 1;
+    }
+    g->salt = j->salt;
+    g->salt_epoch = j->salt_epoch;
+    return (uint64_t)g->salt << 57;
 }

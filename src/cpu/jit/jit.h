@@ -45,7 +45,7 @@ struct native {
 #define JIT_JUMP_LINES 1024
 #define JIT_JUMP_MODES 32
 
-/* Indirect branches: RIP (salted, see jit_new_generation) to where host code is entered. */
+/* Indirect branches: RIP (salted, see jit_new_salt) to where host code is entered. */
 struct jit_jump {
     uint64_t key;
     const uint8_t *code;
@@ -77,7 +77,8 @@ struct jit {
     unsigned n_natives;
     struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
     uint32_t jump_modes_used;
-    uint8_t salt;
+    uint8_t salt;                  /* the last one given to a generation */
+    uint32_t salt_epoch;           /* how often all were used up; never 0 */
     unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
@@ -104,8 +105,12 @@ void jit_drop(struct block *b);
 void jit_flush(struct jit *j);
 /* The guest's MXCSR changed, by an instruction that runs or while none did. */
 void jit_mxcsr_changed(struct cpu *cpu, bool running);
-/* Linear addresses mean something else now. */
-void jit_new_generation(struct jit *j);
+uint64_t jit_new_salt(struct jit *j, struct shadow_gen *g);
+/* What keys of the table of indirect branches are salted with in this generation. */
+static inline uint64_t jit_salt_of(struct jit *j, struct shadow_gen *g)
+{
+    return likely(g->salt_epoch == j->salt_epoch) ? (uint64_t)g->salt << 57 : jit_new_salt(j, g);
+}
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
