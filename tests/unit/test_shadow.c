@@ -182,8 +182,18 @@ static const uint8_t stubs[] = {
     0x0f, 0x01, 0x3f, 0xcc,                         /* 10 invlpg (%rdi) */
     0x66, 0x0f, 0x38, 0x82, 0x3e, 0xcc, 0x90, 0x90, /* 14 invpcid (%rsi), %rdi */
     0x48, 0x01, 0x1f, 0xcc,                         /* 1c add %rbx, (%rdi) */
+    0xff, 0xe7, 0xcc, 0xcc,                         /* 20 jmp *%rdi */
 };
-enum { READ = 0, WRITE = 4, CR3 = 8, CR4 = 0xc, INVLPG = 0x10, INVPCID = 0x14, ADD = 0x1c };
+enum {
+    READ = 0,
+    WRITE = 4,
+    CR3 = 8,
+    CR4 = 0xc,
+    INVLPG = 0x10,
+    INVPCID = 0x14,
+    ADD = 0x1c,
+    JUMP = 0x20
+};
 
 static void both(gpa_t at, uint64_t v)
 {
@@ -222,7 +232,7 @@ static int run(bool user, uint64_t rip, uint64_t rdi, uint64_t rsi, uint64_t rbx
         for (unsigned n = 0; n < 16 && ev[i].vector < 0; n++) {
             if (i)
                 cpu_flush_tlb(cpu);
-            rig_run(&m[i], 1);
+            rig_run(&m[i], i ? 1 : 16); /* the handler is a loop */
             ev[i] = rig_event(&m[i]);
         }
         assert_true(ev[i].vector >= 0);
@@ -396,8 +406,11 @@ static void touch(void)
         run(user, STUBS + (below(2) ? READ : WRITE), lin + 0xffc, 0, rnd());
         break;
     default: /* code: in one page, or on to the next */
-        for (unsigned n = 1 + below(3); n > 0; n--)
-            run(user, lin + (below(2) ? 0x100 : 0x800), 0, 0, 0);
+        for (unsigned n = 1 + below(3); n > 0; n--) {
+            static const uint16_t entries[] = {0x100, 0x800, 0xa00};
+            const gla_t at = lin + entries[below(3)];
+            run(user, below(2) ? at : STUBS + JUMP, at, random_page() + 0x900, 0);
+        }
         break;
     }
 }
@@ -418,6 +431,8 @@ static void make_machine(struct rig *r, bool forgets)
         rig_put(r, FRAME(n) + 0x100, code, 6);
         memcpy(code + 5, "\xe9\xf6\x10\x00\x00", 5);
         rig_put(r, FRAME(n) + 0x800, code, 10);
+        memcpy(code + 5, "\xff\xe6", 2); /* the same by jmp *%rsi */
+        rig_put(r, FRAME(n) + 0xa00, code, 7);
         rig_put(r, FRAME(n) + 0x900, (uint8_t[]){0x05, 0, (uint8_t)n, 0, 0, 0xcc}, 6);
     }
     const uint64_t all = P | W | U;

@@ -77,6 +77,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
         return NULL;
     }
     j->cpu = cpu;
+    j->salt_epoch = 1; /* a generation that has no salt yet has 0 */
     j->fp_native = true;
     ask_host(j);
     if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
