@@ -1,11 +1,15 @@
 /*
- * Random programs for a rig in 64-bit mode: valid code, most of it of the kind that compilers write
- * and the translator has templates for, in loops and calls that come back to it; memory operands on
- * few pages, among them ones that are read-only, absent, or hold the code itself.
+ * Random programs for a rig in 64-bit mode, or in 32-bit code of every kind: valid code, most of it
+ * of the kind that compilers write and the translator has templates for, in loops and calls that
+ * come back to it; memory operands on few pages, among them ones that are read-only, absent, or
+ * hold the code itself.
  *
  *      40000  the handlers' common part    60000  data, read-only from 62000, absent from 63000
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
+ *
+ * 32-bit programs with paging find the code's pages also at the top of 4 GiB, the first one at 0:
+ * they may run around the end of the address space.
  */
 #ifndef VITRINE_TESTS_JIT_GEN_H
 #define VITRINE_TESTS_JIT_GEN_H
@@ -24,10 +28,17 @@ enum {
     GEN_END = 0x70000,
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
+    GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */
 };
+
+#define GEN_HIGH UINT32_C(0xffffc000) /* the code again */
+
+enum gen_machine { GEN_LONG, GEN_COMPAT, GEN_FLAT, GEN_PAGING, GEN_PAE };
 
 struct gen {
     struct rig *rig;
+    enum gen_machine machine;
+    bool user, code64;
     uint8_t code[GEN_CODE_END - GEN_CODE];
     unsigned at; /* the next byte's offset in code */
     unsigned chunk[GEN_CHUNKS];
@@ -55,6 +66,12 @@ static inline uint32_t gen_data_address(struct gen *g)
     default:
         return GEN_DATA + (one_in(2) ? 0x1000 : 0) + in_page;
     }
+}
+
+/* How many general registers there are. */
+static inline unsigned gen_regs(const struct gen *g)
+{
+    return g->code64 ? 16 : 8;
 }
 
 static inline uint64_t gen_value(struct gen *g)
@@ -103,17 +120,25 @@ static inline void gen_n(struct gen *g, uint64_t v, unsigned n)
     g->at += n;
 }
 
-/* Registers that hold addresses now and then, and are rarely written otherwise. */
+/* Registers that hold addresses now and then, and are rarely written otherwise; the first four are
+ * there in every mode. */
 static const uint8_t gen_pointers[] = {REG_RBX, REG_RSI, REG_RDI, REG_RBP,
                                        REG_R9,  REG_R12, REG_R13, REG_R14};
 
+static inline unsigned gen_pointer(const struct gen *g)
+{
+    return gen_pointers[below(g->code64 ? ARRAY_SIZE(gen_pointers) : 4)];
+}
+
 static inline void gen_load_pointer(struct gen *g)
 {
-    const unsigned r = gen_pointers[below(ARRAY_SIZE(gen_pointers))];
-    gen_u8(g, 0x48 | r >> 3); /* MOV r64, imm32 */
+    const unsigned r = gen_pointer(g);
+    if (g->code64)
+        gen_u8(g, 0x48 | r >> 3); /* MOV r64, imm32 */
     gen_u8(g, 0xc7);
     gen_u8(g, 0xc0 | (r & 7));
-    gen_n(g, gen_data_address(g), 4);
+    /* in 32-bit code at times at the end of its address space */
+    gen_n(g, !g->code64 && one_in(16) ? -below(32) : gen_data_address(g), 4);
 }
 
 /* An opcode's bytes with what may stand before it. Rows of the opcode map by weight. */
@@ -209,6 +234,20 @@ static const struct gen_form gen_forms[] = {
     {"\x0f\x2e", 2, 2, 0, 1, true, 0}, /* UCOMISS */
 };
 
+/* Those of 32-bit code alone. */
+static const struct gen_form gen_forms32[] = {
+    {"\x40", 1, 16, 0, 16, false, 0},   /* INC, DEC */
+    {"\x60", 1, 2, 0, 2, false, 0},     /* PUSHA, POPA */
+    {"\x27", 1, 1, 0, 1, false, 0},     /* DAA */
+    {"\x2f", 1, 1, 0, 1, false, 0},     /* DAS */
+    {"\x37", 1, 1, 0, 1, false, 0},     /* AAA */
+    {"\xd4", 1, 2, 0, 1, false, 0},     /* AAM, AAD */
+    {"\x06", 1, 1, 0, 1, false, 0},     /* PUSH ES */
+    {"\x8c", 1, 1, 0, 1, true, 0x3f},   /* MOV r/m, Sreg */
+    {"\x82", 1, 1, 0, 1, true, 0},      /* the alias of 80h */
+    {"\x0f\xa0", 2, 1, 0, 1, false, 0}, /* PUSH FS */
+};
+
 /* SHLX and its like: VEX.map, pp, opcode; ModRM random. */
 static const struct {
     uint8_t map, pp, opcode;
@@ -216,15 +255,20 @@ static const struct {
 } gen_vex[] = {{2, 1, 0xf7, false}, {2, 2, 0xf7, false}, {2, 3, 0xf7, false}, {3, 3, 0xf0, true},
                {2, 0, 0xf2, false}, {2, 0, 0xf5, false}, {2, 0, 0xf7, false}, {2, 3, 0xf6, false}};
 
-static inline const struct gen_form *gen_choose(void)
+static inline const struct gen_form *gen_choose_of(const struct gen_form *forms, unsigned count)
 {
     unsigned sum = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(gen_forms); i++)
-        sum += gen_forms[i].weight;
+    for (unsigned i = 0; i < count; i++)
+        sum += forms[i].weight;
     unsigned n = below(sum), i = 0;
-    for (; n >= gen_forms[i].weight; i++)
-        n -= gen_forms[i].weight;
-    return &gen_forms[i];
+    for (; n >= forms[i].weight; i++)
+        n -= forms[i].weight;
+    return &forms[i];
+}
+static inline const struct gen_form *gen_choose(const struct gen *g)
+{
+    return !g->code64 && one_in(12) ? gen_choose_of(gen_forms32, ARRAY_SIZE(gen_forms32))
+                                    : gen_choose_of(gen_forms, ARRAY_SIZE(gen_forms));
 }
 
 /* --- one instruction --- */
@@ -242,17 +286,18 @@ static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
     struct gen_rm m = {.len = 1, .rex = (reg >> 3) << 2};
     const unsigned r = (reg & 7) << 3;
     if (!memory) {
-        const unsigned rm = below(16);
+        const unsigned rm = below(gen_regs(g));
         m.bytes[0] = (uint8_t)(0xc0 | r | (rm & 7));
         m.rex |= rm >> 3;
         return m;
     }
     const unsigned kind = below(16);
-    if (kind == 0) { /* relative to RIP */
+    if (kind == 0) { /* relative to RIP; 32-bit code: absolute */
         m.bytes[0] = (uint8_t)(r | 5);
         m.len = 5;
-        m.rip = true;
+        m.rip = g->code64;
         m.target = gen_data_address(g);
+        st32(m.bytes + 1, m.target);
         return m;
     }
     if (kind == 1) { /* disp32 */
@@ -262,15 +307,14 @@ static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
         m.len = 6;
         return m;
     }
-    const unsigned base = one_in(20)   ? below(16)
-                          : one_in(10) ? REG_RSP
-                                       : gen_pointers[below(ARRAY_SIZE(gen_pointers))];
+    const unsigned base = one_in(20) ? below(gen_regs(g)) : one_in(10) ? REG_RSP : gen_pointer(g);
     const bool sib = (base & 7) == 4 || one_in(4);
     const unsigned mod = below(3);
     m.rex |= base >> 3;
     m.bytes[0] = (uint8_t)(mod << 6 | r | (sib ? 4 : base & 7));
-    if (sib) { /* R8 is small at times */
-        const unsigned index = one_in(2) ? 4 : one_in(2) ? 8 : below(16);
+    if (sib) { /* R8, or ECX, is small at times */
+        const unsigned small = g->code64 ? REG_R8 : REG_RCX;
+        const unsigned index = one_in(2) ? 4 : one_in(2) ? small : below(gen_regs(g));
         m.rex |= (index >> 3) << 1;
         m.bytes[m.len++] = (uint8_t)(below(4) << 6 | (index & 7) << 3 | (base & 7));
     }
@@ -278,7 +322,7 @@ static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
         m.bytes[m.len++] = (uint8_t)rnd();
     if (mod == 2 || (mod == 0 && (base & 7) == 5)) {
         if (mod == 0) { /* an address of its own, or RIP's: data all the same */
-            m.rip = !sib;
+            m.rip = !sib && g->code64;
             m.target = gen_data_address(g);
             st32(m.bytes + m.len, m.target);
         } else {
@@ -299,7 +343,7 @@ static inline void gen_place(struct gen *g, const struct gen_rm *m, unsigned imm
 static inline void gen_vex_insn(struct gen *g)
 {
     const unsigned k = below(ARRAY_SIZE(gen_vex));
-    const struct gen_rm m = gen_modrm(g, below(16), one_in(4));
+    const struct gen_rm m = gen_modrm(g, below(gen_regs(g)), one_in(4));
     gen_u8(g, 0xc4);
     gen_u8(g, (~m.rex & 7) << 5 | gen_vex[k].map);
     gen_u8(g, (one_in(2) ? 0x80u : 0) | (gen_vex[k].imm ? 15u : below(16)) << 3 | gen_vex[k].pp);
@@ -314,9 +358,9 @@ static inline void gen_vex_insn(struct gen *g)
 /* False: there is no such instruction; nothing was written. */
 static inline bool gen_try(struct gen *g)
 {
-    const struct gen_form *f = gen_choose();
+    const struct gen_form *f = gen_choose(g);
     const unsigned start = g->at;
-    unsigned reg = below(16);
+    unsigned reg = below(gen_regs(g));
     if (f->regs)
         do
             reg = below(8);
@@ -327,7 +371,7 @@ static inline bool gen_try(struct gen *g)
         m = gen_modrm(g, reg, memory);
     else if (f->span >= 8)
         m.rex = below(2);
-    if (one_in(40))
+    if (one_in(g->code64 ? 40 : 15))
         gen_u8(g, one_in(2) ? 0x64 : 0x65);
     if (one_in(80))
         gen_u8(g, 0x67);
@@ -338,7 +382,7 @@ static inline bool gen_try(struct gen *g)
     else if (one_in(10))
         gen_u8(g, 0x66);
     m.rex |= one_in(2) ? 8 : 0;
-    if (m.rex || one_in(4))
+    if (g->code64 && (m.rex || one_in(4)))
         gen_u8(g, 0x40 | m.rex);
     for (unsigned i = 0; i < f->len; i++)
         gen_u8(g, (uint8_t)f->bytes[i] + (i + 1u == f->len ? below(f->span) : 0));
@@ -348,7 +392,9 @@ static inline bool gen_try(struct gen *g)
     gen_n(g, gen_value(g), 8);
     struct insn u;
     const struct cpu *cpu = g->rig->cpu;
-    if (decode(&u, g->code + start, 15, cpu->mode, &cpu->feat, 0) != DECODE_OK ||
+    const uint32_t mode = (cpu->mode & ~(uint32_t)MODE_CODE_MASK) |
+                          (g->code64 ? (uint32_t)MODE_CODE64 : (uint32_t)MODE_CODE32);
+    if (decode(&u, g->code + start, 15, mode, &cpu->feat, 0) != DECODE_OK ||
         start + u.len < behind) {
         g->at = start;
         return false;
@@ -358,14 +404,41 @@ static inline bool gen_try(struct gen *g)
     return true;
 }
 
+/* FS and GS, which may be anything; seldom the others, which ends what can be translated. */
+static inline void gen_load_segment(struct gen *g)
+{
+    const unsigned flat = g->user ? SEL_DATA_USER : SEL_DATA;
+    const unsigned odd = SEL_SPARE + 8 * below(GEN_SEGMENTS) + (g->user ? 3 : 0);
+    const unsigned sel = one_in(4) ? flat : one_in(10) ? 0 : odd;
+    gen_u8(g, 0x50 | REG_RAX);
+    gen_u8(g, 0xb8);
+    gen_n(g, one_in(6) ? flat : sel, 4);
+    gen_u8(g, 0x8e); /* MOV Sreg, AX */
+    if (one_in(6)) {
+        static const uint8_t sreg[] = {SEG_ES, SEG_DS, SEG_SS};
+        gen_u8(g, 0xc0 | sreg[below(3)] << 3);
+    } else {
+        gen_u8(g, 0xc0 | (SEG_FS + below(2)) << 3);
+    }
+    gen_u8(g, 0x58 | REG_RAX);
+    if (one_in(2)) { /* an access through FS or GS near where limits are */
+        gen_u8(g, one_in(2) ? 0x64 : 0x65);
+        gen_u8(g, one_in(2) ? 0x89 : 0x8b);
+        gen_u8(g, below(8) << 3 | 5);
+        gen_n(g, one_in(2) ? -below(16) : 0xff0 + below(32), 4);
+    }
+}
+
 static inline void gen_insn(struct gen *g)
 {
     if (one_in(9)) {
         gen_load_pointer(g);
-    } else if (one_in(40)) { /* MOV R8D, small */
+    } else if (g->code64 && one_in(40)) { /* MOV R8D, small */
         gen_u8(g, 0x41);
         gen_u8(g, 0xb8);
         gen_n(g, below(64), 4);
+    } else if (!g->code64 && one_in(50)) {
+        gen_load_segment(g);
     } else if (one_in(40)) { /* what REP repeats */
         gen_u8(g, 0xb9);
         gen_n(g, below(20), 4);
@@ -393,6 +466,8 @@ static inline void gen_indirect(struct gen *g, bool call)
 {
     const unsigned slash = call ? 0xd0 : 0xe0;
     if (one_in(2)) { /* through memory: the list of chunks */
+        if (one_in(4))
+            gen_u8(g, one_in(2) ? 0x64 : 0x65);
         gen_u8(g, 0xff);
         gen_u8(g, call ? 0x14 : 0x24);
         gen_u8(g, 0x25);
@@ -404,6 +479,25 @@ static inline void gen_indirect(struct gen *g, bool call)
         gen_u8(g, 0xff);
         gen_u8(g, slash | r);
     }
+}
+
+/* From compatibility mode into 64-bit code and back, by far transfers. */
+static inline void gen_excursion(struct gen *g)
+{
+    const unsigned rpl = g->user ? 3 : 0;
+    gen_u8(g, 0xea); /* JMP far, to what follows */
+    gen_n(g, GEN_CODE + g->at + 6, 4);
+    gen_n(g, g->user ? SEL_CODE64_USER : SEL_CODE64, 2);
+    g->code64 = true;
+    for (unsigned n = below(6); n; n--)
+        gen_insn(g);
+    gen_u8(g, 0x6a); /* PUSH selector, PUSH address, RETFQ */
+    gen_u8(g, (g->user ? SEL_CODE32_USER : SEL_CODE32) | rpl);
+    gen_u8(g, 0x68);
+    gen_n(g, GEN_CODE + g->at + 6, 4);
+    gen_u8(g, 0x48);
+    gen_u8(g, 0xcb);
+    g->code64 = false;
 }
 
 /* How chunk c ends. Ways back are conditional, so that most is reached. */
@@ -459,7 +553,7 @@ static inline void gen_end(struct gen *g, unsigned c)
  * Exceptions go on at the next chunk of the list, with a new stack; flags and registers stay as
  * they were, the frame is there to be compared.
  */
-static inline void gen_handlers(struct gen *g)
+static inline void gen_handlers64(struct gen *g)
 {
     static const uint8_t common[] = {
         0x50,                                                     /* push rax */
@@ -488,21 +582,155 @@ static inline void gen_handlers(struct gen *g)
     }
 }
 
-/* The machine of every program. */
-static inline void gen_machine(struct rig *r, bool user)
+/* The same in 32-bit code: one of CPL 0 has its frame moved, as no stack is switched. */
+static inline void gen_handlers32(struct gen *g)
 {
-    rig_long(r, user ? SEL_CODE64_USER : SEL_CODE64, user ? SEL_DATA_USER : SEL_DATA);
+    static const uint8_t common[] = {
+        0x50,                                               /* push eax */
+        0xa1, 0x00, 0x10,           0x04, 0x00,             /* mov eax, [41000] */
+        0x8d, 0x40, 0x01,                                   /* lea eax, [eax + 1] */
+        0x83, 0xe0, GEN_CHUNKS - 1,                         /* and eax, 15 */
+        0xa3, 0x00, 0x10,           0x04, 0x00,             /* mov [41000], eax */
+        0x8b, 0x04, 0xc5,           0x08, 0x10, 0x04, 0x00, /* mov eax, [41008 + eax*8] */
+        0x89, 0x44, 0x24,           0x04,                   /* mov [esp + 4], eax */
+    };
+    static const uint8_t user[] = {
+        0xc7, 0x44, 0x24, 0x10, 0x00, 0xff, 0x06, 0x00, /* mov dword [esp + 10h], 6ff00 */
+        0x58, 0xcf,                                     /* pop eax, iret */
+    };
+    static const uint8_t kernel[] = {
+        0xa3, 0xf0, 0xfe, 0x06, 0x00,       /* mov [6fef0], eax */
+        0x8b, 0x44, 0x24, 0x08,             /* mov eax, [esp + 8] */
+        0xa3, 0xf4, 0xfe, 0x06, 0x00,       /* mov [6fef4], eax */
+        0x8b, 0x44, 0x24, 0x0c,             /* mov eax, [esp + 12] */
+        0xa3, 0xf8, 0xfe, 0x06, 0x00,       /* mov [6fef8], eax */
+        0x58,                               /* pop eax */
+        0xbc, 0xf0, 0xfe, 0x06, 0x00, 0xcf, /* mov esp, 6fef0; iret */
+    };
+    rig_put(g->rig, GEN_HANDLER, common, sizeof common);
+    if (g->user)
+        rig_put(g->rig, GEN_HANDLER + sizeof common, user, sizeof user);
+    else
+        rig_put(g->rig, GEN_HANDLER + sizeof common, kernel, sizeof kernel);
+    for (unsigned v = 0; v < 256; v++) {
+        uint8_t code[16], n = 0;
+        if (rig_has_error((int)v)) { /* lea esp, [esp + 4] */
+            static const uint8_t drop[] = {0x8d, 0x64, 0x24, 0x04};
+            memcpy(code, drop, sizeof drop);
+            n = sizeof drop;
+        }
+        code[n++] = 0xe9;
+        st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
+        rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
+    }
+}
+
+/* --- machines --- */
+
+/* One page in the machine's own tables; those of protected mode are in the rig's last pages for
+ * tables and cover the first and last 2 MiB: directory (with PAE four pointers to it) and tables.
+ */
+static inline void gen_map(struct gen *g, gla_t lin, gpa_t gpa, uint64_t rights)
+{
+    enum { TABLE = 0x30000, NEXT = 0x1000 };
+    struct rig *r = g->rig;
+    if (g->machine == GEN_LONG || g->machine == GEN_COMPAT) {
+        rig_map(r, lin, gpa, rights);
+        return;
+    }
+    const uint64_t link = RIG_P | RIG_W | RIG_U;
+    const unsigned high = lin >> 31 & 1;
+    const gpa_t table = TABLE + (3 + high) * NEXT;
+    if (g->machine == GEN_PAGING) {
+        st32(rig_at(r, TABLE + (lin >> 22) * 4), (uint32_t)(table | link));
+        st32(rig_at(r, table + (lin >> 12 & 1023) * 4), (uint32_t)(gpa | rights));
+    } else {
+        const gpa_t directory = TABLE + (1 + high) * NEXT;
+        st64(rig_at(r, TABLE + (lin >> 30) * 8), directory | RIG_P);
+        r->cpu->pdpte[lin >> 30] = directory | RIG_P;
+        st64(rig_at(r, directory + (lin >> 21 & 511) * 8), table | link);
+        st64(rig_at(r, table + (lin >> 12 & 511) * 8), gpa | rights);
+    }
+    r->cpu->cr3 = TABLE;
+}
+
+static inline void gen_paging(struct gen *g)
+{
+    struct rig *r = g->rig;
+    if (g->machine == GEN_PAGING || g->machine == GEN_PAE) {
+        r->cpu->cr0 |= CR0_PG | CR0_WP | CR0_AM;
+        if (g->machine == GEN_PAE)
+            r->cpu->cr4 |= CR4_PAE;
+        memset(rig_at(r, 0x30000), 0, 5 * PAGE_SIZE);
+        for (gla_t at = 0; at < 512 * KiB; at += PAGE_SIZE)
+            gen_map(g, at, at, RIG_P | RIG_W);
+    }
     for (gla_t at = GEN_CHUNKS_AT; at < GEN_END; at += PAGE_SIZE) {
         const bool absent = at >= GEN_ABSENT && at < GEN_STACK;
         const bool fixed = at >= GEN_READ_ONLY && at < GEN_ABSENT;
         if (absent)
-            rig_map(r, at, 0, 0);
+            gen_map(g, at, 0, 0);
         else
-            rig_map(r, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
+            gen_map(g, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
+    }
+    if (g->machine != GEN_LONG) {
+        for (gla_t at = GEN_CODE; at < GEN_CODE_END; at += PAGE_SIZE)
+            gen_map(g, GEN_HIGH + (at - GEN_CODE), at, RIG_P | RIG_U | RIG_W);
+        gen_map(g, 0, GEN_CODE, RIG_P | RIG_U | RIG_W);
     }
     /* a program that changes its tables and flushes nothing may see either */
     for (gla_t at = RIG_TABLES; at < RIG_TABLES_END; at += PAGE_SIZE)
-        rig_map(r, at, at, RIG_P);
+        gen_map(g, at, at, RIG_P);
+}
+
+/* What FS and GS may hold: bases, limits, and all that has no access. */
+static inline void gen_segments(struct gen *g)
+{
+    const uint32_t data = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DB | (g->user ? ATTR_DPL : 0);
+    const struct {
+        uint32_t base, limit, attr;
+    } of[GEN_SEGMENTS] = {
+        {GEN_DATA + 0x800, ~0u, data | ATTR_G},
+        {GEN_DATA + 0x10, 0xfff, data},
+        {GEN_DATA + 0x1001, 0x1000, data},
+        {-(uint32_t)GEN_DATA, ~0u, data | ATTR_G},
+        {GEN_DATA, 0xffff, data & ~(uint32_t)ATTR_RW},
+        {GEN_DATA, 0xfff, data | ATTR_EC},
+        {0, ~0u, data | ATTR_CODE | ATTR_G},
+        {GEN_DATA, 2, data},
+    };
+    for (unsigned i = 0; i < GEN_SEGMENTS; i++)
+        rig_descriptor(g->rig, (uint16_t)(SEL_SPARE + 8 * i), of[i].base, of[i].limit, of[i].attr);
+    if (g->machine == GEN_LONG)
+        return;
+    for (unsigned s = SEG_FS; s <= SEG_GS; s++)
+        if (one_in(2))
+            rig_load_seg(g->rig, s,
+                         (uint16_t)(SEL_SPARE + 8 * below(GEN_SEGMENTS) + (g->user ? 3 : 0)));
+}
+
+/* A machine of some kind, and its handlers. */
+static inline void gen_machine(struct gen *g)
+{
+    static const enum gen_machine kinds[] = {GEN_LONG, GEN_LONG,   GEN_LONG, GEN_COMPAT,
+                                             GEN_FLAT, GEN_PAGING, GEN_PAE};
+    struct rig *r = g->rig;
+    g->machine = kinds[below(ARRAY_SIZE(kinds))];
+    g->user = !one_in(4);
+    g->code64 = g->machine == GEN_LONG;
+    const uint16_t data = g->user ? SEL_DATA_USER : SEL_DATA;
+    const uint16_t code = g->code64 ? (g->user ? SEL_CODE64_USER : SEL_CODE64)
+                                    : (g->user ? SEL_CODE32_USER : SEL_CODE32);
+    if (g->machine == GEN_LONG || g->machine == GEN_COMPAT) {
+        gen_handlers64(g);
+        rig_long(r, code, data);
+    } else {
+        gen_handlers32(g);
+        rig_prot(r, code, data);
+    }
+    if (g->machine != GEN_FLAT)
+        gen_paging(g);
+    gen_segments(g);
     r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     r->cpu->fpu.cw = 0x37f;
     cpu_loaded(r->cpu);
@@ -522,6 +750,8 @@ static inline void gen_program(struct gen *g)
         g->chunk[c] = g->at;
         for (unsigned n = below(one_in(4) ? 24 : 8); n; n--)
             gen_insn(g);
+        if (g->machine == GEN_COMPAT && one_in(4))
+            gen_excursion(g);
         gen_end(g, c);
     }
     gen_u8(g, 0xe9);
@@ -544,12 +774,17 @@ static inline void gen_program(struct gen *g)
     for (unsigned i = 0; i < ARRAY_SIZE(gen_pointers); i++)
         cpu->r[gen_pointers[i]] = gen_data_address(g);
     cpu->r[REG_RSP] = GEN_END - 0x80;
+    if (!g->code64 && g->user && one_in(4)) /* what 32-bit code does not see */
+        for (unsigned i = 0; i < 16; i++)
+            cpu->r[i] |= (uint64_t)below(0x10000) << 32;
     cpu_set_rflags(cpu, (rnd() & FLAGS_ARITH) | FLAG_1 | (one_in(32) ? FLAG_AC : 0) |
                             (one_in(64) ? FLAG_TF : 0));
     for (unsigned i = 0; i < 16; i++)
         for (unsigned k = 0; k < 2; k++)
             cpu->zmm[i].q[k] = rnd();
     cpu->rip = GEN_CODE + g->chunk[0];
+    if (g->machine > GEN_FLAT || g->machine == GEN_COMPAT)
+        cpu->rip = (one_in(3) ? GEN_HIGH : GEN_CODE) + g->chunk[0];
     cpu_loaded(cpu);
 }
 

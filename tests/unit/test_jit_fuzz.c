@@ -20,6 +20,9 @@ static struct rig plain, jit;
 static struct gen gen;
 static uint8_t before[RAM_BYTES];
 static uint64_t instructions;
+static struct { /* what ran in each kind of machine */
+    uint64_t programs, instructions, translated;
+} ran[GEN_PAE + 1];
 static uint64_t began[2]; /* the counts of both at the start */
 
 /* --- bringing both to the same state --- */
@@ -60,12 +63,23 @@ static uint64_t count(unsigned which)
     return cpu_icount(which ? jit.cpu : plain.cpu) - began[which];
 }
 
+static bool same_segments(const struct cpu *a, const struct cpu *b)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        const struct segment *x = &a->seg[i], *y = &b->seg[i];
+        if (x->sel != y->sel || x->base != y->base || x->limit != y->limit || x->attr != y->attr)
+            return false;
+    }
+    return true;
+}
+
 static bool same_state(void)
 {
     struct cpu *a = plain.cpu, *b = jit.cpu;
     return !memcmp(a->r, b->r, 16 * sizeof a->r[0]) && a->rip == b->rip && a->cpl == b->cpl &&
            cpu_get_rflags(a) == cpu_get_rflags(b) && a->cr2 == b->cr2 && count(0) == count(1) &&
-           a->halted == b->halted && a->mxcsr == b->mxcsr && !memcmp(a->zmm, b->zmm, sizeof a->zmm);
+           a->halted == b->halted && a->mxcsr == b->mxcsr &&
+           !memcmp(a->zmm, b->zmm, sizeof a->zmm) && same_segments(a, b);
 }
 
 static bool same_memory(void)
@@ -111,11 +125,13 @@ static void print_insn(const struct cpu *cpu)
 {
     struct disas *d = disas_create(DISAS_INTEL);
     char text[160];
-    const gla_t at = cpu->rip;
+    gla_t at = cpu->rip;
+    if (at >= GEN_HIGH)
+        at += GEN_CODE - GEN_HIGH;
     if (d && at < RAM_BYTES - 16) {
-        disas_one(d, rig_at(&plain, at), 15, at, 64, text, sizeof text);
+        disas_one(d, rig_at(&plain, at), 15, at, cpu_code64(cpu) ? 64 : 32, text, sizeof text);
         printf("  %" PRIx64 "  %-40s", at, text);
-        for (unsigned i = 0; i < 16; i++)
+        for (unsigned i = 0; i < (cpu_code64(cpu) ? 16 : 8); i++)
             printf(" %" PRIx64, cpu->r[i]);
         printf(" %03" PRIx64 "\n", cpu_get_rflags(cpu));
     }
@@ -155,18 +171,17 @@ static uint64_t slice(unsigned kind)
 static bool fuzz_one(void)
 {
     struct state save;
-    const bool user = !one_in(4);
     gen.rig = &plain;
     rig_tables(&plain); /* the last program may have written anywhere */
     ram_note_write(&plain.ram, plain.main.ram, RAM_BYTES);
-    gen_handlers(&gen);
-    gen_machine(&plain, user);
+    gen_machine(&gen);
     gen_program(&gen);
     memcpy(before, rig_at(&plain, 0), RAM_BYTES);
     state_init_save(&save);
     cpu_state(plain.cpu, &save);
     start(&save);
     const unsigned kind = below(3);
+    const uint64_t translated = jit.cpu->stats.translated_insns;
     bool same = true;
     for (uint64_t done = 0; same && done < STEPS && !plain.cpu->halted;) {
         const uint64_t n = slice(kind);
@@ -175,11 +190,15 @@ static bool fuzz_one(void)
         instructions += n;
         same = same_state();
     }
+    ran[gen.machine].programs++;
+    ran[gen.machine].instructions += count(1);
+    ran[gen.machine].translated += jit.cpu->stats.translated_insns - translated;
     if (!same || !same_memory()) {
         same = false;
-        printf("differs in slices of kind %u (cache emptied %" PRIu64 " times, code %" PRIu64
-               "):\n",
-               kind, jit.cpu->stats.cache_flushes, jit.cpu->stats.code_flushes);
+        printf("machine %u, %s: differs in slices of kind %u (cache emptied %" PRIu64
+               " times, code %" PRIu64 "):\n",
+               gen.machine, gen.user ? "user" : "kernel", kind, jit.cpu->stats.cache_flushes,
+               jit.cpu->stats.code_flushes);
         print_differences();
         locate(&save);
     }
@@ -207,7 +226,15 @@ static void test_programs(void **state)
     printf("%u programs, %" PRIu64 " instructions, %" PRIu64 " exceptions, %" PRIu64
            " blocks translated, %" PRIu64 " dropped, %u differ\n",
            n, instructions, faults, s->translated_blocks, s->blocks_dropped, wrong);
+    for (unsigned i = 0; i < ARRAY_SIZE(ran); i++)
+        printf("  machine %u: %" PRIu64 " programs, %" PRIu64 " instructions, %" PRIu64
+               " translated\n",
+               i, ran[i].programs, ran[i].instructions, ran[i].translated);
     assert_int_equal(wrong, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(ran) && n >= 1000; i++) {
+        assert_true(ran[i].instructions > STEPS / 2 * ran[i].programs);
+        assert_true(ran[i].translated > 20 * ran[i].programs);
+    }
     assert_true(s->translated_blocks > n && faults > n);
 }
 

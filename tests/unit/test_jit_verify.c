@@ -37,8 +37,7 @@ static void run_program(void)
 {
     rig_tables(&rig);
     ram_note_write(&rig.ram, rig.main.ram, RAM_BYTES);
-    gen_handlers(&gen);
-    gen_machine(&rig, !one_in(4));
+    gen_machine(&gen);
     gen_program(&gen);
     const uint64_t end = cpu_icount(rig.cpu) + STEPS;
     while (cpu_icount(rig.cpu) < end && !rig.cpu->halted && !rig.cpu->stats.verify_differences)

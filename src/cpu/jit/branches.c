@@ -48,7 +48,7 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
         uint8_t *other = emit_jcc_forward(e, CC_NE);
         /* the same code may be mapped elsewhere, with another page beside it */
         emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
-        emit_alu_imm(e, 8, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
+        emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
         emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
         uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
         emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
@@ -79,7 +79,7 @@ static void go_on(struct tr *t, unsigned slot)
 static void next_rip(struct tr *t, unsigned reg)
 {
     emit_load(t->e, 8, reg, CPU_SLOT(jit_page));
-    emit_lea(t->e, 8, reg, h_mem(reg, (int32_t)(start_offset(t) + t->u->off + t->u->len)));
+    emit_lea(t->e, t->word, reg, h_mem(reg, (int32_t)(start_offset(t) + t->u->off + t->u->len)));
 }
 
 /* This instruction's handler goes on instead; nothing of it has happened yet. */
@@ -100,13 +100,14 @@ static void look_up(struct tr *t, unsigned target)
     struct emit *e = t->e;
     if (unlikely(t->j->no_indirect))
         bail_out(t, emit_jmp_forward(e));
-    t->j->jump_modes_used |= BIT(jit_jump_mode(t->b->mode));
-    /* bits 63:56 are alike, or the salt of another generation could be in them */
-    emit_mov(e, 8, H_R14, target);
-    emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R14), 56, 1);
-    emit_alu_imm(e, 4, X_ADD, h_reg(H_R14), 1);
-    emit_alu_imm(e, 4, X_CMP, h_reg(H_R14), 1);
-    bail_out(t, emit_jcc_forward(e, CC_A));
+    t->j->jump_modes_used |= BIT64(jit_jump_mode(t->b->mode));
+    if (t->word == 8) { /* bits 63:56 are alike, or another generation's salt could be in them */
+        emit_mov(e, 8, H_R14, target);
+        emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R14), 56, 1);
+        emit_alu_imm(e, 4, X_ADD, h_reg(H_R14), 1);
+        emit_alu_imm(e, 4, X_CMP, h_reg(H_R14), 1);
+        bail_out(t, emit_jcc_forward(e, CC_A));
+    }
     emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), UINT32_C(0x9e3779b1), 4); /* IMUL */
     emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 22, 1);
     emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
@@ -130,14 +131,30 @@ static void branch_conditionally(struct tr *t)
     write_continuation(t, 1, taken);
 }
 
+static void count_and_branch(struct tr *t)
+{
+    const struct insn *u = t->u;
+    if (u->op == OP_LOOP) {
+        clobber(t, REG_RCX);
+        emit_lea(t->e, u->asize, H_RCX, h_mem(H_RCX, -1));
+    }
+    emit_test(t->e, u->asize, h_reg(H_RCX), H_RCX);
+    t->host_flags = 0;
+    pass_flags(t);
+    uint8_t *taken = emit_jcc_forward(t->e, u->op == OP_LOOP ? CC_NE : CC_E);
+    uint8_t *not_taken = emit_jmp_forward(t->e);
+    write_continuation(t, 0, not_taken);
+    write_continuation(t, 1, taken);
+}
+
 static void call(struct tr *t)
 {
     struct emit *e = t->e;
     clobber(t, REG_RSP);
-    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
     const struct host_rm at = stack_check(t, H_R10, true);
     next_rip(t, H_R11);
-    emit_store(e, 8, at, H_R11);
+    emit_store(e, t->word, at, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
     go_on(t, 1);
 }
@@ -146,11 +163,11 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = stack_check(t, H_R15, true);
-    emit_load(e, 8, H_R10, at);
+    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), true);
+    emit_load(e, t->word, H_R10, at);
     emit_mov(e, 8, H_R11, H_R10);
     look_up(t, H_R11);
-    emit_lea(e, 8, H_R15, h_mem(H_R15, (int32_t)(8 + t->u->imm)));
+    emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));
     jump_there(t);
 }
 
@@ -158,9 +175,10 @@ static void ret(struct tr *t)
 static void load_target(struct tr *t)
 {
     if (t->u->mem)
-        emit_load(t->e, 8, H_R10, address_check(t, effective_address(t, H_R10), 8, false, true));
+        emit_load(t->e, t->word, H_R10,
+                  address_check(t, effective_address(t, H_R10, t->word), t->word, false, true));
     else
-        emit_mov(t->e, 8, H_R10, get(t, t->u->rm, H_R10));
+        emit_mov(t->e, t->word, H_R10, get(t, t->u->rm, H_R10));
 }
 
 static void jump_indirect(struct tr *t)
@@ -178,13 +196,13 @@ static void call_indirect(struct tr *t)
     flush_flags(t);
     load_target(t);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R10);
-    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
     emit_lea(e, 8, H_R10, stack_check(t, H_R10, true));
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     look_up(t, H_R11);
     next_rip(t, H_R11);
-    emit_store(e, 8, h_mem(H_R10, 0), H_R11);
-    emit_lea(e, 8, H_R15, h_mem(H_R15, -8));
+    emit_store(e, t->word, h_mem(H_R10, 0), H_R11);
+    emit_lea(e, t->word, H_R15, h_mem(H_R15, -(int32_t)t->word));
     emit_load(e, 8, H_R10, CPU_SLOT(jit_target));
     jump_there(t);
 }
@@ -197,6 +215,9 @@ void translate_end(struct tr *t)
         break;
     case T_JCC:
         branch_conditionally(t);
+        break;
+    case T_LOOP:
+        count_and_branch(t);
         break;
     case T_CALL:
         call(t);

@@ -176,7 +176,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(near_edge(cpu, rip)))
         return b->first(cpu, u);
-    j->jump_modes_used |= BIT(jit_jump_mode(b->mode)); /* also if no code looks there yet */
+    j->jump_modes_used |= BIT64(jit_jump_mode(b->mode)); /* also if no code looks there yet */
     j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] =
         (struct jit_jump){.key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
     if (unlikely(cpu->verify != NULL))
@@ -194,7 +194,7 @@ static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)
 
 void jit_watch(struct jit *j, struct block *b)
 {
-    if ((b->mode & MODE_CODE_MASK) != MODE_CODE64 || (b->mode & MODE_ALIGN) || !b->cached)
+    if (!jit_mode_ok(b->mode) || !b->cached)
         return;
     b->heat = j->threshold;
     b->insn->fn = op_warm;
@@ -309,7 +309,7 @@ void jit_flush(struct jit *j)
     j->full = false;
     j->cpu->stats.code_flushes++;
     for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        if (j->jump_modes_used & BIT(m))
+        if (j->jump_modes_used & BIT64(m))
             memset(j->jump[m], 0, sizeof j->jump[m]);
 }
 
@@ -324,7 +324,7 @@ uint64_t jit_new_salt(struct jit *j, struct shadow_gen *g)
     j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
     if (j->salt == 1) {
         for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-            if (j->jump_modes_used & BIT(m))
+            if (j->jump_modes_used & BIT64(m))
                 memset(j->jump[m], 0, sizeof j->jump[m]);
         if (++j->salt_epoch == 0)
             j->salt_epoch = 1;

@@ -43,7 +43,7 @@ struct native {
 };
 
 #define JIT_JUMP_LINES 1024
-#define JIT_JUMP_MODES 32
+#define JIT_JUMP_MODES 64
 
 /* Indirect branches: RIP (salted, see jit_new_salt) to where host code is entered. */
 struct jit_jump {
@@ -76,7 +76,7 @@ struct jit {
     struct native *natives; /* of all blocks, in low memory */
     unsigned n_natives;
     struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
-    uint32_t jump_modes_used;
+    uint64_t jump_modes_used;
     uint8_t salt;                  /* the last one given to a generation */
     uint32_t salt_epoch;           /* how often all were used up; never 0 */
     unsigned threshold;            /* entries of a block before it is translated */
@@ -119,11 +119,21 @@ static inline unsigned jit_jump_index(gla_t rip)
 {
     return (uint32_t)rip * UINT32_C(0x9e3779b1) >> 22;
 }
-/* Those bits of a 64-bit mode that distinguish code at one address. */
+/* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
+static inline bool jit_mode_ok(uint32_t mode)
+{
+    const uint32_t flat32 = MODE_CODE32 | MODE_SS32 | MODE_FLAT | MODE_PROT;
+    const uint32_t flat32_mask = MODE_CODE_MASK | MODE_SS32 | MODE_FLAT | MODE_PROT | MODE_VM86;
+    if (mode & MODE_ALIGN)
+        return false;
+    return (mode & MODE_CODE_MASK) == MODE_CODE64 || (mode & flat32_mask) == flat32;
+}
+/* Those bits of a mode that distinguish code at one address. */
 static inline unsigned jit_jump_mode(uint32_t mode)
 {
     return (mode & MODE_USER ? 1 : 0) | (mode & MODE_CPL0 ? 2 : 0) | (mode & MODE_NO_X87 ? 4 : 0) |
-           (mode & MODE_NO_SSE ? 8 : 0) | (mode & MODE_NO_AVX ? 16 : 0);
+           (mode & MODE_NO_SSE ? 8 : 0) | (mode & MODE_NO_AVX ? 16 : 0) |
+           ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)

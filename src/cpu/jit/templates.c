@@ -6,6 +6,8 @@
 
 static bool address_ok(const struct insn *u)
 {
+    if (u->asize == 4) /* CS keeps its checks in 32-bit code (decode.c) */
+        return u->seg == SEG_FLAT || u->seg == SEG_FS || u->seg == SEG_GS;
     /* an address relative to RIP is the displacement behind an offset in the page */
     return u->asize == 8 && u->disp >= INT32_MIN + 2 * (int64_t)PAGE_SIZE &&
            u->disp <= INT32_MAX - 2 * (int64_t)PAGE_SIZE;
@@ -46,9 +48,9 @@ static enum template shift(const struct insn *u)
     return T_SHIFT_IMM;
 }
 
-static enum template by_op(const struct insn *u)
+static enum template by_op(const struct tr *t, const struct insn *u)
 {
-    const bool mem_ok = !u->mem || address_ok(u);
+    const bool mem_ok = !u->mem || address_ok(u), word = u->osize == t->word;
     switch (u->op) {
     case OP_ADD:
     case OP_OR:
@@ -99,27 +101,29 @@ static enum template by_op(const struct insn *u)
     case OP_IDIV:
         return mem_ok && u->osize >= 4 ? T_DIV : T_HANDLER;
     case OP_PUSH:
-        return u->osize == 8 && (u->row->opnd[0] == O_Zv || is_imm(u->row->opnd[0])) ? T_PUSH
-                                                                                     : T_HANDLER;
+        return word && (u->row->opnd[0] == O_Zv || is_imm(u->row->opnd[0])) ? T_PUSH : T_HANDLER;
     case OP_POP:
-        return u->osize == 8 && u->row->opnd[0] == O_Zv ? T_POP : T_HANDLER;
+        return word && u->row->opnd[0] == O_Zv ? T_POP : T_HANDLER;
     case OP_LEAVE:
-        return u->osize == 8 ? T_LEAVE : T_HANDLER;
+        return word ? T_LEAVE : T_HANDLER;
     case OP_JMP:
-        return T_JMP;
+        return u->osize == 2 ? T_HANDLER : T_JMP;
+    case OP_LOOP:
+    case OP_JCXZ:
+        return u->osize != 2 && u->asize >= 4 ? T_LOOP : T_HANDLER;
     case OP_CALL:
-        return u->osize == 8 ? T_CALL : T_HANDLER;
+        return word ? T_CALL : T_HANDLER;
     case OP_RET:
-        return u->osize == 8 ? T_RET : T_HANDLER;
+        return word ? T_RET : T_HANDLER;
     case OP_JMPN:
-        return mem_ok && u->osize == 8 ? T_JMP_IND : T_HANDLER;
+        return mem_ok && word ? T_JMP_IND : T_HANDLER;
     case OP_CALLN:
-        return mem_ok && u->osize == 8 ? T_CALL_IND : T_HANDLER;
+        return mem_ok && word ? T_CALL_IND : T_HANDLER;
     default:
         break;
     }
     if (u->op >= OP_JO && u->op <= OP_JG)
-        return T_JCC;
+        return u->osize == 2 ? T_HANDLER : T_JCC;
     const enum template other = u->mem ? rmw_template(u, mem_ok) : T_HANDLER;
     if (other != T_HANDLER)
         return other;
@@ -132,10 +136,7 @@ static enum template by_op(const struct insn *u)
 
 enum template template_of(const struct tr *t, const struct insn *u)
 {
-    const uint32_t mode = t->b->mode;
-    if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
-        return T_HANDLER;
-    const enum template how = by_op(u);
+    const enum template how = by_op(t, u);
     return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
 }
 
@@ -477,11 +478,7 @@ static void t_lea(struct tr *t)
 {
     const struct insn *u = t->u;
     clobber(t, u->reg);
-    struct insn plain = *u; /* a segment has no part in it */
-    plain.seg = SEG_FLAT;
-    t->u = &plain;
-    const unsigned lin = effective_address(t, H_R10);
-    t->u = u;
+    const unsigned lin = effective_address(t, H_R10, 0);
     if (u->osize == 8) {
         put(t, u->reg, lin);
     } else {
@@ -763,16 +760,25 @@ static void t_cmov(struct tr *t)
 
 /* --- the stack --- */
 
+/* A pointer to the stack as it counts, in a register: reg's own, or scratch. */
+unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch)
+{
+    if (t->word == 8)
+        return reg;
+    emit_mov(t->e, 4, scratch, reg);
+    return scratch;
+}
+
 static void t_push(struct tr *t)
 {
     const struct insn *u = t->u;
     clobber(t, REG_RSP);
-    emit_lea(t->e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(t->e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
     const struct host_rm m = stack_check(t, H_R10, false);
     if (u->row->opnd[0] == O_Zv)
-        emit_store(t->e, 8, m, get(t, u->reg, H_R11));
+        emit_store(t->e, t->word, m, get(t, u->reg, H_R11));
     else
-        emit_store_imm(t->e, 8, m, (int32_t)u->imm);
+        emit_store_imm(t->e, t->word, m, (int32_t)u->imm);
     emit_mov(t->e, 8, H_R15, H_R10);
 }
 
@@ -781,14 +787,15 @@ static void t_pop(struct tr *t)
     const unsigned g = t->u->reg;
     clobber(t, g);
     clobber(t, REG_RSP);
-    const struct host_rm m = stack_check(t, H_R15, false);
+    const unsigned sp = stack_pointer(t, H_R15, H_R10);
+    const struct host_rm m = stack_check(t, sp, false);
     if (g == REG_RSP) {
-        emit_load(t->e, 8, H_R15, m);
+        emit_load(t->e, t->word, H_R15, m);
         return;
     }
     const unsigned d = home(g, H_R10);
-    emit_load(t->e, 8, d, m);
-    emit_lea(t->e, 8, H_R15, h_mem(H_R15, 8));
+    emit_load(t->e, t->word, d, m);
+    emit_lea(t->e, t->word, H_R15, h_mem(H_R15, (int32_t)t->word));
     put(t, g, d);
 }
 
@@ -796,10 +803,11 @@ static void t_leave(struct tr *t)
 {
     clobber(t, REG_RSP);
     clobber(t, REG_RBP);
-    const struct host_rm m = stack_check(t, H_RBP, false);
-    emit_load(t->e, 8, H_R10, m);
-    emit_lea(t->e, 8, H_R15, h_mem(H_RBP, 8));
-    emit_mov(t->e, 8, H_RBP, H_R10);
+    const unsigned bp = stack_pointer(t, H_RBP, H_R10);
+    const struct host_rm m = stack_check(t, bp, false);
+    emit_load(t->e, t->word, H_R11, m);
+    emit_lea(t->e, t->word, H_R15, h_mem(H_RBP, (int32_t)t->word));
+    emit_mov(t->e, 8, H_RBP, H_R11);
 }
 
 static void t_nop(struct tr *t)

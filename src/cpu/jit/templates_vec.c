@@ -50,6 +50,8 @@ static struct encoding encoding_of(const struct tr *t)
     enc.opcode = *p;
     if (has_imm8(u->row))
         enc.imm8 = start[u->len - 1];
+    if (t->word == 4 && u->row->opnd[3] == O_Lx) /* bit 7 does not count outside 64-bit mode */
+        enc.imm8 &= 0x7f;
     return enc;
 }
 
@@ -163,6 +165,12 @@ static bool in_modrm_rm(enum operand o)
            o == O_Ry;
 }
 
+/* The host would take 8 bytes where outside 64-bit mode VEX.W counts for nothing. */
+static bool sized_by_w(enum operand o)
+{
+    return o == O_Ey || o == O_My || o == O_Ry || o == O_Gy || o == O_Ry_Mb || o == O_Ry_Mw;
+}
+
 /* --- choosing --- */
 
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok)
@@ -208,6 +216,8 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
         const enum operand o = row->opnd[i];
         const enum role role = role_of(o, u);
         if (role == ROLE_OTHER || (role == ROLE_MEMORY && memory_bytes(o, u) < 0))
+            return T_HANDLER;
+        if (t->word == 4 && u->vex_w && sized_by_w(o))
             return T_HANDLER;
         vectors += role == ROLE_VECTOR;
         general += role == ROLE_GENERAL;
@@ -296,7 +306,7 @@ void t_vec(struct tr *t)
             continue;
         const int bytes = memory_bytes(o, u);
         const unsigned size = bytes ? (unsigned)bytes : MAX(u->vl, 16u);
-        const unsigned lin = effective_address(t, H_R10);
+        const unsigned lin = effective_address(t, H_R10, size);
         if (wants_alignment(u)) {
             emit_test_imm(t->e, 1, h_reg(lin), (int32_t)size - 1);
             leave_line(t, emit_jcc_forward(t->e, CC_NE));

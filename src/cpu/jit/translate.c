@@ -55,6 +55,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     t->j = j;
     t->b = b;
     t->n = n;
+    t->word = (b->mode & MODE_CODE_MASK) == MODE_CODE64 ? 8 : 4;
     t->e = e;
     for (unsigned i = 0; i < b->n; i++)
         t->how[i] = template_of(t, &b->insn[i]);

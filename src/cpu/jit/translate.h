@@ -66,6 +66,7 @@ enum template {
     /* the last of a block */
     T_JMP,
     T_JCC,
+    T_LOOP, /* LOOP, JCXZ: those that do not look at ZF */
     T_CALL,
     T_RET,
     T_JMP_IND,
@@ -91,6 +92,7 @@ struct tr {
     struct emit *e;
     struct block *b;
     struct native *n;
+    unsigned word;          /* bytes of an address, a stack slot, RIP: 8 or 4 */
     const struct insn *u;   /* the instruction at hand */
     uint32_t host_flags;    /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
@@ -159,10 +161,11 @@ void translate_end(struct tr *t);
 void write_late(struct tr *t);
 /* memory.c: see there */
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
-unsigned effective_address(struct tr *t, unsigned scratch);
+unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
-/* The same for an address relative to RSP, of at most 8 bytes. Uses R11 and R14. */
+/* The same for an address relative to RSP, of at most t->word bytes. Uses R11 and R14. */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool ends);
+unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */
 void write_stack_look_up(struct tr *t, struct late *l);
 
 /* Guest register g in a host register: its own, or loaded into scratch. */

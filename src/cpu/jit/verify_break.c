@@ -11,11 +11,12 @@ static const struct {
     {OP_MOVSXD, OP_MOVSXD}, {OP_LEA, OP_LEA},     {OP_INC, OP_DEC},     {OP_DEC, OP_INC},
     {OP_NOT, OP_NEG},       {OP_NEG, OP_NOT},     {OP_SHL, OP_SHR},     {OP_SHR, OP_SAR},
     {OP_SAR, OP_SHR},       {OP_ROL, OP_ROR},     {OP_ROR, OP_ROL},     {OP_IMUL, OP_IMUL},
-    {OP_MUL, OP_IMUL1},     {OP_IMUL1, OP_MUL},   {OP_DIV, OP_IDIV},    {OP_IDIV, OP_DIV},
+    {OP_MUL, OP_IMUL1},     {OP_IMUL1, OP_MUL},   {OP_DIV, OP_DIV},     {OP_IDIV, OP_DIV},
     {OP_XCHG, OP_XCHG},     {OP_BSWAP, OP_BSWAP}, {OP_CBW, OP_CWD},     {OP_CWD, OP_CBW},
     {OP_BT, OP_BT},         {OP_SHLX, OP_SHRX},   {OP_SHRX, OP_SARX},   {OP_SARX, OP_SHLX},
     {OP_RORX, OP_RORX},     {OP_PUSH, OP_PUSH},   {OP_POP, OP_POP},     {OP_CALL, OP_CALL},
-    {OP_RET, OP_RET},       {OP_JMPN, OP_JMPN},   {OP_CALLN, OP_CALLN},
+    {OP_RET, OP_RET},       {OP_JMPN, OP_JMPN},   {OP_CALLN, OP_CALLN}, {OP_LOOP, OP_JCXZ},
+    {OP_JCXZ, OP_LOOP},
 };
 
 /* Groups of sixteen conditions: each is broken by its opposite. */
