@@ -57,6 +57,7 @@ static const struct key_row accel_keys[] = {
     {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
     {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
+    {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
@@ -83,7 +84,8 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
 
 static bool translators_key(const char *key)
 {
-    static const char *const keys[] = {"chain", "indirect", "perfmap", "verify", "threshold"};
+    static const char *const keys[] = {"chain",   "indirect", "x87",
+                                       "perfmap", "verify",   "threshold"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (strcmp(key, keys[i]) == 0)
             return true;

@@ -6,6 +6,7 @@
 #include "cpu/jit/verify.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
+#include "cpu/latency.h"
 #include "cpu/run.h"
 
 #include <stdio.h>
@@ -61,19 +62,6 @@ static bool avx_enabled(const struct cpu *cpu)
     return (cpu->cr4 & CR4_OSXSAVE) && !(~cpu->xcr0 & (XCR0_SSE | XCR0_AVX));
 }
 
-static struct shadow_list *code_list(const struct cpu *cpu)
-{
-    return cpu->cpl == 3 ? &cpu->spaces->cur->user : &cpu->spaces->system;
-}
-
-void cpu_choose_generation(struct cpu *cpu)
-{
-    struct shadow_gen *g = &code_list(cpu)->gen;
-    cpu->code_gen = g->number;
-    if (cpu->code->jit)
-        cpu->jit_salt = jit_salt_of(cpu->code->jit, g);
-}
-
 void cpu_update_mode(struct cpu *cpu)
 {
     const struct segment *cs = &cpu->seg[SEG_CS];
@@ -110,7 +98,6 @@ void cpu_update_mode(struct cpu *cpu)
     }
     cpu->mode = mode;
     cpu->stack_limit = 0;
-    cpu_choose_generation(cpu);
 }
 
 static void update_walk(struct cpu *cpu)
@@ -135,6 +122,19 @@ static void update_walk(struct cpu *cpu)
     w->pkru = cpu->pkru;
 }
 
+/* The generations are those of the lists that are in force now. */
+static void choose_generations(struct cpu *cpu)
+{
+    const uint32_t gen[2] = {cpu->spaces->system.gen, cpu->spaces->cur->user.gen};
+    for (unsigned user = 0; user < 2; user++) {
+        if (cpu->code_gen[user] == gen[user])
+            continue;
+        if (cpu->code && cpu->code->jit)
+            jit_new_generation(cpu->code->jit, user);
+        cpu->code_gen[user] = gen[user];
+    }
+}
+
 void cpu_flush_tlb(struct cpu *cpu)
 {
     for (unsigned i = 0; i < TLB_MODES; i++)
@@ -142,7 +142,7 @@ void cpu_flush_tlb(struct cpu *cpu)
     cpu->stack_limit = 0;
     update_walk(cpu);
     shadow_forget(cpu->spaces, &cpu->walk);
-    cpu_choose_generation(cpu);
+    choose_generations(cpu);
     cpu->stats.tlb_flushes++;
 }
 
@@ -177,7 +177,7 @@ void cpu_flush_translations(struct cpu *cpu, bool keep_global)
         shadow_renew(sh, &sh->system);
         cpu->stats.system_renewed++;
     }
-    cpu_choose_generation(cpu);
+    choose_generations(cpu);
     cpu->stats.tlb_flushes++;
     cpu->stats.tlb_global_kept += keep_global;
     cpu->stats.spaces_kept += how == SHADOW_KEPT;
@@ -201,7 +201,7 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
         kept = false;
     }
     if (!kept)
-        cpu_choose_generation(cpu);
+        choose_generations(cpu);
     cpu->stats.tlb_page_flushes++;
     cpu->stats.page_flushes_kept += kept;
 }
@@ -217,6 +217,8 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
     for (unsigned i = 0; i < TLB_MODES; i++)
         if (cpu->tlb[i].keyed & lost)
             tlb_flush(&cpu->tlb[i]);
+    if (lost)
+        cpu->stack_limit = 0;
 }
 
 /* --- what reaches every CPU of a memory: opaque is the first of them --- */
@@ -314,6 +316,13 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        cpu->code->jit->no_x87 = cfg->jit_no_x87;
+        if (cfg->stats)
+            cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
+        if (cfg->stats && cpu->index == 0) {
+            cpu->code->jit->sampling = true;
+            jit_sample_start();
+        }
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {
@@ -325,6 +334,8 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->tlb[i].used = true;
         tlb_flush(&cpu->tlb[i]);
     }
+    if (cfg->stats)
+        cpu->latency = calloc(1, sizeof *cpu->latency); /* or does without */
     join_memory(cpu);
     cpu_reset(cpu, false);
     return cpu;
@@ -342,6 +353,7 @@ void cpu_destroy(struct cpu *cpu)
     verify_destroy(cpu->verify);
     leave_memory(cpu);
     shadow_destroy(cpu->spaces);
+    free(cpu->latency);
     free(cpu);
 }
 
@@ -397,6 +409,7 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu->mwait = MWAIT_NOT;
     cpu->cur = NULL;
     cpu->pending_dr6 = 0;
+    cpu->x87_live = false;
     if (!init) {
         cpu->milestones = 0;
         memset(&cpu->fpu, 0, sizeof cpu->fpu);
@@ -442,6 +455,13 @@ uint64_t cpu_icount(const struct cpu *cpu)
     return n;
 }
 
+void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size)
+{
+    const struct jit *j = cpu->code->jit;
+    *used = j ? j->used : 0;
+    *size = j ? j->size : 0;
+}
+
 void cpu_set_end(struct cpu *cpu, uint64_t icount)
 {
     const uint64_t now = cpu->icount_end - (uint64_t)cpu->budget;
@@ -480,6 +500,12 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
 {
     struct cpu *cpu = opaque;
     (void)pin;
+    if (unlikely(cpu->latency != NULL)) {
+        if (!level)
+            latency_withdraw(cpu->latency);
+        else if (!cpu->halted && !(cpu->events & EV_INTR))
+            latency_begin(cpu->latency, cpu_icount(cpu));
+    }
     if (level)
         raise_event(cpu, EV_INTR, (cpu->eflags & FLAG_IF) || cpu->mwait == MWAIT_INTR);
     else

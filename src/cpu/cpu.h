@@ -304,12 +304,28 @@ struct cpu_hooks {
     void *opaque;
 };
 
+/* Host code, and which guest instruction each piece of it stands for. */
+struct cpu_translation {
+    gla_t lin;            /* of the guest's code */
+    const uint8_t *guest; /* NULL: it reaches into a second page */
+    unsigned guest_len, insns;
+    const uint8_t *host; /* to be read here; it runs at runs_at */
+    uintptr_t runs_at;
+    size_t host_len;
+    /* Where instruction n begins in guest and host code; number insns is where both end, for the
+     * guest, and where what is out of line begins, for the host. */
+    const uint16_t *guest_at;
+    const uint32_t *host_at;
+};
+
 /* Text for -d, made above this floor (debug/trace.c). The CPU asks log_on() first; may be NULL. */
 struct cpu_trace {
     /* in_asm: len bytes of code at lin were decoded into a block */
     void (*code)(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
                  unsigned len);
     void (*registers)(void *opaque, const struct cpu *cpu); /* cpu_reset: all of them */
+    /* out_asm: a block was translated */
+    void (*translated)(void *opaque, const struct cpu *cpu, const struct cpu_translation *code);
     /* int: a fault is about to be delivered */
     void (*fault)(void *opaque, const struct cpu *cpu, const struct fault_record *r);
     void *opaque;
@@ -351,10 +367,8 @@ struct cpu {
     struct tlb *tlb_cur;    /* for accesses at the current privilege */
     const struct insn *cur; /* set before anything that may fault or ask for the time */
     struct segment seg[SEG_COUNT];
-    uint32_t mode;     /* MODE_*, from cpu_update_mode() */
-    uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation: that of
-                          spaces->system, or at CPL 3 of the space in force */
-    uint32_t eflags;   /* without FLAGS_ARITH */
+    uint32_t mode;   /* MODE_*, from cpu_update_mode() */
+    uint32_t eflags; /* without FLAGS_ARITH */
     uint8_t cpl;
     bool shadow; /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
     bool shadow_ss;
@@ -409,6 +423,9 @@ struct cpu {
     struct walk_params walk;
     struct shadow *spaces;
     bool no_shadow; /* whatever flushes anything forgets everything */
+    /* Cross-page links and jump caches hold for the generation they were made in: [1] that of the
+     * space in force, for code of CPL 3, [0] of spaces->system, for other code. */
+    uint32_t code_gen[2];
     struct code_cache *code;
     struct block *link_from; /* the block that just ended, to be linked to the next one */
     unsigned link_slot;
@@ -424,10 +441,12 @@ struct cpu {
     uint32_t pending;  /* flags to be computed: pending.h */
     uint64_t pending_a, pending_b, pending_c; /* ... from these */
     uint64_t jit_flags, jit_target;           /* on their way */
-    uint64_t jit_salt;                        /* of the table of indirect branches */
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
     uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
     bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */
+    bool x87_live;         /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
+    uint64_t jit_from;     /* instructions retired when host code was entered */
+    bool jit_inside;       /* ... and not left yet */
     struct insn *jit_back; /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
@@ -452,6 +471,8 @@ struct cpu {
     struct cpu_watch watch[CPU_MAX_WATCHPOINTS];
     bool resume_over; /* do not stop at a breakpoint on the first instruction after a stop */
 
+    struct latency *latency; /* of interrupts; NULL: nobody wants to know */
+
     uint8_t milestones; /* bit n: enum cpu_milestone n was reached */
 
     struct cpu_stats {
@@ -465,7 +486,11 @@ struct cpu {
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
-        uint64_t translated_blocks, translated_insns, code_flushes;
+        uint64_t translated_blocks, translated_insns, translated_bytes, code_flushes;
+        uint64_t retranslated[3]; /* by enum jit_again */
+        uint64_t jit_insns;       /* executed in translated code */
+        uint64_t jit_exits[6];    /* from it, by enum jit_exit */
+        uint64_t ticks[4];        /* samples of CPU time, by enum jit_tick */
         uint64_t verified_blocks, unverified_blocks, verify_differences; /* runs in lockstep */
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
@@ -483,8 +508,10 @@ struct cpu_config {
     unsigned jit_threshold;       /* entries of a block before it is translated; 0: never */
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
+    bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_perfmap;             /* names translated code for perf */
     bool no_shadow;               /* nothing outlives a flush of the TLB */
+    bool stats;                   /* counts what costs something to count */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;
@@ -505,6 +532,8 @@ void cpu_run(struct cpu *cpu);
 
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);
+/* Bytes of translated code, and of the room for it; 0 without the translator. */
+void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);
 /* Makes cpu_run() look at events and return after the current instruction. Machine thread only. */
 void cpu_kick(struct cpu *cpu);
@@ -533,8 +562,6 @@ void cpu_flush_tlb(struct cpu *cpu);
 /* CR3 was loaded (global pages stay), or all translations are to be forgotten. */
 void cpu_flush_translations(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
-/* To be called after cpl changed (cpu_update_mode() does). */
-void cpu_choose_generation(struct cpu *cpu);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
 
@@ -547,6 +574,11 @@ static inline struct cpu *cpu_first(const struct ram *ram)
 static inline bool cpu_long(const struct cpu *cpu)
 {
     return cpu->efer & EFER_LMA;
+}
+/* Of the code that runs. */
+static inline uint32_t cpu_code_gen(const struct cpu *cpu)
+{
+    return cpu->code_gen[(cpu->mode & MODE_USER) != 0];
 }
 static inline bool cpu_code64(const struct cpu *cpu)
 {

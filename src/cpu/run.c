@@ -7,6 +7,7 @@
 #include "cpu/except.h"
 #include "cpu/fp/fp.h"
 #include "cpu/jit/jit.h"
+#include "cpu/latency.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -112,6 +113,8 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
     cpu->delivering = cpu->ext = true;
     cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
     except_deliver(cpu, vector, EVENT_HARDWARE, -1);
+    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI)
+        latency_end(cpu->latency, cpu_icount(cpu));
     cpu->delivering = cpu->ext = false;
 }
 
@@ -168,6 +171,7 @@ static void take_fault(struct cpu *cpu)
         if (!cpu->block->stale)
             cpu->jit_back->fn = cpu->jit_back_fn;
         cpu->jit_back = NULL;
+        jit_left(cpu, EXIT_FAULT);
     }
     hold_back(cpu, -cpu->held_back);
     /* time passes even if every delivery faults; one that does was counted when it began */

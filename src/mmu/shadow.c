@@ -17,7 +17,7 @@ void shadow_renew(struct shadow *sh, struct shadow_list *l)
 {
     if (++sh->last_gen == 0) /* 0 marks links that need no generation */
         sh->last_gen = 1;
-    l->gen = (struct shadow_gen){.number = sh->last_gen};
+    l->gen = sh->last_gen;
     if (l->n)
         memset(l->hash, 0, sizeof l->hash);
     l->n = 0;

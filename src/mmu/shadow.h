@@ -30,14 +30,8 @@ struct shadow_page {
     struct walk_trail trail;
 };
 
-struct shadow_gen {
-    uint32_t number;     /* never 0 */
-    uint8_t salt;        /* jit/jit.h; valid for this epoch: */
-    uint32_t salt_epoch; /* 0: none yet */
-};
-
 struct shadow_list {
-    struct shadow_gen gen;
+    uint32_t gen; /* never 0 */
     unsigned n;
     bool incomplete;            /* pages are missing, so nothing can be said of it later */
     bool local;                 /* some page is not global */

@@ -5,6 +5,7 @@
  * hold the code itself.
  *
  *      40000  the handlers' common part    60000  data, read-only from 62000, absent from 63000
+ *      40800  swap two pages of code       68000  the page table, for CPL 0
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
  *
@@ -18,12 +19,16 @@
 
 enum {
     GEN_HANDLER = 0x40000,
-    GEN_CHUNKS_AT = 0x41000, /* a counter, then the addresses */
+    GEN_SWAP = 0x40800,       /* by INVLPG, and 256 bytes behind it by CR3 */
+    GEN_CHUNKS_AT = 0x41000,  /* a counter, then the addresses */
+    GEN_CONTROL_AT = 0x41800, /* x87 control words */
+    GEN_IMAGE_AT = 0x60c00,   /* of XSAVE and its like */
     GEN_CODE = 0x50000,
     GEN_CODE_END = 0x54000,
     GEN_DATA = 0x60000,
     GEN_READ_ONLY = 0x62000,
     GEN_ABSENT = 0x63000,
+    GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
     GEN_CHUNKS = 16,
@@ -48,6 +53,7 @@ struct gen {
         bool absolute;      /* or an imm32 */
     } fixup[GEN_FIXUPS];
     bool stores_to_code;
+    bool x87; /* a lot of it */
 };
 
 /* --- values --- */
@@ -204,6 +210,7 @@ static const struct gen_form gen_forms[] = {
     {"\x98", 1, 2, 0, 4, false, 0},           /* CBW, CWD */
     {"\x0f\xb0", 2, 2, 0, 3, true, 0},        /* CMPXCHG */
     {"\x0f\xc0", 2, 2, 0, 3, true, 0},        /* XADD */
+    {"\x0f\xc7", 2, 1, 0, 3, true, 2},        /* CMPXCHG8B, CMPXCHG16B */
     {"\x0f\x38\xf6", 3, 1, 0x66, 1, true, 0}, /* ADCX */
     {"\x0f\x38\xf6", 3, 1, 0xf3, 1, true, 0}, /* ADOX */
     {"\x0f\x38\xf0", 3, 2, 0, 1, true, 0},    /* MOVBE */
@@ -217,10 +224,15 @@ static const struct gen_form gen_forms[] = {
     {"\x9e", 1, 2, 0, 3, false, 0}, /* SAHF, LAHF */
     {"\xf5", 1, 1, 0, 1, false, 0}, /* CMC, CLC, STC */
     {"\xf8", 1, 2, 0, 2, false, 0},
-    {"\xfc", 1, 2, 0, 1, false, 0}, /* CLD, STD */
-    {"\xa4", 1, 4, 0, 2, false, 0}, /* MOVS, CMPS */
-    {"\xaa", 1, 6, 0, 2, false, 0}, /* STOS, LODS, SCAS */
-    {"\xd7", 1, 1, 0, 1, false, 0}, /* XLAT */
+    {"\xfc", 1, 2, 0, 1, false, 0},       /* CLD, STD */
+    {"\xa4", 1, 4, 0, 2, false, 0},       /* MOVS, CMPS */
+    {"\xaa", 1, 6, 0, 2, false, 0},       /* STOS, LODS, SCAS */
+    {"\xfa", 1, 2, 0, 2, false, 0},       /* CLI, STI */
+    {"\xd7", 1, 1, 0, 1, false, 0},       /* XLAT */
+    {"\x0f\x18", 2, 1, 0, 1, true, 0x0f}, /* PREFETCH */
+    {"\x0f\x0d", 2, 1, 0, 1, true, 3},
+    {"\x0f\xae", 2, 1, 0, 1, true, 0xe0},   /* fences, CLFLUSH, XSAVEOPT */
+    {"\x0f\x01\xe8", 3, 1, 0, 1, false, 0}, /* SERIALIZE */
     {"\x90", 1, 1, 0, 1, false, 0},
     {"\x0f\x1f", 2, 1, 0, 2, true, 0}, /* NOP */
     {"\x0f\x10", 2, 2, 0, 2, true, 0}, /* MOVUPS and its like */
@@ -231,7 +243,9 @@ static const struct gen_form gen_forms[] = {
     {"\x0f\xd4", 2, 1, 0x66, 1, true, 0},
     {"\x0f\xef", 2, 1, 0x66, 2, true, 0},
     {"\x0f\x58", 2, 2, 0xf2, 1, true, 0},
-    {"\x0f\x2e", 2, 2, 0, 1, true, 0}, /* UCOMISS */
+    {"\x0f\x2e", 2, 2, 0, 1, true, 0},        /* UCOMISS */
+    {"\x0f\x3a\x60", 3, 4, 0x66, 2, true, 0}, /* PCMPESTRM and its like */
+    {"\x0f\xae", 2, 1, 0, 1, true, 0x0c},     /* LDMXCSR, STMXCSR */
 };
 
 /* Those of 32-bit code alone. */
@@ -404,6 +418,127 @@ static inline bool gen_try(struct gen *g)
     return true;
 }
 
+/*
+ * x87, MMX, and what looks at their state. The random control words and environments that memory
+ * holds would unmask exceptions for the rest of the program, so there are better ones.
+ */
+static const uint16_t gen_control[] = {0x37f, 0x27f, 0x07f, 0xf7f, 0xb7f, 0x77f, 0x33f, 0x372};
+
+static const uint32_t gen_mxcsr[] = {0x1f80, 0x9fc0, 0x7f80, 0x3fbf, 0x1fbf, 0x1f00};
+
+static inline void gen_at(struct gen *g, unsigned opcode, unsigned reg, uint32_t address)
+{
+    if (opcode > 0xff)
+        gen_u8(g, opcode >> 8);
+    gen_u8(g, opcode & 0xff);
+    gen_u8(g, reg << 3 | 4);
+    gen_u8(g, 0x25);
+    gen_n(g, address, 4);
+}
+
+static inline void gen_x87_state(struct gen *g)
+{
+    static const uint8_t toggle_ts[] = {0x0f, 0x20, 0xc0, 0x83, 0xf0, 0x08, 0x0f, 0x22, 0xc0};
+    const unsigned good = one_in(8) ? ARRAY_SIZE(gen_control) : ARRAY_SIZE(gen_control) - 2;
+    switch (below(18)) {
+    case 16: /* LDMXCSR */
+    case 17:
+        gen_at(g, 0x0fae, 2, GEN_CONTROL_AT + 0x40 + 4 * below(ARRAY_SIZE(gen_mxcsr)));
+        break;
+    case 0: /* FXSAVE, FXRSTOR, XSAVE, XRSTOR */
+    case 1:
+        gen_at(g, 0x0fae, one_in(2) ? 0 : 4, GEN_IMAGE_AT);
+        break;
+    case 2:
+        gen_at(g, 0x0fae, one_in(2) ? 1 : 5, GEN_IMAGE_AT);
+        break;
+    case 3: /* FNSTENV, FLDENV, FNSAVE, FRSTOR */
+        gen_at(g, 0xd9, one_in(2) ? 6 : 4, GEN_IMAGE_AT + 0x80);
+        break;
+    case 4:
+        gen_at(g, 0xdd, one_in(2) ? 6 : 4, GEN_IMAGE_AT + 0x80);
+        break;
+    case 5: /* CLTS, or the opposite */
+        if (one_in(2)) {
+            gen_u8(g, 0x0f);
+            gen_u8(g, 0x06);
+        } else if (one_in(4)) {
+            for (unsigned i = 0; i < sizeof toggle_ts; i++)
+                gen_u8(g, toggle_ts[i]);
+        }
+        break;
+    case 6:
+    case 7:
+    case 8: /* FNINIT, or FNCLEX */
+        gen_u8(g, 0xdb);
+        gen_u8(g, one_in(4) ? 0xe2 : 0xe3);
+        break;
+    case 9: /* EMMS */
+    case 10:
+        gen_u8(g, 0x0f);
+        gen_u8(g, 0x77);
+        break;
+    default:
+        gen_at(g, 0xd9, 5, GEN_CONTROL_AT + 2 * below(good));
+        break;
+    }
+}
+
+static inline bool gen_is_x87(const struct insn *u)
+{
+    switch (u->op) {
+    case OP_FLDCW:
+    case OP_FLDENV:
+    case OP_FRSTOR:
+        return one_in(20);
+    default:
+        return true;
+    }
+}
+
+static inline void gen_x87_insn(struct gen *g)
+{
+    if (one_in(24)) {
+        gen_x87_state(g);
+        return;
+    }
+    const unsigned start = g->at;
+    struct insn u;
+    const struct cpu *cpu = g->rig->cpu;
+    do {
+        g->at = start;
+        const bool mmx = one_in(6);
+        struct gen_rm m = gen_modrm(g, below(8), one_in(3));
+        if (m.rex || one_in(8))
+            gen_u8(g, 0x40 | m.rex);
+        if (mmx) {
+            gen_u8(g, 0x0f);
+            if (one_in(8)) { /* PSHUFB and its kin */
+                gen_u8(g, 0x38);
+                gen_u8(g, below(12));
+            } else {
+                static const struct {
+                    uint8_t first, n;
+                } range[] = {{0x60, 12}, {0x6e, 10}, {0x7e, 2}, {0xc4, 2}, {0xd1, 46}};
+                const unsigned k = below(ARRAY_SIZE(range));
+                gen_u8(g, range[k].first + below(range[k].n));
+            }
+        } else {
+            gen_u8(g, 0xd8 + below(8));
+        }
+        for (unsigned i = 0; i < m.len; i++)
+            gen_u8(g, m.bytes[i]);
+        const unsigned behind = g->at;
+        gen_u8(g, (unsigned)rnd() & 0xff);
+        if (decode(&u, g->code + start, 15, cpu->mode, &cpu->feat, 0) == DECODE_OK &&
+            start + u.len >= behind && gen_is_x87(&u)) {
+            g->at = start + u.len;
+            gen_place(g, &m, g->at - behind);
+            return;
+        }
+    } while (true);
+}
+
 /* FS and GS, which may be anything; seldom the others, which ends what can be translated. */
 static inline void gen_load_segment(struct gen *g)
 {
@@ -429,9 +564,38 @@ static inline void gen_load_segment(struct gen *g)
     }
 }
 
+/* REP, most often forwards, and at times over several pages. */
+static inline void gen_string(struct gen *g)
+{
+    static const uint8_t opcodes[] = {0xa4, 0xa5, 0xaa, 0xab, 0xa6, 0xa7, 0xae, 0xaf, 0xac, 0xad};
+    if (!one_in(4))
+        gen_u8(g, 0xfc); /* CLD */
+    if (!one_in(4)) {
+        gen_u8(g, 0xb9); /* MOV ECX */
+        gen_n(g, below(one_in(4) ? 700 : 20), 4);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (!one_in(2))
+            continue;
+        gen_u8(g, i ? 0xbe : 0xbf); /* MOV ESI, EDI */
+        gen_n(g, gen_data_address(g), 4);
+    }
+    const unsigned opcode = opcodes[below(ARRAY_SIZE(opcodes))];
+    if (one_in(20))
+        gen_u8(g, one_in(2) ? 0x64 : 0x67);
+    if (one_in(6))
+        gen_u8(g, 0x66);
+    gen_u8(g, one_in(3) ? 0xf2 : 0xf3);
+    if (g->code64 && one_in(3))
+        gen_u8(g, 0x48);
+    gen_u8(g, opcode);
+}
+
 static inline void gen_insn(struct gen *g)
 {
-    if (one_in(9)) {
+    if (g->x87 ? !one_in(3) : one_in(60)) {
+        gen_x87_insn(g);
+    } else if (one_in(9)) {
         gen_load_pointer(g);
     } else if (g->code64 && one_in(40)) { /* MOV R8D, small */
         gen_u8(g, 0x41);
@@ -442,6 +606,8 @@ static inline void gen_insn(struct gen *g)
     } else if (one_in(40)) { /* what REP repeats */
         gen_u8(g, 0xb9);
         gen_n(g, below(20), 4);
+    } else if (one_in(50)) {
+        gen_string(g);
     } else if (one_in(25)) {
         gen_vex_insn(g);
     } else {
@@ -500,10 +666,79 @@ static inline void gen_excursion(struct gen *g)
     g->code64 = false;
 }
 
+/* Returns that no call belongs to, and calls that are returned from otherwise. */
+static inline void gen_odd_return(struct gen *g)
+{
+    static const uint8_t thunk[] = {
+        0xe8, 0x07, 0x00, 0x00, 0x00,             /* call over what is only speculated */
+        0xf3, 0x90, 0x0f, 0xae, 0xe8, 0xeb, 0xf9, /* pause; lfence; jmp back */
+        0x48, 0x89, 0x04, 0x24, 0xc3,             /* mov [rsp], rax; ret */
+    };
+    switch (below(6)) {
+    case 0: /* RET imm16 */
+        gen_u8(g, 0xc2);
+        gen_n(g, 8 * below(4), 2);
+        break;
+    case 1: /* PUSH, RET */
+        gen_u8(g, 0x68);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0xc3);
+        break;
+    case 2:
+        gen_u8(g, 0xb8);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        for (unsigned i = 0; i < sizeof thunk; i++)
+            gen_u8(g, thunk[i]);
+        break;
+    case 3: /* ADD qword [RSP], imm8; RET */
+        gen_u8(g, 0x48);
+        gen_u8(g, 0x83);
+        gen_u8(g, 0x04);
+        gen_u8(g, 0x24);
+        gen_u8(g, below(12));
+        gen_u8(g, 0xc3);
+        break;
+    case 4: /* PUSH CS; PUSH; RETFQ */
+        gen_u8(g, 0x6a);
+        gen_u8(g, g->user ? SEL_CODE64_USER : SEL_CODE64);
+        gen_u8(g, 0x68);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0x48);
+        gen_u8(g, 0xcb);
+        break;
+    default: /* DEC ECX; JZ over CALL: recursion */
+        gen_u8(g, 0xff);
+        gen_u8(g, 0xc9);
+        gen_u8(g, 0x74);
+        gen_u8(g, 5);
+        gen_u8(g, 0xe8);
+        gen_to_chunk(g, below(GEN_CHUNKS), false);
+        gen_u8(g, 0xc3);
+        break;
+    }
+}
+
+/* CALL of what exchanges two pages of code below its own return. */
+static inline void gen_call_swap(struct gen *g)
+{
+    gen_u8(g, 0xb8);
+    gen_n(g, GEN_SWAP + 0x100 * below(2), 4);
+    gen_u8(g, 0xff);
+    gen_u8(g, 0xd0);
+}
+
 /* How chunk c ends. Ways back are conditional, so that most is reached. */
 static inline void gen_end(struct gen *g, unsigned c)
 {
     const unsigned back = below(c + 1), ahead = c + 1 + below(GEN_CHUNKS - c);
+    if (g->code64 && one_in(5)) {
+        gen_odd_return(g);
+        return;
+    }
+    if (g->machine == GEN_LONG && !g->user && one_in(8)) {
+        gen_call_swap(g);
+        return;
+    }
     switch (below(12)) {
     case 0: /* DEC, JNZ */
     case 1:
@@ -549,6 +784,38 @@ static inline void gen_end(struct gen *g, unsigned c)
     }
 }
 
+/* What gen_call_swap() calls. */
+static inline void gen_swap(struct rig *r)
+{
+    for (unsigned cr3 = 0; cr3 < 2; cr3++) {
+        const uint32_t a = GEN_TABLE + (GEN_CODE >> PAGE_SHIFT) * 8, b = a + 8;
+        uint8_t code[64] = {0x50, 0x51}; /* push rax, push rcx */
+        unsigned n = 2;
+        /* mov rax, [a]; mov rcx, [b]; mov [a], rcx; mov [b], rax */
+        static const uint8_t move[4][2] = {{0x8b, 0x04}, {0x8b, 0x0c}, {0x89, 0x0c}, {0x89, 0x04}};
+        for (unsigned i = 0; i < 4; i++) {
+            const uint8_t insn[] = {0x48, move[i][0], move[i][1], 0x25};
+            memcpy(code + n, insn, sizeof insn);
+            st32(code + n + 4, i & 1 ? b : a);
+            n += 8;
+        }
+        static const uint8_t load_cr3[] = {0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8};
+        static const uint8_t invlpg[] = {0x0f, 0x01, 0x3c, 0x25};
+        if (cr3) {
+            memcpy(code + n, load_cr3, sizeof load_cr3);
+            n += sizeof load_cr3;
+        }
+        for (unsigned i = 0; i < 2 && !cr3; i++) {
+            memcpy(code + n, invlpg, sizeof invlpg);
+            st32(code + n + 4, GEN_CODE + i * (uint32_t)PAGE_SIZE);
+            n += 8;
+        }
+        static const uint8_t end[] = {0x59, 0x58, 0xc3}; /* pop rcx, pop rax, ret */
+        memcpy(code + n, end, sizeof end);
+        rig_put(r, GEN_SWAP + 0x100 * cr3, code, sizeof code);
+    }
+}
+
 /*
  * Exceptions go on at the next chunk of the list, with a new stack; flags and registers stay as
  * they were, the frame is there to be compared.
@@ -569,6 +836,7 @@ static inline void gen_handlers64(struct gen *g)
         0x48, 0xcf, /* iretq */
     };
     rig_put(g->rig, GEN_HANDLER, common, sizeof common);
+    gen_swap(g->rig);
     for (unsigned v = 0; v < 256; v++) {
         uint8_t code[16], n = 0;
         if (rig_has_error((int)v)) { /* lea rsp, [rsp + 8] */
@@ -580,6 +848,15 @@ static inline void gen_handlers64(struct gen *g)
         st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
         rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
     }
+}
+
+/* The table of the first 2 MiB. */
+static inline gpa_t gen_page_table(struct rig *r)
+{
+    gpa_t table = RIG_TABLES;
+    for (unsigned level = 0; level < 3; level++)
+        table = ld64(rig_at(r, table)) & UINT64_C(0xffffffffff000);
+    return table;
 }
 
 /* The same in 32-bit code: one of CPL 0 has its frame moved, as no stack is switched. */
@@ -730,6 +1007,8 @@ static inline void gen_machine(struct gen *g)
     }
     if (g->machine != GEN_FLAT)
         gen_paging(g);
+    if (g->machine == GEN_LONG)
+        rig_map(r, GEN_TABLE, gen_page_table(r), RIG_P | RIG_W);
     gen_segments(g);
     r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     r->cpu->fpu.cw = 0x37f;
@@ -741,6 +1020,7 @@ static inline void gen_program(struct gen *g)
 {
     struct cpu *cpu = g->rig->cpu;
     g->stores_to_code = one_in(4);
+    g->x87 = one_in(4);
     memset(g->code, 0xcc, sizeof g->code);
     g->fixups = 0;
     g->at = below(3) * 0x1000 + (one_in(2) ? 0xf00 + below(0xf0) : below(0x1000));
@@ -765,6 +1045,8 @@ static inline void gen_program(struct gen *g)
     for (unsigned c = 0; c < GEN_CHUNKS; c++)
         list[1 + c] = GEN_CODE + g->chunk[c];
     rig_put(g->rig, GEN_CHUNKS_AT, list, sizeof list);
+    rig_put(g->rig, GEN_CONTROL_AT, gen_control, sizeof gen_control);
+    rig_put(g->rig, GEN_CONTROL_AT + 0x40, gen_mxcsr, sizeof gen_mxcsr);
     uint64_t data[(GEN_ABSENT - GEN_DATA) / 8];
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
         data[i] = one_in(4) ? gen_value(g) : rnd();

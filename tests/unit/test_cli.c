@@ -182,7 +182,7 @@ static void test_refused(void **state)
         {"-usb", "no USB yet"},
         {"-d foo", "-d: unknown log item \"foo\""},
         {"-d itn", "did you mean \"int\"?"},
-        {"-d out_asm", "-d: out_asm is not logged here yet"},
+        {"-d op_opt", "-d: op_opt is not logged here yet"},
         {"-rtc base=yesterday", "base=yesterday: neither utc"},
         {"-rtc base=2006-13-40", "neither utc"},
         {"-icount shift=11", "shift=11 is not a number from 0 to 10"},

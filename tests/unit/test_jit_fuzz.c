@@ -79,7 +79,8 @@ static bool same_state(void)
     return !memcmp(a->r, b->r, 16 * sizeof a->r[0]) && a->rip == b->rip && a->cpl == b->cpl &&
            cpu_get_rflags(a) == cpu_get_rflags(b) && a->cr2 == b->cr2 && count(0) == count(1) &&
            a->halted == b->halted && a->mxcsr == b->mxcsr &&
-           !memcmp(a->zmm, b->zmm, sizeof a->zmm) && same_segments(a, b);
+           !memcmp(a->zmm, b->zmm, sizeof a->zmm) && same_segments(a, b) &&
+           !memcmp(&a->fpu, &b->fpu, sizeof a->fpu) && a->cr0 == b->cr0;
 }
 
 static bool same_memory(void)
@@ -104,6 +105,17 @@ static void print_differences(void)
                    "\n",
                    i, a->zmm[i].q[1], a->zmm[i].q[0], b->zmm[i].q[1], b->zmm[i].q[0]);
     }
+    const struct fpu *fa = &a->fpu, *fb = &b->fpu;
+    if (memcmp(fa, fb, sizeof *fa)) {
+        printf("  fpu cw %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n",
+               fa->cw, fa->sw, fa->used, fa->fop, fa->fip, fa->fdp, fa->fcs, fa->fds);
+        printf("  ..translated %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n",
+               fb->cw, fb->sw, fb->used, fb->fop, fb->fip, fb->fdp, fb->fcs, fb->fds);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        if (memcmp(&fa->r[i], &fb->r[i], sizeof fa->r[i]))
+            printf("  x87 r%u %04x:%016" PRIx64 ", translated %04x:%016" PRIx64 "\n", i,
+                   fa->r[i].sexp, fa->r[i].mant, fb->r[i].sexp, fb->r[i].mant);
     for (unsigned i = 0, n = 0; i < RAM_BYTES && n < 8; i++) {
         if (*rig_at(&plain, i) == *rig_at(&jit, i))
             continue;
@@ -115,10 +127,18 @@ static void print_differences(void)
 
 /* --- locating --- */
 
+/* A change of MXCSR ends a run early where there is code to be thrown away. */
+static void run_all(struct rig *r, uint64_t n)
+{
+    const uint64_t end = cpu_icount(r->cpu) + n;
+    while (cpu_icount(r->cpu) < end && !r->cpu->halted)
+        rig_run(r, end - cpu_icount(r->cpu));
+}
+
 static void run_both(uint64_t n)
 {
-    rig_run(&plain, n);
-    rig_run(&jit, n);
+    run_all(&plain, n);
+    run_all(&jit, n);
 }
 
 static void print_insn(const struct cpu *cpu)
@@ -150,7 +170,7 @@ static void locate(const struct state *save)
         print_differences();
         start(save);
         const unsigned shown = MIN(n, 24u);
-        rig_run(&plain, n - shown);
+        run_all(&plain, n - shown);
         for (unsigned i = 0; i < shown; i++) {
             print_insn(plain.cpu);
             rig_run(&plain, 1);

@@ -88,7 +88,7 @@ static void test_every_break_is_found(void **state)
         assert_true(verify_break(j, name));
         code_flush(rig.cpu->code);
         rig.cpu->stats.verify_differences = 0;
-        while (!rig.cpu->stats.verify_differences && programs++ < 1500)
+        while (!rig.cpu->stats.verify_differences && programs++ < 4000)
             run_program();
         const bool found = rig.cpu->stats.verify_differences, right = found && blamed(name);
         if (!right) {

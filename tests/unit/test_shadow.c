@@ -106,7 +106,7 @@ static void test_spaces(void **state)
     shadow_forget(sh, &p);
     assert_true(walk_fetch(&one.mem, &p, LIN, true, &r, &t));
     shadow_add(&sh->cur->user, LIN, &r, false, &t);
-    const uint32_t gen = sh->cur->user.gen.number;
+    const uint32_t gen = sh->cur->user.gen;
     struct walk_params other = p;
     /* as many others as fit beside it: it is still known; one more: it is not */
     for (unsigned more = SHADOW_SPACES - 1; more <= SHADOW_SPACES; more++) {
@@ -114,11 +114,11 @@ static void test_spaces(void **state)
             other.root = ROOT + i * PAGE_SIZE;
             const enum shadow_entered how = shadow_enter(sh, &other);
             assert_true(more == SHADOW_SPACES || how == SHADOW_NEW);
-            assert_true(sh->cur->user.gen.number != gen);
+            assert_true(sh->cur->user.gen != gen);
         }
         assert_int_equal(shadow_enter(sh, &p),
                          more < SHADOW_SPACES ? SHADOW_KEPT : SHADOW_RECYCLED);
-        assert_int_equal(sh->cur->user.gen.number == gen, more < SHADOW_SPACES);
+        assert_int_equal(sh->cur->user.gen == gen, more < SHADOW_SPACES);
     }
     /* an entry changes while another space is in force */
     shadow_add(&sh->cur->user, LIN, &r, false, &t);

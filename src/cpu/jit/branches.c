@@ -43,7 +43,7 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
         }
     }
     if (!same_page) {
-        emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
+        emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen[(t->b->mode & MODE_USER) != 0]), 0, 4);
         n->generation[slot] = e->p - 4;
         uint8_t *other = emit_jcc_forward(e, CC_NE);
         /* the same code may be mapped elsewhere, with another page beside it */
@@ -85,7 +85,7 @@ static void next_rip(struct tr *t, unsigned reg)
 /* This instruction's handler goes on instead; nothing of it has happened yet. */
 static void bail_out(struct tr *t, uint8_t *from)
 {
-    t->late[t->n_late++] = (struct late){.from = from, .u = t->u};
+    *new_late(t) = (struct late){.from = from, .u = t->u};
 }
 
 static struct host_rm jump_line(const struct tr *t, size_t member)
@@ -94,25 +94,17 @@ static struct host_rm jump_line(const struct tr *t, size_t member)
     return h_sib(H_NONE, H_R14, 3, (int32_t)(table + member));
 }
 
-/* Looks for host code of RIP target (in a register, changed by it); R14 names its line then. */
+/* Looks for host code of RIP target (in a register); R14 names its line then. */
 static void look_up(struct tr *t, unsigned target)
 {
     struct emit *e = t->e;
     if (unlikely(t->j->no_indirect))
         bail_out(t, emit_jmp_forward(e));
-    t->j->jump_modes_used |= BIT64(jit_jump_mode(t->b->mode));
-    if (t->word == 8) { /* bits 63:56 are alike, or another generation's salt could be in them */
-        emit_mov(e, 8, H_R14, target);
-        emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R14), 56, 1);
-        emit_alu_imm(e, 4, X_ADD, h_reg(H_R14), 1);
-        emit_alu_imm(e, 4, X_CMP, h_reg(H_R14), 1);
-        bail_out(t, emit_jcc_forward(e, CC_A));
-    }
-    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), UINT32_C(0x9e3779b1), 4); /* IMUL */
-    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 22, 1);
+    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), JIT_JUMP_HASH, 4); /* IMUL */
+    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 32 - JIT_JUMP_BITS, 1);
+    static_assert(sizeof(struct jit_jump) == 2 * 8, "the index is doubled, then scaled by 8");
     emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
-    emit_alu(e, 8, X_XOR, target, CPU_SLOT(jit_salt));
-    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, key)));
+    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, rip)));
     bail_out(t, emit_jcc_forward(e, CC_NE));
 }
 
@@ -165,8 +157,7 @@ static void ret(struct tr *t)
     flush_flags(t);
     const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), true);
     emit_load(e, t->word, H_R10, at);
-    emit_mov(e, 8, H_R11, H_R10);
-    look_up(t, H_R11);
+    look_up(t, H_R10);
     emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));
     jump_there(t);
 }
@@ -185,8 +176,7 @@ static void jump_indirect(struct tr *t)
 {
     flush_flags(t);
     load_target(t);
-    emit_mov(t->e, 8, H_R11, H_R10);
-    look_up(t, H_R11);
+    look_up(t, H_R10);
     jump_there(t);
 }
 
@@ -209,6 +199,7 @@ static void call_indirect(struct tr *t)
 
 void translate_end(struct tr *t)
 {
+    flush_note(t);
     switch (t->how[t->u->index]) {
     case T_JMP:
         go_on(t, 1);
@@ -232,12 +223,14 @@ void translate_end(struct tr *t)
         call_indirect(t);
         break;
     default:
-        if (bind_ends_block(t->u)) { /* its handler knows where to go on */
+        if (t->how[t->u->index] == T_HANDLER &&
+            bind_ends_block(t->u)) { /* its handler knows where to go on */
             flush_flags(t);
             emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));
         } else {
             translate_insn(t);
+            flush_note(t);
             go_on(t, 0);
         }
         break;
@@ -256,6 +249,11 @@ void write_late(struct tr *t)
         emit_here(e, l->from);
         if (l->def.valid)
             store_def(t, &l->def);
+        store_note(t, l->note);
+        if (l->x87) {
+            write_x87_load(t, l);
+            continue;
+        }
         emit_mov_imm(e, H_R11, (uintptr_t)l->u);
         if (l->back) {
             emit_call(e, stub(t, l->flags ? STUB_INSN_FLAGS : STUB_INSN));

@@ -16,10 +16,14 @@ static uint32_t written_for_sure(const struct insn *u, enum template how)
     case T_HANDLER: /* some leave flags alone that they may change */
     case T_SHIFT_CL:
     case T_DIV:
+    case T_REP:
         return 0;
+    case T_DOUBLE_SHIFT:
+        return u->row->opnd[2] == O_CL ? 0 : w;
     case T_BT:
     case T_BT_CHANGE:
     case T_BT_MEM:
+    case T_BT_STRING:
         return FLAG_CF;
     case T_SCAN:
         return FLAG_ZF;
@@ -32,7 +36,7 @@ static uint32_t read_by(const struct insn *u, enum template how)
 {
     if (how == T_HANDLER)
         return 0; /* it looks into memory: see may_be_seen() */
-    return op_info[u->op].flags_read;
+    return op_info[u->op].flags_read & FLAGS_ARITH;
 }
 
 /* May fault, or runs by its handler: then the flags in front of it have to be exact. */
@@ -48,12 +52,22 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_JMP_IND:
     case T_CALL_IND:
     case T_DIV:
+    case T_X87: /* looks whether the host may compute at all */
+    case T_STRING:
+    case T_REP:
+    case T_STI:
+    case T_RDPKRU:
+    case T_PUSH_MEM:
+    case T_POPF:
+    case T_DOUBLE_SHIFT:
         return true;
     case T_LEA:
+    case T_FENCE:
+    case T_STATE:
     case T_NOP:
         return false;
     default:
-        return u->mem;
+        return u->mem || (u->row->attr & A_MMX);
     }
 }
 

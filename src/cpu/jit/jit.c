@@ -18,7 +18,6 @@
 #define CODE_BYTES  (32 * MiB)
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define MAX_NATIVES (256 * 1024)
-#define SALTS       128
 
 /* --- the host --- */
 
@@ -69,6 +68,44 @@ static bool map_code(struct jit *j)
     return j->code && j->run;
 }
 
+/* --- the table of indirect branches --- */
+
+/* An empty line's RIP: one that belongs into another line, so that no look-up finds it. */
+static uint64_t no_rip(unsigned index)
+{
+    return index == 0;
+}
+
+static void empty_jumps(struct jit *j, unsigned user)
+{
+    struct jit_jump_log *log = &j->filled[user];
+    if (log->n < JIT_JUMP_LOG) {
+        for (unsigned i = 0; i < log->n; i++)
+            *log->line[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(log->line[i]->rip))};
+    } else {
+        for (unsigned m = user; m < JIT_JUMP_MODES; m += 2) {
+            if (!(j->jump_modes_used & BIT64(m)))
+                continue;
+            memset(j->jump[m], 0, sizeof j->jump[m]);
+            j->jump[m][0].rip = no_rip(0);
+        }
+    }
+    log->n = 0;
+}
+
+static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
+{
+    const unsigned index = jit_jump_index(rip);
+    struct jit_jump *line = &j->jump[mode][index];
+    struct jit_jump_log *log = &j->filled[mode & JIT_JUMP_USER];
+    if (line->rip == no_rip(index) && log->n < JIT_JUMP_LOG)
+        log->line[log->n++] = line;
+    *line = (struct jit_jump){.rip = rip, .code = code};
+    j->jump_modes_used |= BIT64(mode);
+}
+
+/* --- life --- */
+
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
 {
     struct jit *j = calloc(1, sizeof *j);
@@ -77,8 +114,8 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
         return NULL;
     }
     j->cpu = cpu;
-    j->salt_epoch = 1; /* a generation that has no salt yet has 0 */
     j->fp_native = true;
+    j->full_why = AGAIN_FULL;
     ask_host(j);
     if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
         !j->host_has[FEAT_LZCNT] || !j->host_has[FEAT_POPCNT]) {
@@ -91,11 +128,14 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     verify_break(j, NULL);
     j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
     j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
-    if (!j->natives || !j->jump || !map_code(j)) {
+    j->past = jit_past_create();
+    if (!j->natives || !j->jump || !j->past || !map_code(j)) {
         error_set(err, "this host gives no memory for translated code; use -accel interp");
         jit_destroy(j);
         return NULL;
     }
+    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
+        j->jump[m][0].rip = no_rip(0);
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
@@ -108,6 +148,9 @@ void jit_destroy(struct jit *j)
 {
     if (!j)
         return;
+    if (j->sampling)
+        jit_sample_stop();
+    jit_sample_forget(j->cpu);
     if (j->perfmap)
         fclose(j->perfmap);
     if (j->code)
@@ -118,6 +161,8 @@ void jit_destroy(struct jit *j)
         munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
     if (j->jump)
         munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
+    free(j->count);
+    free(j->past);
     free(j);
 }
 
@@ -149,6 +194,7 @@ static void name_cpu(struct cpu *cpu)
         return;
     syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
     named = cpu;
+    jit_sample_cpu(cpu);
 }
 
 /* --- from the interpreter --- */
@@ -165,6 +211,7 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
     name_cpu(cpu);
     cpu->block = b;
     cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
+    jit_entered(cpu, b);
     return j->enter(cpu, jit_runs_at(j, n->body));
 }
 
@@ -176,9 +223,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(near_edge(cpu, rip)))
         return b->first(cpu, u);
-    j->jump_modes_used |= BIT64(jit_jump_mode(b->mode)); /* also if no code looks there yet */
-    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] =
-        (struct jit_jump){.key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
+    fill_jump(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
     return jit_run(cpu, b, n);
@@ -260,13 +305,18 @@ void jit_translate(struct jit *j, struct block *b)
     struct native *n = &j->natives[j->n_natives];
     *n = (struct native){.entry = NULL};
     struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
-    if (!translate_block(j, b, n, &e))
+    j->translating = true;
+    const bool fits = translate_block(j, b, n, &e);
+    j->translating = false;
+    if (!fits)
         return; /* stays with the interpreter */
     j->n_natives++;
     name_for_perf(j, n, (size_t)(e.p - n->indirect));
     j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
     j->cpu->stats.translated_blocks++;
     j->cpu->stats.translated_insns += b->n;
+    j->cpu->stats.translated_bytes += (size_t)(e.p - n->indirect);
+    jit_past_translated(j->past, b, &j->cpu->stats);
     b->native = n;
     jit_rehook(b);
     for (unsigned slot = 0; slot < 2; slot++)
@@ -280,10 +330,11 @@ void jit_translate(struct jit *j, struct block *b)
     }
 }
 
-void jit_drop(struct block *b)
+void jit_drop(struct jit *j, struct block *b)
 {
     if (!b->native)
         return;
+    jit_past_gone(j->past, b, AGAIN_WRITTEN);
     struct emit e = {.p = b->native->entry, .end = b->native->body};
     emit_jmp(&e, b->native->left);
 }
@@ -298,6 +349,7 @@ void jit_mxcsr_changed(struct cpu *cpu, bool running)
         return;
     j->fp_native = native;
     j->full = true;
+    j->full_why = AGAIN_MXCSR;
     if (running)
         cpu_stop_after_current(cpu);
 }
@@ -307,29 +359,14 @@ void jit_flush(struct jit *j)
     j->used = j->stub_end;
     j->n_natives = 0;
     j->full = false;
+    jit_past_gone(j->past, NULL, j->full_why);
+    j->full_why = AGAIN_FULL;
     j->cpu->stats.code_flushes++;
-    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        if (j->jump_modes_used & BIT64(m))
-            memset(j->jump[m], 0, sizeof j->jump[m]);
+    for (unsigned user = 0; user < 2; user++)
+        empty_jumps(j, user);
 }
 
-/*
- * Keys are salted with a number of each generation, in bits 63:57: a canonical address has bits
- * 63:56 equal, so keys of two salts never are, and the table is cleared every 127th time only, when
- * generations that come back get new ones, too. No salt is 0, or an empty line would be one of
- * RIP 0.
- */
-uint64_t jit_new_salt(struct jit *j, struct shadow_gen *g)
+void jit_new_generation(struct jit *j, unsigned user)
 {
-    j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
-    if (j->salt == 1) {
-        for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-            if (j->jump_modes_used & BIT64(m))
-                memset(j->jump[m], 0, sizeof j->jump[m]);
-        if (++j->salt_epoch == 0)
-            j->salt_epoch = 1;
-    }
-    g->salt = j->salt;
-    g->salt_epoch = j->salt_epoch;
-    return (uint64_t)g->salt << 57;
+    empty_jumps(j, user);
 }

@@ -19,8 +19,10 @@
 #define VITRINE_CPU_JIT_JIT_H
 
 #include "cpu/block.h"
+#include "cpu/jit/count.h"
 #include "cpu/jit/emit_x64.h"
 #include "cpu/jit/pending.h"
+#include "cpu/jit/statistics.h"
 
 #include <stdio.h>
 
@@ -42,18 +44,31 @@ struct native {
     gla_t target_page[2];   /* ... and the linear address that page must have */
 };
 
-#define JIT_JUMP_LINES 1024
+#define JIT_JUMP_BITS  12
+#define JIT_JUMP_LINES (1u << JIT_JUMP_BITS)
 #define JIT_JUMP_MODES 64
+#define JIT_JUMP_USER  1 /* in the number of a mode */
+#define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
+#define JIT_JUMP_LOG   256
 
-/* Indirect branches: RIP (salted, see jit_new_salt) to where host code is entered. */
+/* Indirect branches: RIP to where host code is entered, in this generation. */
 struct jit_jump {
-    uint64_t key;
+    uint64_t rip;
     const uint8_t *code;
 };
+/* The lines filled in a generation, to be emptied; if they are too many, all lines are. */
+struct jit_jump_log {
+    unsigned n;
+    struct jit_jump *line[JIT_JUMP_LOG];
+};
+
+#define STRING_STUBS 24
 
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
+    STUB_X87,        /* the guest's x87 registers into the host's, or x87_live stays clear */
+    STUB_X87_STORE,  /* ... and back; both keep all other registers */
     STUB_INSN,       /* R11 = insn: its handler, back behind it */
     STUB_INSN_FLAGS, /* the same, and host flags are the guest's then */
     STUB_FLAGS,      /* host flags become the guest's */
@@ -62,6 +77,8 @@ enum jit_stub {
     STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
     STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
+    STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
+    STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
 };
 
@@ -77,14 +94,19 @@ struct jit {
     unsigned n_natives;
     struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
     uint64_t jump_modes_used;
-    uint8_t salt;                  /* the last one given to a generation */
-    uint32_t salt_epoch;           /* how often all were used up; never 0 */
+    struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
     unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
+    enum jit_again full_why;
+    struct jit_past *past; /* what was translated before */
+    volatile bool translating;
+    bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
+    bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
+    struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
@@ -101,23 +123,19 @@ void jit_translate(struct jit *j, struct block *b);
 /* from's continuation is to; or is nobody's business any more. */
 void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to);
 void jit_unlink(struct block *from, unsigned slot);
-void jit_drop(struct block *b);
+void jit_drop(struct jit *j, struct block *b);
 void jit_flush(struct jit *j);
 /* The guest's MXCSR changed, by an instruction that runs or while none did. */
 void jit_mxcsr_changed(struct cpu *cpu, bool running);
-uint64_t jit_new_salt(struct jit *j, struct shadow_gen *g);
-/* What keys of the table of indirect branches are salted with in this generation. */
-static inline uint64_t jit_salt_of(struct jit *j, struct shadow_gen *g)
-{
-    return likely(g->salt_epoch == j->salt_epoch) ? (uint64_t)g->salt << 57 : jit_new_salt(j, g);
-}
+/* Linear addresses mean something else now, for code of CPL 3 or for all other. */
+void jit_new_generation(struct jit *j, unsigned user);
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
 
 static inline unsigned jit_jump_index(gla_t rip)
 {
-    return (uint32_t)rip * UINT32_C(0x9e3779b1) >> 22;
+    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - JIT_JUMP_BITS);
 }
 /* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
 static inline bool jit_mode_ok(uint32_t mode)
@@ -131,9 +149,9 @@ static inline bool jit_mode_ok(uint32_t mode)
 /* Those bits of a mode that distinguish code at one address. */
 static inline unsigned jit_jump_mode(uint32_t mode)
 {
-    return (mode & MODE_USER ? 1 : 0) | (mode & MODE_CPL0 ? 2 : 0) | (mode & MODE_NO_X87 ? 4 : 0) |
-           (mode & MODE_NO_SSE ? 8 : 0) | (mode & MODE_NO_AVX ? 16 : 0) |
-           ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
+    return (mode & MODE_USER ? JIT_JUMP_USER : 0) | (mode & MODE_CPL0 ? 2 : 0) |
+           (mode & MODE_NO_X87 ? 4 : 0) | (mode & MODE_NO_SSE ? 8 : 0) |
+           (mode & MODE_NO_AVX ? 16 : 0) | ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
@@ -146,6 +164,8 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);
+/* Whether u, of b, is done without its handler, as a rule. */
+bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */
 bool stubs_write(struct jit *j, struct emit *e);
 

@@ -48,7 +48,8 @@ static void check_segment(struct tr *t, unsigned off, unsigned size)
     emit_alu(e, 8, X_CMP, H_R11, h_reg(off));
     leave_line(t, emit_jcc_forward(e, CC_L));
     if (t->how[t->u->index] >= T_JMP) /* a branch's handler does not come back */
-        t->late[late].back = t->late[late + 1].back = NULL;
+        for (unsigned i = late; i < t->n_late; i++)
+            t->late[i].back = NULL;
 }
 
 /*
@@ -89,36 +90,41 @@ unsigned effective_address(struct tr *t, unsigned scratch, unsigned size)
     return lin;
 }
 
-/* R11 and R14: the line for lin, then the difference to its tag is compared. The jump on a miss. */
-static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
+uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
+                      unsigned index, unsigned addend)
 {
-    struct emit *e = t->e;
     const int32_t half =
         write ? (int32_t)offsetof(struct tlb_line, wr) : (int32_t)offsetof(struct tlb_line, rd);
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
-    emit_rorx(e, H_R11, lin, PAGE_SHIFT - 5);
-    emit_rorx(e, H_R14, lin, PAGE_SHIFT + TLB_BITS - 5);
-    emit_alu(e, 4, X_XOR, H_R11, h_reg(H_R14));
-    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), (TLB_LINES - 1) * 32);
-    struct host_rm tag, addend;
-    if (t->b->mode & MODE_USER) {
+    emit_rorx(e, index, lin, PAGE_SHIFT - 5);
+    emit_rorx(e, addend, lin, PAGE_SHIFT + TLB_BITS - 5);
+    emit_alu(e, 4, X_XOR, index, h_reg(addend));
+    emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
+    struct host_rm tag, add;
+    if (user) {
         const int32_t at = (int32_t)(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER +
                                      offsetof(struct tlb, line)) +
                            half;
-        tag = h_gs_index(H_R11, 0, at + (int32_t)offsetof(struct tlb_half, tag));
-        addend = h_gs_index(H_R11, 0, at + (int32_t)offsetof(struct tlb_half, addend));
-    } else { /* which of the two depends on EFLAGS.AC */
-        emit_alu(e, 8, X_ADD, H_R11, CPU_SLOT(tlb_cur));
-        tag = h_mem(H_R11, half + (int32_t)offsetof(struct tlb_half, tag));
-        addend = h_mem(H_R11, half + (int32_t)offsetof(struct tlb_half, addend));
+        tag = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, tag));
+        add = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, addend));
+    } else { /* which of the two of the kernel depends on EFLAGS.AC */
+        emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
+        tag = h_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
+        add = h_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
     }
-    emit_load(e, 8, H_R14, tag);
-    emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
-    emit_alu_imm(e, 8, X_CMP, h_reg(H_R14), (int32_t)(PAGE_SIZE - size));
+    emit_load(e, 8, addend, tag);
+    emit_alu(e, 8, X_XOR, addend, h_reg(lin));
+    emit_alu_imm(e, 8, X_CMP, h_reg(addend), (int32_t)(PAGE_SIZE - size));
     uint8_t *miss = emit_jcc_forward(e, CC_A);
-    emit_load(e, 8, H_R14, addend);
+    emit_load(e, 8, addend, add);
     return miss;
+}
+
+/* Uses R11; R14 is the addend. */
+static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
+{
+    return emit_look_up(t->e, t->b->mode & MODE_USER, lin, size, write, H_R11, H_R14);
 }
 
 /*
@@ -129,7 +135,7 @@ struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool wri
 {
     t->host_flags = 0;
     uint8_t *miss = look_up(t, lin, size, write);
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = miss, .u = t->u, .def = t->def};
     if (!ends)
         l->back = t->e->p; /* moved behind the instruction by translate_insn() */
@@ -147,7 +153,7 @@ struct host_rm stack_check(struct tr *t, unsigned lin, bool ends)
     emit_load(e, 8, H_R14, CPU_SLOT(stack_page));
     emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
     emit_alu(e, 8, X_CMP, H_R14, CPU_SLOT(stack_limit));
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = emit_jcc_forward(e, CC_AE),
                        .u = t->u,
                        .def = t->def,
@@ -172,7 +178,7 @@ void write_stack_look_up(struct tr *t, struct late *l)
     emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
     emit_store_imm(e, 8, CPU_SLOT(stack_limit), (int32_t)(PAGE_SIZE - t->word + 1));
     emit_jmp(e, l->found);
-    struct late *rest = &t->late[t->n_late++];
+    struct late *rest = new_late(t);
     *rest = *l;
     rest->from = miss;
     rest->stack = false;

@@ -120,6 +120,10 @@ static void settle_all(struct cpu *cpu, enum pending_op op, unsigned size)
         cpu->flag_sp = (uint64_t)sign_extend(a, size * 8);
         cpu->flag_aux = b & 1 ? AUX_CF : 0;
         break;
+    case PENDING_RESULT:
+        logic(cpu, a, size);
+        cpu->flag_aux = flag_make_aux(b & 1, b >> 1 & 1, false);
+        break;
     case PENDING_COUNT:
         flags_set_arith(cpu, a ? 0 : FLAG_ZF);
         break;

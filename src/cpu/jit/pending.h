@@ -18,16 +18,17 @@ enum pending_op {
     PENDING_SHL, /* a: operand, b: count, not 0 */
     PENDING_SHR,
     PENDING_SAR,
-    PENDING_ADD,   /* a: result, b: addend */
-    PENDING_SUB,   /* a: result, b: subtrahend */
-    PENDING_ADD2,  /* a, b: the operands */
-    PENDING_CMP,   /* a, b: the operands of a subtraction */
-    PENDING_LOGIC, /* a: result */
-    PENDING_NEG,   /* a: result */
-    PENDING_IMUL,  /* a: lower half, b: whether the upper half matters (CF, OF) */
-    PENDING_BMI,   /* a: result, b: CF; OF is clear, PF and AF come from the result */
-    PENDING_COUNT, /* a: zero or not: ZF; the others are clear */
-    PENDING_ALL,   /* a: AL and AH after SETO AL, LAHF */
+    PENDING_ADD,    /* a: result, b: addend */
+    PENDING_SUB,    /* a: result, b: subtrahend */
+    PENDING_ADD2,   /* a, b: the operands */
+    PENDING_CMP,    /* a, b: the operands of a subtraction */
+    PENDING_LOGIC,  /* a: result */
+    PENDING_NEG,    /* a: result */
+    PENDING_IMUL,   /* a: lower half, b: whether the upper half matters (CF, OF) */
+    PENDING_BMI,    /* a: result, b: CF; OF is clear, PF and AF come from the result */
+    PENDING_COUNT,  /* a: zero or not: ZF; the others are clear */
+    PENDING_RESULT, /* a: result, b: bit 0 CF, bit 1 OF; AF is clear */
+    PENDING_ALL,    /* a: AL and AH after SETO AL, LAHF */
 };
 
 /*

@@ -26,12 +26,14 @@ static enum template alu(const struct insn *u)
                                    u->row->opnd[0] == O_Ob || u->row->opnd[0] == O_Ov);
     if (u->mem && !address_ok(u)) /* LOCK is nothing here: all CPUs take turns on one thread */
         return T_HANDLER;
-    if (!to_mem && high_byte(u->a, u->osize))
+    const bool carry = u->op == OP_ADC || u->op == OP_SBB;
+    const bool from_high = !is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize);
+    if (to_mem && (carry || (from_high && u->op != OP_MOV)))
         return T_HANDLER;
-    if (!is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize))
-        return T_HANDLER;
-    if (to_mem && (u->op == OP_ADC || u->op == OP_SBB))
-        return T_HANDLER;
+    if (!to_mem && (high_byte(u->a, u->osize) || from_high)) {
+        const bool pinned = guest_host[u->a >> 3] != H_NONE;
+        return carry || !pinned ? T_HANDLER : T_HIGH_BYTE;
+    }
     return u->op == OP_MOV ? T_MOV : T_ALU;
 }
 
@@ -68,7 +70,7 @@ static enum template by_op(const struct tr *t, const struct insn *u)
     case OP_MOVZX:
     case OP_MOVSX:
     case OP_MOVSXD:
-        return mem_ok && (u->mem || u->row->opnd[1] != O_Eb || !(u->b & 1)) ? T_EXTEND : T_HANDLER;
+        return mem_ok ? T_EXTEND : T_HANDLER;
     case OP_LEA:
         return mem_ok && u->osize >= 4 ? T_LEA : T_HANDLER;
     case OP_INC:
@@ -87,7 +89,7 @@ static enum template by_op(const struct tr *t, const struct insn *u)
         return mem_ok && u->osize >= 4 ? T_IMUL : T_HANDLER;
     case OP_MUL:
     case OP_IMUL1:
-        return !u->mem && u->osize >= 4 ? T_MUL : T_HANDLER;
+        return mem_ok && u->osize >= 4 ? T_MUL : T_HANDLER;
     case OP_XCHG:
         return u->osize < 4 || u->row->opnd[0] != O_Ev ? T_HANDLER
                : u->mem                                ? rmw_template(u, mem_ok)
@@ -131,20 +133,31 @@ static enum template by_op(const struct tr *t, const struct insn *u)
         return !u->mem && !high_byte(u->a, 1) ? T_SETCC : T_HANDLER;
     if (u->op >= OP_CMOVO && u->op <= OP_CMOVG)
         return mem_ok && u->osize >= 4 ? T_CMOV : T_HANDLER;
-    return bits_template(u, mem_ok);
+    const enum template bits = bits_template(u, mem_ok);
+    return bits != T_HANDLER ? bits : string_template(u);
 }
 
 enum template template_of(const struct tr *t, const struct insn *u)
 {
-    const enum template how = by_op(t, u);
-    return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
+    const bool mem_ok = !u->mem || address_ok(u);
+    enum template how = by_op(t, u);
+    if (how == T_HANDLER)
+        how = system_template(t, u, mem_ok);
+    if (how != T_HANDLER)
+        return how;
+    if ((op_info[u->op].attr & OA_X87) || (u->row->attr & A_MMX) || u->op == OP_FWAIT) {
+        const enum template x87 = x87_template(t, u, mem_ok);
+        if (x87 != T_VEC)
+            return x87;
+    }
+    return vector_template(t, u, mem_ok);
 }
 
 /* --- small things --- */
 
 void leave_line(struct tr *t, uint8_t *from)
 {
-    t->late[t->n_late++] = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+    *new_late(t) = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
 void call_stub(struct tr *t, enum jit_stub s)
@@ -156,8 +169,10 @@ void call_stub(struct tr *t, enum jit_stub s)
 void by_handler(struct tr *t)
 {
     flush_flags(t);
+    flush_note(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
     call_stub(t, STUB_INSN);
+    t->x87 = false;
     flags_unknown(t);
 }
 
@@ -422,7 +437,7 @@ static void t_mov(struct tr *t)
         if (imm)
             emit_store_imm(t->e, size, m, immediate(u));
         else
-            emit_store(t->e, size, m, get(t, reg_of(u->b, size), H_R11));
+            emit_store(t->e, size, m, size == 1 ? get_byte(t, u->b, H_R11) : get(t, u->b, H_R11));
         return;
     }
     const unsigned g = reg_of(u->a, size);
@@ -458,7 +473,7 @@ static void t_extend(struct tr *t)
     if (u->mem)
         m = memory_operand(t, from, false);
     else
-        m = h_reg(get(t, reg_of(u->b, from == 1 ? 1 : 4), H_R11));
+        m = h_reg(from == 1 ? get_byte(t, u->b, H_R11) : get(t, u->b, H_R11));
     const unsigned d = u->osize == 2 && guest_host[g] == H_NONE ? H_R10 : home(g, H_R10);
     uint32_t opcode;
     if (u->op == OP_MOVZX)
@@ -690,7 +705,12 @@ static void t_mul(struct tr *t)
     const struct insn *u = t->u;
     clobber(t, REG_RAX);
     clobber(t, REG_RDX);
-    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL, h_reg(get(t, u->rm, H_R11)));
+    struct host_rm m;
+    if (u->mem)
+        m = memory_operand(t, u->osize, false);
+    else
+        m = h_reg(get(t, u->rm, H_R11));
+    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL, m);
     product_flags(t, H_RAX);
 }
 
@@ -849,18 +869,33 @@ static template_fn *const templates[] = {
     [T_XADD] = t_xadd,
     [T_BT_MEM] = t_bt_mem,
     [T_VEC] = t_vec,
+    [T_X87] = t_x87,
     [T_PUSH] = t_push,
     [T_POP] = t_pop,
     [T_LEAVE] = t_leave,
+    [T_HIGH_BYTE] = t_high_byte,
+    [T_DOUBLE_SHIFT] = t_double_shift,
+    [T_BT_STRING] = t_bt_string,
+    [T_CMPXCHG_WIDE] = t_cmpxchg_wide,
+    [T_STRING] = t_string,
+    [T_FENCE] = t_fence,
+    [T_STATE] = t_state,
+    [T_RDPKRU] = t_rdpkru,
+    [T_PUSH_MEM] = t_push_mem,
+    [T_STI] = t_sti,
+    [T_POPF] = t_popf,
+    [T_REP] = t_rep,
 };
 
 void translate_insn(struct tr *t)
 {
     const unsigned late = t->n_late;
+    const struct x87_note before = t->note;
     templates[t->how[t->u->index]](t);
     /* what left the line comes back behind the whole instruction */
     for (unsigned i = late; i < t->n_late; i++) {
-        if (t->late[i].back) {
+        t->late[i].note = before;
+        if (t->late[i].back && !t->late[i].x87) {
             t->late[i].back = t->e->p;
             t->late[i].flags = t->host_flags && flags_read(t);
             t->late[i].vectors = t->vectors;

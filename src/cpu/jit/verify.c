@@ -170,7 +170,6 @@ static void set_state(struct cpu *cpu, const struct cpu *from, const struct rest
     cpu->pending_dr6 = rest->pending_dr6;
     cpu->no_step_trap = rest->no_step_trap;
     cpu->pending = 0;
-    cpu_choose_generation(cpu);
 }
 
 /* Ways of writing the same thing down; padding. */
@@ -274,6 +273,17 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
         if (memcmp(&a->zmm[i], &b->zmm[i], sizeof a->zmm[i]))
             say(v, "zmm%u ..%016" PRIx64 "%016" PRIx64 ", translated ..%016" PRIx64 "%016" PRIx64,
                 i, a->zmm[i].q[1], a->zmm[i].q[0], b->zmm[i].q[1], b->zmm[i].q[0]);
+    for (unsigned i = 0; i < ARRAY_SIZE(a->fpu.r); i++)
+        if (memcmp(&a->fpu.r[i], &b->fpu.r[i], sizeof a->fpu.r[i]))
+            say(v, "x87 r%u %04x:%016" PRIx64 ", translated %04x:%016" PRIx64, i, a->fpu.r[i].sexp,
+                a->fpu.r[i].mant, b->fpu.r[i].sexp, b->fpu.r[i].mant);
+    if (a->fpu.sw != b->fpu.sw || a->fpu.used != b->fpu.used)
+        say(v, "x87 status %04x, not empty %02x, translated %04x, %02x", a->fpu.sw, a->fpu.used,
+            b->fpu.sw, b->fpu.used);
+    if (a->fpu.fip != b->fpu.fip || a->fpu.fdp != b->fpu.fdp || a->fpu.fop != b->fpu.fop)
+        say(v,
+            "x87 pointers %" PRIx64 " %" PRIx64 " opcode %x, translated %" PRIx64 " %" PRIx64 " %x",
+            a->fpu.fip, a->fpu.fdp, a->fpu.fop, b->fpu.fip, b->fpu.fdp, b->fpu.fop);
     for (size_t i = 0; v->text_len == said && i < STATE_BYTES; i++)
         if (((const uint8_t *)a)[i] != ((const uint8_t *)b)[i])
             say(v, "other state, at offset %zu of struct cpu", i);
