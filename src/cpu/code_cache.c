@@ -288,18 +288,16 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     const bool user = cpu->cpl == 3;
     if (likely(e->page == page && e->gen == cpu_code_gen(cpu) && e->user == user))
         return e;
-    struct walk_result w;
+    struct walk_result w = {.gpa = page};
     if (unlikely(cpu_code64(cpu) && !cpu_canonical(cpu, lin)))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     cpu->stats.tlb_misses[WALK_EXEC]++;
-    if (cpu->walk.mode == PAGING_NONE) {
-        w.gpa = page;
-    } else {
+    struct shadow_list *known = user ? &cpu->spaces->cur->user : &cpu->spaces->system;
+    if (cpu->walk.mode != PAGING_NONE && !shadow_find(known, lin, &w.gpa)) {
         struct walk_trail trail;
         if (!walk_fetch(cpu->mem, &cpu->walk, lin, user, &w, &trail))
             cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
-        shadow_add(user ? &cpu->spaces->cur->user : &cpu->spaces->system, lin, &w,
-                   w.global && (cpu->cr4 & CR4_PGE), &trail);
+        shadow_add(known, lin, &w, w.global && (cpu->cr4 & CR4_PGE), &trail);
     }
     const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
     *e = (struct exec_line){

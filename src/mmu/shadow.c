@@ -1,6 +1,7 @@
 /* See shadow.h. The least recently used space is given up for a new one. */
 #include "mmu/shadow.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct shadow *shadow_create(void)
@@ -21,6 +22,7 @@ void shadow_renew(struct shadow *sh, struct shadow_list *l)
     if (l->n)
         memset(l->hash, 0, sizeof l->hash);
     l->n = 0;
+    l->shifts = 0;
     l->incomplete = l->local = false;
 }
 
@@ -55,6 +57,14 @@ enum shadow_entered shadow_enter(struct shadow *sh, const struct walk_params *p)
     return recycled ? SHADOW_RECYCLED : SHADOW_NEW;
 }
 
+bool shadow_lives(const struct shadow *sh, uint32_t gen)
+{
+    for (unsigned i = 0; i < SHADOW_SPACES; i++)
+        if (sh->space[i].used_at && sh->space[i].user.gen == gen)
+            return true;
+    return false;
+}
+
 void shadow_forget(struct shadow *sh, const struct walk_params *p)
 {
     for (unsigned i = 0; i < SHADOW_SPACES; i++)
@@ -70,13 +80,29 @@ static unsigned hash_of(gla_t page)
     return (unsigned)((page >> PAGE_SHIFT) * UINT32_C(0x9e3779b1) >> 16) & (SHADOW_HASH - 1);
 }
 
-/* The slot of page in the hash: its own, or an empty one. */
-static uint16_t *slot_of(struct shadow_list *l, gla_t page)
+/* The slot in the hash of a page of 1 << shift bytes: its own, or an empty one. */
+static uint16_t *slot_of(struct shadow_list *l, gla_t page, unsigned shift)
 {
     unsigned i = hash_of(page);
-    while (l->hash[i] && l->page[l->hash[i] - 1].page != page)
-        i = (i + 1) & (SHADOW_HASH - 1);
+    for (; l->hash[i]; i = (i + 1) & (SHADOW_HASH - 1)) {
+        const struct shadow_page *at = &l->page[l->hash[i] - 1];
+        if (at->page == page && at->shift == shift)
+            break;
+    }
     return &l->hash[i];
+}
+
+bool shadow_find(struct shadow_list *l, gla_t lin, gpa_t *gpa)
+{
+    for (uint64_t shifts = l->shifts; shifts; shifts &= shifts - 1) {
+        const unsigned shift = (unsigned)__builtin_ctzll(shifts);
+        const uint16_t *slot = slot_of(l, lin >> shift << shift, shift);
+        if (!*slot)
+            continue;
+        *gpa = l->page[*slot - 1].gpa + (lin & (BIT64(shift) - 1));
+        return true;
+    }
+    return false;
 }
 
 void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, bool global,
@@ -86,18 +112,15 @@ void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, b
     const gla_t page = lin >> shift << shift;
     if (!global)
         l->local = true;
-    uint16_t *slot = slot_of(l, page);
-    if (*slot) {
-        /* it was fetched from already; what was cached then may still be in use */
-        if (!walk_trail_same(&l->page[*slot - 1].trail, trail))
-            l->incomplete = true;
-        return;
-    }
     if (trail->unknown || l->n == SHADOW_PAGES) {
         l->incomplete = true;
         return;
     }
-    l->page[l->n] = (struct shadow_page){.page = page, .shift = shift, .trail = *trail};
+    uint16_t *slot = slot_of(l, page, shift);
+    assert(!*slot);
+    l->page[l->n] = (struct shadow_page){
+        .page = page, .gpa = w->gpa >> shift << shift, .shift = shift, .trail = *trail};
+    l->shifts |= BIT64(shift);
     *slot = (uint16_t)++l->n;
 }
 

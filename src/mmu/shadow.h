@@ -26,6 +26,7 @@
 
 struct shadow_page {
     gla_t page;
+    gpa_t gpa;     /* where it lies */
     uint8_t shift; /* size of the guest's page */
     struct walk_trail trail;
 };
@@ -35,6 +36,7 @@ struct shadow_list {
     unsigned n;
     bool incomplete;            /* pages are missing, so nothing can be said of it later */
     bool local;                 /* some page is not global */
+    uint64_t shifts;            /* sizes of pages in the list, a bit each */
     uint16_t hash[SHADOW_HASH]; /* index + 1 into page */
     struct shadow_page page[SHADOW_PAGES];
 };
@@ -59,9 +61,17 @@ void shadow_destroy(struct shadow *sh);
 
 /* Nothing is known any more: modes or the memory map changed. */
 void shadow_forget(struct shadow *sh, const struct walk_params *p);
+/* Whether this is the generation of some space, and may come back. */
+bool shadow_lives(const struct shadow *sh, uint32_t gen);
 /* The list starts anew, with a generation of its own. */
 void shadow_renew(struct shadow *sh, struct shadow_list *l);
-/* Adds a page that code was fetched from. */
+/*
+ * Where code at lin is fetched from: until something is flushed a page that was fetched from stays
+ * where it was found, whatever is in memory now, so that a guest which changed its tables and did
+ * not say so sees the same from every engine. False: it must be walked for.
+ */
+bool shadow_find(struct shadow_list *l, gla_t lin, gpa_t *gpa);
+/* Adds a page that code was fetched from, and that was not found. */
 void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, bool global,
                 const struct walk_trail *trail);
 /* Whether all of the list would be walked the same way now. */

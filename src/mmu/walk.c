@@ -384,17 +384,6 @@ bool walk_trail_holds(const struct walk_trail *t, const struct walk_trail *befor
     return true;
 }
 
-bool walk_trail_same(const struct walk_trail *a, const struct walk_trail *b)
-{
-    if (a->n != b->n)
-        return false;
-    for (unsigned i = 0; i < a->n; i++)
-        if (a->step[i].host != b->step[i].host ||
-            ((a->step[i].value ^ b->step[i].value) & ~(uint64_t)PTE_D))
-            return false;
-    return true;
-}
-
 const char *walk_reason_text(enum walk_reason reason)
 {
     switch (reason) {

@@ -82,7 +82,6 @@ struct walk_trail {
 
 /* Whether memory still holds all of it. before: another trail that was just found to hold. */
 bool walk_trail_holds(const struct walk_trail *t, const struct walk_trail *before);
-bool walk_trail_same(const struct walk_trail *a, const struct walk_trail *b);
 
 /*
  * Translates lin. user: the access is made with user rights (CPL 3 and not an implicit

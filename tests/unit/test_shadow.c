@@ -140,16 +140,44 @@ static void test_full_list(void **state)
     assert_non_null(sh);
     shadow_forget(sh, &p);
     struct shadow_list *l = &sh->cur->user;
+    gpa_t gpa;
     for (unsigned i = 0; i < SHADOW_PAGES; i++) {
         shadow_add(l, i * PAGE_SIZE, &r, true, &t);
-        shadow_add(l, i * PAGE_SIZE + 5, &r, true, &t);
+        assert_true(shadow_find(l, i * PAGE_SIZE + 5, &gpa));
+        assert_int_equal(gpa, 5);
     }
     assert_int_equal(l->n, SHADOW_PAGES);
     assert_false(l->local);
     assert_true(shadow_holds(l));
+    assert_false(shadow_find(l, SHADOW_PAGES * PAGE_SIZE, &gpa));
     shadow_add(l, SHADOW_PAGES * PAGE_SIZE, &r, true, &t);
     assert_false(shadow_holds(l));
     assert_false(shadow_holds_at(l, 0));
+    shadow_destroy(sh);
+}
+
+/* A large page where a small one was found before: each is what it was when it was found. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct shadow *sh = shadow_create();
+    const struct walk_result small = {.gpa = 5 * PAGE_SIZE, .page_bytes = PAGE_SIZE};
+    const struct walk_result large = {.gpa = 6 * MiB + 3 * PAGE_SIZE, .page_bytes = 2 * MiB};
+    const struct walk_trail t = {.n = 0};
+    const struct walk_params p = {.mode = PAGING_4LEVEL};
+    gpa_t gpa;
+    assert_non_null(sh);
+    shadow_forget(sh, &p);
+    struct shadow_list *l = &sh->cur->user;
+    shadow_add(l, 4 * MiB, &small, false, &t);
+    assert_false(shadow_find(l, 4 * MiB + 3 * PAGE_SIZE, &gpa));
+    shadow_add(l, 4 * MiB + 3 * PAGE_SIZE, &large, false, &t);
+    assert_true(shadow_find(l, 4 * MiB + 1, &gpa));
+    assert_int_equal(gpa, 5 * PAGE_SIZE + 1);
+    assert_true(shadow_find(l, 4 * MiB + PAGE_SIZE + 1, &gpa));
+    assert_int_equal(gpa, 6 * MiB + PAGE_SIZE + 1);
+    assert_false(shadow_find(l, 6 * MiB, &gpa));
+    assert_int_equal(l->n, 2);
     shadow_destroy(sh);
 }
 
@@ -509,6 +537,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tables_in_no_memory, open_one, close_one),
         cmocka_unit_test_setup_teardown(test_spaces, open_one, close_one),
         cmocka_unit_test_setup_teardown(test_full_list, open_one, close_one),
+        cmocka_unit_test_setup_teardown(test_sizes, open_one, close_one),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
