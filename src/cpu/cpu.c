@@ -130,7 +130,10 @@ static void choose_generations(struct cpu *cpu)
         if (cpu->code_gen[user] == gen[user])
             continue;
         if (cpu->code && cpu->code->jit)
-            jit_new_generation(cpu->code->jit, user);
+            jit_new_generation(
+                cpu->code->jit, user,
+                user && shadow_lives(cpu->spaces, cpu->code_gen[1]) ? cpu->code_gen[1] : 0,
+                gen[user]);
         cpu->code_gen[user] = gen[user];
     }
 }

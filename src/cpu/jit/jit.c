@@ -104,6 +104,42 @@ static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *co
     j->jump_modes_used |= BIT64(mode);
 }
 
+static void save_jumps(struct jit *j, unsigned user, uint32_t gen)
+{
+    const struct jit_jump_log *log = &j->filled[user];
+    if (log->n == 0 || log->n == JIT_JUMP_LOG)
+        return;
+    struct jit_jump_set *set = &j->jumps[0];
+    for (unsigned i = 1; i < JIT_JUMP_SETS && set->gen; i++)
+        if (!j->jumps[i].gen || j->jumps[i].saved_at < set->saved_at)
+            set = &j->jumps[i];
+    set->gen = gen;
+    set->n = log->n;
+    set->saved_at = ++j->jumps_clock;
+    for (unsigned i = 0; i < log->n; i++) {
+        set->saved[i].line = log->line[i];
+        set->saved[i].was = *log->line[i];
+    }
+}
+
+/* The table is empty. */
+static void restore_jumps(struct jit *j, unsigned user, uint32_t gen)
+{
+    struct jit_jump_log *log = &j->filled[user];
+    for (unsigned k = 0; k < JIT_JUMP_SETS; k++) {
+        struct jit_jump_set *set = &j->jumps[k];
+        if (set->gen != gen)
+            continue;
+        for (unsigned i = 0; i < set->n; i++) {
+            *set->saved[i].line = set->saved[i].was;
+            log->line[i] = set->saved[i].line;
+        }
+        log->n = set->n;
+        set->gen = 0;
+        return;
+    }
+}
+
 /* --- life --- */
 
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
@@ -283,12 +319,13 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
 
 void jit_unlink(struct block *from, unsigned slot)
 {
-    const struct native *n = from->native;
+    struct native *n = from->native;
     if (!n || !n->site[slot])
         return;
     if (n->generation[slot]) {
         const uint32_t never = 0;
         memcpy(n->generation[slot], &never, 4);
+        n->target_page[slot] = JIT_NO_PAGE;
     }
     if (n->storing[slot]) /* falls through to the exit */
         emit_patch(n->storing_site[slot], n->storing_site[slot] + 4);
@@ -364,9 +401,14 @@ void jit_flush(struct jit *j)
     j->cpu->stats.code_flushes++;
     for (unsigned user = 0; user < 2; user++)
         empty_jumps(j, user);
+    for (unsigned i = 0; i < JIT_JUMP_SETS; i++)
+        j->jumps[i].gen = 0;
 }
 
-void jit_new_generation(struct jit *j, unsigned user)
+void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen)
 {
+    if (old)
+        save_jumps(j, user, old);
     empty_jumps(j, user);
+    restore_jumps(j, user, gen);
 }

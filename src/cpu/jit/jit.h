@@ -41,7 +41,7 @@ struct native {
     bool wants_flags;       /* of before: something in the block may see them */
     struct pending_def def; /* flags at the end, where they are not in memory */
     uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
-    gla_t target_page[2];   /* ... and the linear address that page must have */
+    gla_t target_page[2]; /* ... and the linear address that page must have; JIT_NO_PAGE: no link */
 };
 
 #define JIT_JUMP_BITS  12
@@ -49,7 +49,9 @@ struct native {
 #define JIT_JUMP_MODES 64
 #define JIT_JUMP_USER  1 /* in the number of a mode */
 #define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
-#define JIT_JUMP_LOG   256
+#define JIT_JUMP_LOG   1024
+#define JIT_JUMP_SETS  SHADOW_SPACES
+#define JIT_NO_PAGE    1 /* an address no page has */
 
 /* Indirect branches: RIP to where host code is entered, in this generation. */
 struct jit_jump {
@@ -60,6 +62,16 @@ struct jit_jump {
 struct jit_jump_log {
     unsigned n;
     struct jit_jump *line[JIT_JUMP_LOG];
+};
+/* The lines of a generation that may come back. */
+struct jit_jump_set {
+    uint32_t gen; /* 0: none */
+    unsigned n;
+    uint64_t saved_at; /* the oldest makes room */
+    struct {
+        struct jit_jump *line;
+        struct jit_jump was;
+    } saved[JIT_JUMP_LOG];
 };
 
 #define STRING_STUBS 24
@@ -95,6 +107,8 @@ struct jit {
     struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
     uint64_t jump_modes_used;
     struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
+    struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
+    uint64_t jumps_clock;
     unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
@@ -127,8 +141,9 @@ void jit_drop(struct jit *j, struct block *b);
 void jit_flush(struct jit *j);
 /* The guest's MXCSR changed, by an instruction that runs or while none did. */
 void jit_mxcsr_changed(struct cpu *cpu, bool running);
-/* Linear addresses mean something else now, for code of CPL 3 or for all other. */
-void jit_new_generation(struct jit *j, unsigned user);
+/* Linear addresses mean something else now, for code of CPL 3 or for all other: what they did when
+ * gen was in force, if ever. old: the generation until now, 0 if it will not come back. */
+void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen);
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
