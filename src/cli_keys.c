@@ -62,6 +62,7 @@ static const struct key_row accel_keys[] = {
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
     {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
+    {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
     {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},

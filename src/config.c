@@ -20,6 +20,7 @@ void vm_config_init(struct vm_config *cfg)
         .jit_threshold = 50,
         .jit_chain = true,
         .jit_indirect = true,
+        .shadow = true,
         .jit_x87 = true,
         .topology = {1, 1, 1},
         .boot_menu_ms = -1,

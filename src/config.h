@@ -68,6 +68,7 @@ struct vm_config {
     bool jit_indirect;               /* indirect=: so do indirect branches */
     bool jit_x87;                    /* x87=: x87 and MMX on the host's unit */
     bool jit_perfmap;                /* -perfmap: /tmp/perf-PID.map names translated code */
+    bool shadow;                     /* shadow=: what is known outlives flushes of the TLB */
     bool jit_verify;                 /* -accel jit,verify=on: lockstep with the interpreter */
     int jit_threshold;               /* -accel jit,threshold=: entries before translation */
     char *name;                      /* -name, NULL = none */

@@ -99,6 +99,12 @@ static void print_tlb(const struct cpu_stats *s, uint64_t insns, const struct pr
           s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
           insns ? (double)(data + s->tlb_misses[WALK_EXEC]) * 1e3 / (double)insns : 0.0,
           s->tlb_flushes, s->tlb_page_flushes);
+    print(p,
+          "shadow: global pages kept in %" PRIu64 " flushes; address spaces kept %" PRIu64
+          ", changed %" PRIu64 ", new %" PRIu64 ", recycled %" PRIu64
+          "; system code renewed %" PRIu64 "; page flushes that changed no code %" PRIu64,
+          s->tlb_global_kept, s->spaces_kept, s->spaces_changed, s->spaces_new, s->spaces_recycled,
+          s->system_renewed, s->page_flushes_kept);
     if (!s->sampled_accesses)
         return;
     const double per_insn = (double)s->sampled_accesses / (double)s->sampled_insns;

@@ -172,7 +172,7 @@ static void fill_write(struct cpu *cpu, ram_t ram, unsigned tlb_mode, unsigned i
 }
 
 static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_t gpa,
-                 unsigned page_shift, bool dirty)
+                 unsigned page_shift, bool dirty, bool global)
 {
     struct tlb *tlb = &cpu->tlb[tlb_mode];
     const unsigned i = tlb_index(lin);
@@ -198,10 +198,7 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
     /* where writes go elsewhere than reads (PAM), each is walked for */
     if (write && dirty && memmap_ram(cpu->mem, gpage, true) == ram)
         fill_write(cpu, ram, tlb_mode, i);
-    tlb->page_shift[i] = (uint8_t)page_shift;
-    tlb->used = true;
-    if (page_shift > PAGE_SHIFT)
-        tlb->large = true;
+    tlb_note_fill(tlb, i, page_shift, global);
 }
 
 /* Where a write lands, if its page was walked for one before. */
@@ -242,7 +239,8 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
     const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
     if (unlikely(cpu->walk.pke) && w.user)
         cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w.pkey);
-    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty);
+    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty,
+         w.global && (cpu->cr4 & CR4_PGE));
     p = (struct place){.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)
         p.host = ram_host(cpu->mem->ram, p.ram);

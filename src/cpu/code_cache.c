@@ -97,7 +97,6 @@ void code_flush(struct code_cache *cc)
     if (cc->jit)
         jit_flush(cc->jit);
     cc->cpu->link_from = NULL;
-    cc->cpu->code_gen++;
     cc->cpu->stats.cache_flushes++;
 }
 
@@ -154,7 +153,7 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
         from->in_next[slot] = to->in_head;
         to->in_head = (struct block *)((uintptr_t)from | slot);
     }
-    from->link_gen[slot] = same_page ? 0 : cc->cpu->code_gen;
+    from->link_gen[slot] = same_page ? 0 : block_gen(cc->cpu, from);
     from->link_lin[slot] = lin;
     if (cc->jit)
         jit_link(cc->jit, from, slot, to);
@@ -290,21 +289,23 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     const gla_t page = lin & PAGE_MASK;
     struct exec_line *e = &cc->exec[(lin >> PAGE_SHIFT) & (EXEC_LINES - 1)];
     const bool user = cpu->cpl == 3;
-    if (likely(e->page == page && e->gen == cpu->code_gen && e->user == user))
+    if (likely(e->page == page && e->gen == cpu_code_gen(cpu) && e->user == user))
         return e;
-    struct walk_result w;
+    struct walk_result w = {.gpa = page};
     if (unlikely(cpu_code64(cpu) && !cpu_canonical(cpu, lin)))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     cpu->stats.tlb_misses[WALK_EXEC]++;
-    if (cpu->walk.mode == PAGING_NONE) {
-        w.gpa = page;
-    } else if (!walk(cpu->mem, &cpu->walk, lin, WALK_EXEC, user, false, true, &w)) {
-        cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
+    struct shadow_list *known = user ? &cpu->spaces->cur->user : &cpu->spaces->system;
+    if (cpu->walk.mode != PAGING_NONE && !shadow_find(known, lin, &w.gpa)) {
+        struct walk_trail trail;
+        if (!walk_fetch(cpu->mem, &cpu->walk, lin, user, &w, &trail))
+            cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
+        shadow_add(known, lin, &w, w.global && (cpu->cr4 & CR4_PGE), &trail);
     }
     const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
     *e = (struct exec_line){
         .page = page,
-        .gen = cpu->code_gen,
+        .gen = cpu_code_gen(cpu),
         .user = user,
         .ram = memmap_ram(cpu->mem, gpa, false),
         .gpa = gpa,
@@ -494,7 +495,7 @@ struct block *code_find(struct cpu *cpu)
             cpu_fault(cpu, VEC_GP, 0, REASON_CODE_LIMIT);
         bytes_left = cpu->seg[SEG_CS].limit - cpu->rip + UINT64_C(1);
     }
-    if (likely(j->lin == lin && j->gen == cpu->code_gen && j->mode == cpu->mode &&
+    if (likely(j->lin == lin && j->gen == cpu_code_gen(cpu) && j->mode == cpu->mode &&
                !j->block->stale && j->block->bytes <= bytes_left))
         return j->block;
     cpu->stats.jump_cache_misses++;
@@ -511,6 +512,7 @@ struct block *code_find(struct cpu *cpu)
     if (!b)
         b = decode_block(cpu, lin, bytes_left);
     if (b->cached)
-        *j = (struct jump_line){.lin = lin, .block = b, .gen = cpu->code_gen, .mode = cpu->mode};
+        *j =
+            (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
     return b;
 }

@@ -122,33 +122,91 @@ static void update_walk(struct cpu *cpu)
     w->pkru = cpu->pkru;
 }
 
-static void next_generation(struct cpu *cpu)
+/* The generations are those of the lists that are in force now. */
+static void choose_generations(struct cpu *cpu)
 {
-    if (++cpu->code_gen == 0) /* 0 marks links that need no generation */
-        cpu->code_gen = 1;
-    if (cpu->code && cpu->code->jit)
-        jit_new_generation(cpu->code->jit);
+    const uint32_t gen[2] = {cpu->spaces->system.gen, cpu->spaces->cur->user.gen};
+    for (unsigned user = 0; user < 2; user++) {
+        if (cpu->code_gen[user] == gen[user])
+            continue;
+        if (cpu->code && cpu->code->jit)
+            jit_new_generation(
+                cpu->code->jit, user,
+                user && shadow_lives(cpu->spaces, cpu->code_gen[1]) ? cpu->code_gen[1] : 0,
+                gen[user]);
+        cpu->code_gen[user] = gen[user];
+    }
 }
 
-/* Keeping global pages is a licence, not a duty (SDM 3A §4.10.4.1): this TLB forgets all. */
-void cpu_flush_tlb(struct cpu *cpu, bool keep_global)
+void cpu_flush_tlb(struct cpu *cpu)
 {
-    (void)keep_global;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush(&cpu->tlb[i]);
     cpu->stack_limit = 0;
-    next_generation(cpu);
     update_walk(cpu);
+    shadow_forget(cpu->spaces, &cpu->walk);
+    choose_generations(cpu);
     cpu->stats.tlb_flushes++;
+}
+
+/* Blocks of the system: global pages outlive CR3; others are looked at, if they can be. */
+static bool system_holds(const struct cpu *cpu, bool keep_global, bool same_root)
+{
+    const struct shadow_list *l = &cpu->spaces->system;
+    if (keep_global && !l->local)
+        return true;
+    return (same_root || !l->local) && shadow_holds(l);
+}
+
+void cpu_flush_translations(struct cpu *cpu, bool keep_global)
+{
+    if (cpu->no_shadow) {
+        cpu_flush_tlb(cpu);
+        return;
+    }
+    struct shadow *sh = cpu->spaces;
+    const struct shadow_space *before = sh->cur;
+    for (unsigned i = 0; i < TLB_MODES; i++) {
+        if (keep_global)
+            tlb_flush_local(&cpu->tlb[i]);
+        else
+            tlb_flush(&cpu->tlb[i]);
+    }
+    cpu->stack_limit = 0;
+    update_walk(cpu);
+    const enum shadow_entered how = shadow_enter(sh, &cpu->walk);
+    const bool same_root = sh->cur == before && how <= SHADOW_CHANGED;
+    if (!system_holds(cpu, keep_global, same_root)) {
+        shadow_renew(sh, &sh->system);
+        cpu->stats.system_renewed++;
+    }
+    choose_generations(cpu);
+    cpu->stats.tlb_flushes++;
+    cpu->stats.tlb_global_kept += keep_global;
+    cpu->stats.spaces_kept += how == SHADOW_KEPT;
+    cpu->stats.spaces_changed += how == SHADOW_CHANGED;
+    cpu->stats.spaces_new += how == SHADOW_NEW;
+    cpu->stats.spaces_recycled += how == SHADOW_RECYCLED;
 }
 
 void cpu_flush_page(struct cpu *cpu, gla_t lin)
 {
+    struct shadow *sh = cpu->spaces;
+    struct shadow_list *const lists[] = {&sh->cur->user, &sh->system};
+    bool kept = true;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush_page(&cpu->tlb[i], lin);
     cpu->stack_limit = 0;
-    next_generation(cpu);
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        if (!cpu->no_shadow && shadow_holds_at(lists[i], lin))
+            continue;
+        shadow_renew(sh, lists[i]);
+        kept = false;
+    }
+    if (!kept)
+        choose_generations(cpu);
     cpu->stats.tlb_page_flushes++;
+    cpu->stats.page_flushes_kept += kept;
 }
 
 /*
@@ -171,7 +229,7 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
 static void map_changed(void *opaque)
 {
     for (struct cpu *cpu = opaque; cpu; cpu = cpu->next)
-        cpu_flush_tlb(cpu, false);
+        cpu_flush_tlb(cpu);
 }
 
 /* A page of host memory is traced from now on: its write lines must go. */
@@ -242,7 +300,12 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->topology = cfg->topology;
     cpu->apic_id = topology_apic_id(&cfg->topology, cfg->index);
     cpu->tsc_hz = cfg->tsc_hz;
-    cpu->code_gen = 1;
+    cpu->no_shadow = cfg->no_shadow;
+    cpu->spaces = shadow_create();
+    if (!cpu->spaces) {
+        error_set(err, "not enough host memory for what is known of address spaces");
+        goto fail;
+    }
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
         goto fail;
     if (cfg->index == 0 && cpu->feat.warning[0])
@@ -280,6 +343,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu_reset(cpu, false);
     return cpu;
 fail:
+    shadow_destroy(cpu->spaces);
     free(cpu);
     return NULL;
 }
@@ -291,6 +355,7 @@ void cpu_destroy(struct cpu *cpu)
     code_cache_destroy(cpu->code);
     verify_destroy(cpu->verify);
     leave_memory(cpu);
+    shadow_destroy(cpu->spaces);
     free(cpu->latency);
     free(cpu);
 }
@@ -371,7 +436,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = cpu->msr_int_pending = 0;
         cpu->tsc_offset = 0;
     }
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
     if (log_on(cpu->log, LOG_RESET) && cpu->trace.registers)
         cpu->trace.registers(cpu->trace.opaque, cpu);
@@ -379,7 +444,7 @@ void cpu_reset(struct cpu *cpu, bool init)
 
 void cpu_loaded(struct cpu *cpu)
 {
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
 }
 

@@ -18,6 +18,7 @@
 #include "cpu/fault.h"
 #include "mmu/iomap.h"
 #include "mmu/memmap.h"
+#include "mmu/shadow.h"
 #include "mmu/tlb.h"
 #include "mmu/walk.h"
 #include <setjmp.h>
@@ -366,9 +367,8 @@ struct cpu {
     struct tlb *tlb_cur;    /* for accesses at the current privilege */
     const struct insn *cur; /* set before anything that may fault or ask for the time */
     struct segment seg[SEG_COUNT];
-    uint32_t mode;     /* MODE_*, from cpu_update_mode() */
-    uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation */
-    uint32_t eflags;   /* without FLAGS_ARITH */
+    uint32_t mode;   /* MODE_*, from cpu_update_mode() */
+    uint32_t eflags; /* without FLAGS_ARITH */
     uint8_t cpl;
     bool shadow; /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
     bool shadow_ss;
@@ -422,6 +422,11 @@ struct cpu {
     jmp_buf unwind;               /* cpu_fault() comes back here */
     struct tlb tlb[TLB_MODES];
     struct walk_params walk;
+    struct shadow *spaces;
+    bool no_shadow; /* whatever flushes anything forgets everything */
+    /* Cross-page links and jump caches hold for the generation they were made in: [1] that of the
+     * space in force, for code of CPL 3, [0] of spaces->system, for other code. */
+    uint32_t code_gen[2];
     struct code_cache *code;
     struct block *link_from; /* the block that just ended, to be linked to the next one */
     unsigned link_slot;
@@ -473,8 +478,12 @@ struct cpu {
 
     struct cpu_stats {
         uint64_t blocks_decoded, insns_decoded, block_lookups, jump_cache_misses;
-        uint64_t tlb_misses[3]; /* by walk_access */
-        uint64_t walks, tlb_flushes, tlb_page_flushes;
+        uint64_t tlb_misses[3];                        /* by walk_access */
+        uint64_t walks, tlb_flushes, tlb_page_flushes; /* flushes: all kinds of whole ones */
+        uint64_t tlb_global_kept;                      /* ... that left global pages */
+        uint64_t spaces_kept, spaces_changed, spaces_new, spaces_recycled; /* enum shadow_entered */
+        uint64_t system_renewed,
+            page_flushes_kept; /* code of the system; INVLPG that changed none */
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
@@ -502,6 +511,7 @@ struct cpu_config {
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_perfmap;             /* names translated code for perf */
+    bool no_shadow;               /* nothing outlives a flush of the TLB */
     bool stats;                   /* counts what costs something to count */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
@@ -550,8 +560,10 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t v);
 
 /* To be called after CS, SS, CR0, CR4, EFER, EFLAGS.VM/AC or CPL changed. */
 void cpu_update_mode(struct cpu *cpu);
-/* All TLB lines and cross-page links are void. */
-void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
+/* Modes, memory map or what is watched changed: nothing known of addresses is true any more. */
+void cpu_flush_tlb(struct cpu *cpu);
+/* CR3 was loaded (global pages stay), or all translations are to be forgotten. */
+void cpu_flush_translations(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
@@ -565,6 +577,11 @@ static inline struct cpu *cpu_first(const struct ram *ram)
 static inline bool cpu_long(const struct cpu *cpu)
 {
     return cpu->efer & EFER_LMA;
+}
+/* Of the code that runs. */
+static inline uint32_t cpu_code_gen(const struct cpu *cpu)
+{
+    return cpu->code_gen[(cpu->mode & MODE_USER) != 0];
 }
 static inline bool cpu_code64(const struct cpu *cpu)
 {

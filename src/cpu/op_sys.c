@@ -281,10 +281,13 @@ OP_END(op_invpcid)
         cpu_gp0(cpu, REASON_INVPCID);
     if (type == 0 && !cpu_canonical_base(cpu, d[1]))
         cpu_gp0(cpu, REASON_INVPCID);
-    if (type != 0)
-        cpu_flush_tlb(cpu, type == 1 || type == 3);
-    else if ((d[0] & 0xfff) == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0))
+    /* of other PCIDs than the current one nothing is kept that is not looked at before it is used
+     */
+    const bool current = (d[0] & 0xfff) == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0);
+    if (type == 0 && current)
         cpu_flush_page(cpu, d[1]);
+    else if (type >= 2 || (type == 1 && current))
+        cpu_flush_translations(cpu, type != 2);
 }
 
 /* --- fast system calls: SDM 2B "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT" --- */

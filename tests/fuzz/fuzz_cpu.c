@@ -197,7 +197,7 @@ static void run(enum manner how)
         run_to(stop);
         const bool forget = how >= FLUSHED && !piece(4);
         if (forget && how == FLUSHED)
-            cpu_flush_tlb(cpu, false);
+            cpu_flush_tlb(cpu);
         else if (forget)
             forget_and_load();
         idle = cpu_icount(cpu) == now ? idle + 1 : 0;

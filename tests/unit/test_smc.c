@@ -413,6 +413,39 @@ static void test_stale_write(void **state)
     }
 }
 
+/* The same of fetches: whether another page's was looked up in between must not matter either. */
+static void test_stale_fetch(void **state)
+{
+    (void)state;
+    const gla_t other = HIGH + EXEC_LINES * PAGE_SIZE;
+    for (unsigned displaced = 0; displaced < 2; displaced++) {
+        begin();
+        rig_map(&rig, HIGH, FRAMES, RIG_P | RIG_W);
+        rig_map(&rig, other, FRAMES + 2 * PAGE_SIZE, RIG_P | RIG_W);
+        for (unsigned i = 0; i < 3; i++) { /* mov $i, %eax; hlt */
+            const uint8_t code[] = {0xb8, (uint8_t)i, 0, 0, 0, 0xf4};
+            rig_put(&rig, FRAMES + i * PAGE_SIZE, code, sizeof code);
+            rig_put(&rig, FRAMES + i * PAGE_SIZE + 0x100, code, sizeof code);
+        }
+        rig.cpu->rip = HIGH;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 0);
+        change_entry(HIGH, (FRAMES + PAGE_SIZE) | RIG_P | RIG_W);
+        if (displaced) {
+            rig.cpu->rip = other;
+            run_to_halt();
+            assert_int_equal(reg(REG_RAX), 2);
+        }
+        rig.cpu->rip = HIGH + 0x100;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 0);
+        cpu_flush_page(rig.cpu, HIGH);
+        rig.cpu->rip = HIGH + 0x100;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 1);
+    }
+}
+
 /* --- DMA, flushes --- */
 
 static void test_dma(void **state)
@@ -893,7 +926,7 @@ static void test_noncanonical_jump(void **state)
         rig.cpu->r[REG_RAX] = CODE + 0x100;
         run_to_halt();
         for (unsigned i = 0; i < high; i++)
-            cpu_flush_tlb(rig.cpu, false);
+            cpu_flush_tlb(rig.cpu);
         rig.cpu->rip = CODE;
         rig.cpu->r[REG_RAX] = (CODE + 0x100) ^ (uint64_t)high << 57;
         assert_int_equal(run_to_event(2).vector, VEC_GP);
@@ -907,7 +940,7 @@ static void test_jump_to_zero(void **state)
     for (unsigned i = 0; i < 130; i++) {
         begin();
         code_flush(rig.cpu->code);
-        cpu_flush_tlb(rig.cpu, false);
+        cpu_flush_tlb(rig.cpu);
         LOAD(CODE, jump);
         LOAD(0, arrived);
         rig.cpu->r[REG_RAX] = 0;
@@ -982,6 +1015,7 @@ int main(void)
         cmocka_unit_test(test_page_behind_itself),
         cmocka_unit_test(test_remap),
         cmocka_unit_test(test_stale_write),
+        cmocka_unit_test(test_stale_fetch),
         cmocka_unit_test(test_dma),
         cmocka_unit_test(test_cache_full),
         cmocka_unit_test(test_pieces),

@@ -19,6 +19,61 @@ static int64_t continuation(const struct tr *t, unsigned slot)
     return (int64_t)start_offset(t) + (slot ? last->disp : t->b->bytes);
 }
 
+static struct host_rm jump_line(const struct tr *t, size_t member)
+{
+    const uintptr_t table = (uintptr_t)jit_jumps(t->j, jit_jump_mode(t->b->mode));
+    return h_sib(H_NONE, H_R14, 3, (int32_t)(table + member));
+}
+
+/* Compares RIP target (in a register) with that of its line in the table, which R14 names then. */
+static void find_line(struct tr *t, unsigned target)
+{
+    struct emit *e = t->e;
+    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), JIT_JUMP_HASH, 4); /* IMUL */
+    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 32 - t->j->jump_bits, 1);
+    static_assert(sizeof(struct jit_jump) == 2 * 8, "the index is doubled, then scaled by 8");
+    emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
+    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, rip)));
+}
+
+static void jump_there(struct tr *t)
+{
+    emit_rm(t->e, 4, 0xff, 4, jump_line(t, offsetof(struct jit_jump, code)));
+}
+
+/*
+ * A continuation at offset at, in another page: by the link in the generation and to the address it
+ * was made for; else, in another address space or where the same code is mapped elsewhere, by the
+ * table of indirect branches; else on to the exit, behind this.
+ */
+static void write_far_link(struct tr *t, unsigned slot, int64_t at)
+{
+    struct emit *e = t->e;
+    struct native *n = t->n;
+    n->target_page[slot] = JIT_NO_PAGE;
+    emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
+    emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
+    emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen[(t->b->mode & MODE_USER) != 0]), 0, 4);
+    n->generation[slot] = e->p - 4;
+    uint8_t *other = emit_jcc_forward(e, CC_NE);
+    emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
+    uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
+    emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
+    n->site[slot] = emit_jmp_forward(e);
+    emit_here(e, other);
+    emit_here(e, elsewhere);
+    if (t->j->no_chain || t->j->no_indirect)
+        return;
+    emit_rm_imm(e, 4, 0x81, X_CMP, h_abs(&n->target_page[slot]), JIT_NO_PAGE, 4);
+    uint8_t *never = emit_jcc_forward(e, CC_E);
+    emit_lea(e, t->word, H_R10, h_mem(H_R10, (int32_t)(at & ~(int64_t)PAGE_MASK)));
+    find_line(t, H_R10);
+    uint8_t *missed = emit_jcc_forward(e, CC_NE);
+    jump_there(t);
+    emit_here(e, never);
+    emit_here(e, missed);
+}
+
 /*
  * What the jump at from leads to, until jit_link() knows better: the exit. For another page a
  * check that its address still means what it did comes first. Flags that are not in memory yet are
@@ -43,18 +98,7 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
         }
     }
     if (!same_page) {
-        emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
-        n->generation[slot] = e->p - 4;
-        uint8_t *other = emit_jcc_forward(e, CC_NE);
-        /* the same code may be mapped elsewhere, with another page beside it */
-        emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
-        emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
-        emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
-        uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
-        emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
-        n->site[slot] = emit_jmp_forward(e);
-        emit_here(e, other);
-        emit_here(e, elsewhere);
+        write_far_link(t, slot, at);
         n->exit[slot] = e->p;
     }
     emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
@@ -88,29 +132,14 @@ static void bail_out(struct tr *t, uint8_t *from)
     *new_late(t) = (struct late){.from = from, .u = t->u};
 }
 
-static struct host_rm jump_line(const struct tr *t, size_t member)
-{
-    const uintptr_t table = (uintptr_t)jit_jumps(t->j, jit_jump_mode(t->b->mode));
-    return h_sib(H_NONE, H_R14, 3, (int32_t)(table + member));
-}
-
 /* Looks for host code of RIP target (in a register); R14 names its line then. */
 static void look_up(struct tr *t, unsigned target)
 {
     struct emit *e = t->e;
     if (unlikely(t->j->no_indirect))
         bail_out(t, emit_jmp_forward(e));
-    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), JIT_JUMP_HASH, 4); /* IMUL */
-    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 32 - t->j->jump_bits, 1);
-    static_assert(sizeof(struct jit_jump) == 2 * 8, "the index is doubled, then scaled by 8");
-    emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
-    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, rip)));
+    find_line(t, target);
     bail_out(t, emit_jcc_forward(e, CC_NE));
-}
-
-static void jump_there(struct tr *t)
-{
-    emit_rm(t->e, 4, 0xff, 4, jump_line(t, offsetof(struct jit_jump, code)));
 }
 
 static void branch_conditionally(struct tr *t)

@@ -94,30 +94,68 @@ static uint64_t no_rip(unsigned index)
     return index == 0;
 }
 
-static void empty_jumps(struct jit *j)
+static void empty_jumps(struct jit *j, unsigned user)
 {
-    if (j->n_jumps < JIT_JUMP_LOG) {
-        for (unsigned i = 0; i < j->n_jumps; i++)
-            *j->filled[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j, j->filled[i]->rip))};
+    struct jit_jump_log *log = &j->filled[user];
+    if (log->n < JIT_JUMP_LOG) {
+        for (unsigned i = 0; i < log->n; i++)
+            *log->line[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j, log->line[i]->rip))};
     } else {
-        for (unsigned m = 0; m < JIT_JUMP_MODES; m++) {
+        for (unsigned m = user; m < JIT_JUMP_MODES; m += 2) {
             if (!(j->jump_modes_used & BIT64(m)))
                 continue;
             memset(jit_jumps(j, m), 0, sizeof *j->jump << j->jump_bits);
             jit_jumps(j, m)->rip = no_rip(0);
         }
     }
-    j->n_jumps = 0;
+    log->n = 0;
 }
 
 static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
 {
     const unsigned index = jit_jump_index(j, rip);
     struct jit_jump *line = &jit_jumps(j, mode)[index];
-    if (line->rip == no_rip(index) && j->n_jumps < JIT_JUMP_LOG)
-        j->filled[j->n_jumps++] = line;
+    struct jit_jump_log *log = &j->filled[mode & JIT_JUMP_USER];
+    if (line->rip == no_rip(index) && log->n < JIT_JUMP_LOG)
+        log->line[log->n++] = line;
     *line = (struct jit_jump){.rip = rip, .code = code};
     j->jump_modes_used |= BIT64(mode);
+}
+
+static void save_jumps(struct jit *j, unsigned user, uint32_t gen)
+{
+    const struct jit_jump_log *log = &j->filled[user];
+    if (log->n == 0 || log->n == JIT_JUMP_LOG)
+        return;
+    struct jit_jump_set *set = &j->jumps[0];
+    for (unsigned i = 1; i < JIT_JUMP_SETS && set->gen; i++)
+        if (!j->jumps[i].gen || j->jumps[i].saved_at < set->saved_at)
+            set = &j->jumps[i];
+    set->gen = gen;
+    set->n = log->n;
+    set->saved_at = ++j->jumps_clock;
+    for (unsigned i = 0; i < log->n; i++) {
+        set->saved[i].line = log->line[i];
+        set->saved[i].was = *log->line[i];
+    }
+}
+
+/* The table is empty. */
+static void restore_jumps(struct jit *j, unsigned user, uint32_t gen)
+{
+    struct jit_jump_log *log = &j->filled[user];
+    for (unsigned k = 0; k < JIT_JUMP_SETS; k++) {
+        struct jit_jump_set *set = &j->jumps[k];
+        if (set->gen != gen)
+            continue;
+        for (unsigned i = 0; i < set->n; i++) {
+            *set->saved[i].line = set->saved[i].was;
+            log->line[i] = set->saved[i].line;
+        }
+        log->n = set->n;
+        set->gen = 0;
+        return;
+    }
 }
 
 /* --- life --- */
@@ -334,12 +372,13 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
 
 void jit_unlink(struct block *from, unsigned slot)
 {
-    const struct native *n = from->native;
+    struct native *n = from->native;
     if (!n || !n->site[slot])
         return;
     if (n->generation[slot]) {
         const uint32_t never = 0;
         memcpy(n->generation[slot], &never, 4);
+        n->target_page[slot] = JIT_NO_PAGE;
     }
     if (n->storing[slot]) /* falls through to the exit */
         emit_patch(n->storing_site[slot], n->storing_site[slot] + 4);
@@ -414,10 +453,16 @@ void jit_flush(struct jit *j)
     jit_past_gone(j->past, NULL, j->full_why);
     j->full_why = AGAIN_FULL;
     j->cpu->stats.code_flushes++;
-    empty_jumps(j);
+    for (unsigned user = 0; user < 2; user++)
+        empty_jumps(j, user);
+    for (unsigned i = 0; i < JIT_JUMP_SETS; i++)
+        j->jumps[i].gen = 0;
 }
 
-void jit_new_generation(struct jit *j)
+void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen)
 {
-    empty_jumps(j);
+    if (old)
+        save_jumps(j, user, old);
+    empty_jumps(j, user);
+    restore_jumps(j, user, gen);
 }

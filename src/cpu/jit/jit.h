@@ -41,17 +41,35 @@ struct native {
     bool wants_flags;       /* of before: something in the block may see them */
     struct pending_def def; /* flags at the end, where they are not in memory */
     uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
-    gla_t target_page[2];   /* ... and the linear address that page must have */
+    gla_t target_page[2]; /* ... and the linear address that page must have; JIT_NO_PAGE: no link */
 };
 
 #define JIT_JUMP_MODES 64
+#define JIT_JUMP_USER  1 /* in the number of a mode */
 #define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
-#define JIT_JUMP_LOG   256
+#define JIT_JUMP_LOG   1024
+#define JIT_JUMP_SETS  SHADOW_SPACES
+#define JIT_NO_PAGE    1 /* an address no page has */
 
 /* Indirect branches: RIP to where host code is entered, in this generation. */
 struct jit_jump {
     uint64_t rip;
     const uint8_t *code;
+};
+/* The lines filled in a generation, to be emptied; if they are too many, all lines are. */
+struct jit_jump_log {
+    unsigned n;
+    struct jit_jump *line[JIT_JUMP_LOG];
+};
+/* The lines of a generation that may come back. */
+struct jit_jump_set {
+    uint32_t gen; /* 0: none */
+    unsigned n;
+    uint64_t saved_at; /* the oldest makes room */
+    struct {
+        struct jit_jump *line;
+        struct jit_jump was;
+    } saved[JIT_JUMP_LOG];
 };
 
 #define STRING_STUBS 24
@@ -88,9 +106,9 @@ struct jit {
     struct jit_jump *jump; /* by mode, then by jit_jump_index() */
     unsigned jump_bits;    /* log2 of the lines of a mode */
     uint64_t jump_modes_used;
-    /* the lines filled in this generation, to be emptied; if they are too many, all lines are */
-    struct jit_jump *filled[JIT_JUMP_LOG];
-    unsigned n_jumps;
+    struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
+    struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
+    uint64_t jumps_clock;
     unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
@@ -125,8 +143,9 @@ void jit_drop(struct jit *j, struct block *b);
 void jit_flush(struct jit *j);
 /* The guest's MXCSR changed, by an instruction that runs or while none did. */
 void jit_mxcsr_changed(struct cpu *cpu, bool running);
-/* Linear addresses mean something else now. */
-void jit_new_generation(struct jit *j);
+/* Linear addresses mean something else now, for code of CPL 3 or for all other: what they did when
+ * gen was in force, if ever. old: the generation until now, 0 if it will not come back. */
+void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen);
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
@@ -151,9 +170,9 @@ static inline bool jit_mode_ok(uint32_t mode)
 /* Those bits of a mode that distinguish code at one address. */
 static inline unsigned jit_jump_mode(uint32_t mode)
 {
-    return (mode & MODE_USER ? 1 : 0) | (mode & MODE_CPL0 ? 2 : 0) | (mode & MODE_NO_X87 ? 4 : 0) |
-           (mode & MODE_NO_SSE ? 8 : 0) | (mode & MODE_NO_AVX ? 16 : 0) |
-           ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
+    return (mode & MODE_USER ? JIT_JUMP_USER : 0) | (mode & MODE_CPL0 ? 2 : 0) |
+           (mode & MODE_NO_X87 ? 4 : 0) | (mode & MODE_NO_SSE ? 8 : 0) |
+           (mode & MODE_NO_AVX ? 16 : 0) | ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)

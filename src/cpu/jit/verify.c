@@ -342,6 +342,7 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     struct verify *v = cpu->verify;
     const struct cpu_stats *s = &cpu->stats;
     const uint64_t calls = s->mmio + s->port_io;
+    const uint64_t flushes = s->tlb_flushes + s->tlb_page_flushes;
     v->text_len = 0;
     v->pages = 0;
     v->too_many = false;
@@ -355,7 +356,7 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     memcpy(v->after, cpu, STATE_BYTES);
     v->interpreted_pages = v->pages;
     if (calls != s->mmio + s->port_io || b->stale || cpu->broken || v->too_many ||
-        cpu->code->jit->full || cpu->code_gen != v->before->code_gen ||
+        cpu->code->jit->full || flushes != s->tlb_flushes + s->tlb_page_flushes ||
         cpu->events != v->rest_before.events) {
         v->noting = false;
         return NOT_VERIFIED;
