@@ -247,6 +247,11 @@ void write_late(struct tr *t)
             continue;
         }
         emit_here(e, l->from);
+        if (l->settle) {
+            emit_call(e, stub(t, STUB_FLAGS));
+            emit_jmp(e, l->back);
+            continue;
+        }
         if (l->def.valid)
             store_def(t, &l->def);
         store_note(t, l->note);

@@ -143,6 +143,13 @@ void jit_settle(struct cpu *cpu)
     settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24));
 }
 
+uint32_t jit_flags(struct cpu *cpu)
+{
+    jit_settle(cpu);
+    const uint32_t f = flags_arith(cpu);
+    return (f & 0xff) << 8 | (f & FLAG_OF ? 1 : 0);
+}
+
 static uint64_t value_of(const struct cpu *cpu, struct value v)
 {
     return v.kind == V_REG ? cpu->r[v.v] : (uint64_t)v.v;

@@ -74,6 +74,9 @@ struct pending_def {
 
 /* The flags of d are pending from now on; the registers it names are in cpu. */
 void pending_set(struct cpu *cpu, const struct pending_def *d);
+/* These two use general registers only: host code calls them with guest values in the others. */
 void jit_settle(struct cpu *cpu);
+/* ... and the flags as after SETO AL, LAHF. */
+uint32_t jit_flags(struct cpu *cpu);
 
 #endif
