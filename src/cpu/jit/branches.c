@@ -21,8 +21,8 @@ static int64_t continuation(const struct tr *t, unsigned slot)
 
 /*
  * What the jump at from leads to, until jit_link() knows better: the exit. For another page a
- * check that its address still means what it did comes first. Flags that are not in memory yet are
- * put there on the way, unless the next block overwrites them unseen.
+ * check that its address still means what it did comes first. Flags that are pending by registers
+ * get their operands stored on the way, if the next block changes those before it has new flags.
  */
 static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
 {
@@ -33,15 +33,6 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
     emit_here(e, from);
     n->site[slot] = from;
     n->exit[slot] = e->p;
-    if (t->def.valid) {
-        store_def(t, &t->def);
-        emit_mov_imm(e, H_R11, 0);
-        if (same_page) {
-            n->storing[slot] = n->exit[slot];
-            n->storing_site[slot] = emit_jmp_forward(e);
-            emit_here(e, n->storing_site[slot]);
-        }
-    }
     if (!same_page) {
         emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
         n->generation[slot] = e->p - 4;
@@ -59,19 +50,17 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
     }
     emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
     emit_jmp(e, stub(t, STUB_EXIT_LINK));
-}
-
-/* In front of the jumps to what follows: R11 as at a block's entry. */
-static void pass_flags(struct tr *t)
-{
-    t->n->def = t->def;
-    emit_mov_imm(t->e, H_R11, t->def.valid ? (uintptr_t)&t->n->def : 0);
+    if (t->def.valid) {
+        n->storing[slot] = e->p;
+        store_def(t, &t->def);
+        n->storing_site[slot] = emit_jmp_forward(e);
+    }
 }
 
 /* Fall through to slot 0, or jump to slot 1. */
 static void go_on(struct tr *t, unsigned slot)
 {
-    pass_flags(t);
+    leave_flags(t);
     write_continuation(t, slot, emit_jmp_forward(t->e));
 }
 
@@ -116,7 +105,7 @@ static void jump_there(struct tr *t)
 static void branch_conditionally(struct tr *t)
 {
     need_flags(t, op_info[t->u->op].flags_read);
-    pass_flags(t);
+    leave_flags(t);
     uint8_t *taken = emit_jcc_forward(t->e, (unsigned)(t->u->op - OP_JO));
     uint8_t *not_taken = emit_jmp_forward(t->e);
     write_continuation(t, 0, not_taken);
@@ -132,7 +121,7 @@ static void count_and_branch(struct tr *t)
     }
     emit_test(t->e, u->asize, h_reg(H_RCX), H_RCX);
     t->host_flags = 0;
-    pass_flags(t);
+    leave_flags(t);
     uint8_t *taken = emit_jcc_forward(t->e, u->op == OP_LOOP ? CC_NE : CC_E);
     uint8_t *not_taken = emit_jmp_forward(t->e);
     write_continuation(t, 0, not_taken);
@@ -225,6 +214,7 @@ void translate_end(struct tr *t)
     default:
         if (t->how[t->u->index] == T_HANDLER &&
             bind_ends_block(t->u)) { /* its handler knows where to go on */
+            t->before = false;       /* the stub looks for them */
             flush_flags(t);
             emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));

@@ -71,6 +71,11 @@ static bool may_be_seen(const struct insn *u, enum template how)
     }
 }
 
+bool ends_before(const struct tr *t, unsigned i)
+{
+    return t->how[i] == T_HANDLER || written_for_sure(&t->b->insn[i], t->how[i]) == FLAGS_ARITH;
+}
+
 void analyse_flags(struct tr *t)
 {
     bool seen = true; /* by what follows the block */
@@ -88,6 +93,7 @@ void analyse_flags(struct tr *t)
             seen = true;
     }
     t->n->wants_flags = seen || read;
+    t->before = true;
 }
 
 /* --- storing --- */
@@ -127,8 +133,32 @@ void flush_flags(struct tr *t)
     if (t->def.valid) {
         store_def(t, &t->def);
         t->stored = t->def.part ? 0 : t->def.kind;
+    } else if (t->before) { /* those of before the block are not: no register may name them */
+        t->n->changes = ~UINT32_C(0);
     }
     t->def.valid = false;
+}
+
+static uint32_t named(struct value v)
+{
+    return v.kind == V_REG ? BIT(v.v) : 0;
+}
+
+uint32_t pending_registers(const struct pending_def *d)
+{
+    return named(d->a) | named(d->b);
+}
+
+void leave_flags(struct tr *t)
+{
+    if (t->before)
+        t->n->changes = ~UINT32_C(0); /* the next one would not be asked */
+    if (t->def.valid && (t->def.part || !pending_registers(&t->def)))
+        flush_flags(t);
+    if (!t->def.valid)
+        return;
+    t->n->def = t->def;
+    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)(uintptr_t)&t->n->def);
 }
 
 static bool names(struct value v, unsigned g)
@@ -138,6 +168,8 @@ static bool names(struct value v, unsigned g)
 
 void clobber(struct tr *t, unsigned g)
 {
+    if (t->before)
+        t->n->changes |= BIT(g);
     if (t->def.valid && (names(t->def.a, g) || names(t->def.b, g)))
         flush_flags(t);
 }

@@ -15,9 +15,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_BYTES  (32 * MiB)
-#define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
-#define MAX_NATIVES (256 * 1024)
+#define CODE_BYTES    (32 * MiB)
+#define BLOCK_ROOM    (64 * KiB) /* more than any block takes */
+#define MAX_NATIVES   (256 * 1024)
+#define NATIVES_BYTES ((MAX_NATIVES + 1) * sizeof(struct native)) /* one for verify.c */
 
 /* --- the host --- */
 
@@ -124,10 +125,10 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     }
     j->threshold = MAX(threshold, 1u);
     verify_break(j, NULL);
-    j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
+    j->natives = low_memory(NATIVES_BYTES);
     j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
     j->past = jit_past_create();
-    if (!j->natives || !j->jump || !j->past || !map_code(j)) {
+    if ((uintptr_t)j->natives < PENDING_DEF || !j->jump || !j->past || !map_code(j)) {
         error_set(err, "this host gives no memory for translated code; use -accel interp");
         jit_destroy(j);
         return NULL;
@@ -156,7 +157,7 @@ void jit_destroy(struct jit *j)
     if (j->run)
         munmap((void *)(uintptr_t)j->run, CODE_BYTES);
     if (j->natives)
-        munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
+        munmap(j->natives, NATIVES_BYTES);
     if (j->jump)
         munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
     free(j->count);
@@ -273,7 +274,8 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
     } else if (generation) {
         return; /* in this page, but the next block reaches into another one */
     }
-    const bool store = n->storing[slot] && to->native->wants_flags;
+    const bool store = n->storing[slot] && to->native->wants_flags &&
+                       (to->native->changes & pending_registers(&n->def));
     if (store)
         emit_patch(n->storing_site[slot], to->native->entry);
     emit_patch(n->site[slot], store ? n->storing[slot] : to->native->entry);
@@ -288,8 +290,6 @@ void jit_unlink(struct block *from, unsigned slot)
         const uint32_t never = 0;
         memcpy(n->generation[slot], &never, 4);
     }
-    if (n->storing[slot]) /* falls through to the exit */
-        emit_patch(n->storing_site[slot], n->storing_site[slot] + 4);
     emit_patch(n->site[slot], n->exit[slot]);
 }
 

@@ -133,12 +133,8 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     END_DIRECT(cpu, slot, target);
 }
 
-/* def: flags that the block before did not put into memory, since this one overwrites them. */
-static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
-                                       const struct pending_def *def)
+static const struct insn *c_exit_start(struct cpu *cpu, struct block *b)
 {
-    if (def)
-        pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
     jit_left(cpu, EXIT_LOOP);
@@ -266,16 +262,14 @@ static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cp
     emit_u8(e, 0xc3);
 }
 
-/* The last of a block: C goes on in our caller's place. start: STUB_EXIT_START's arguments. */
+/* The last of a block: C goes on in our caller's place. start: its argument is in R10. */
 static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool start)
 {
     spill(e);
     store_x87(j, e);
     arguments(e, fn);
-    if (start) {
+    if (start)
         emit_mov(e, 8, H_RSI, H_R10);
-        emit_mov(e, 8, H_RDX, H_R11);
-    }
     frame_down(e);
     emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
 }

@@ -168,6 +168,7 @@ void call_stub(struct tr *t, enum jit_stub s)
 
 void by_handler(struct tr *t)
 {
+    t->before = false; /* the stub looks for them */
     flush_flags(t);
     flush_note(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
