@@ -90,6 +90,13 @@ void code_flush(struct code_cache *cc);
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
                gla_t lin, bool same_page);
 
+/* Whether a link from b to at, in the page b starts in, holds for ever: neither b nor what is there
+ * reaches into the next page, which may be another one some day. */
+static inline bool code_link_stays(const struct block *b, gla_t at)
+{
+    return b->page2 == RAM_NONE && (at & ~PAGE_MASK) + MAX_INSN_BYTES <= PAGE_SIZE;
+}
+
 /* The block that from goes on with at target; NULL: not known. Links never leave canonical space.
  */
 static inline struct block *code_linked(const struct cpu *cpu, const struct block *from,

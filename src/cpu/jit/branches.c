@@ -29,7 +29,7 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
     struct emit *e = t->e;
     struct native *n = t->n;
     const int64_t at = continuation(t, slot);
-    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE;
+    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE && code_link_stays(t->b, (gla_t)at);
     emit_here(e, from);
     n->site[slot] = from;
     n->exit[slot] = e->p;
@@ -39,7 +39,8 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
         uint8_t *other = emit_jcc_forward(e, CC_NE);
         /* the same code may be mapped elsewhere, with another page beside it */
         emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
-        emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
+        if (at & (int64_t)PAGE_MASK)
+            emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
         emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
         uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
         emit_store(e, 8, CPU_SLOT(jit_page), H_R10);

@@ -268,11 +268,10 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
     const uint32_t generation = from->link_gen[slot];
     if (!n || !to->native || !n->site[slot] || near_edge(j->cpu, from->link_lin[slot]))
         return;
-    if (n->generation[slot]) {
+    assert(!n->generation[slot] == !generation);
+    if (generation) {
         memcpy(n->generation[slot], &generation, 4);
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
-    } else if (generation) {
-        return; /* in this page, but the next block reaches into another one */
     }
     const bool store = n->storing[slot] && to->native->wants_flags &&
                        (to->native->changes & pending_registers(&n->def));
