@@ -199,6 +199,8 @@ void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, 
     t->def.valid = false;
     if (!flags_seen(t) && !flags_read(t))
         return;
+    if ((kind & 0xff) == PENDING_CMP && hb == H_NONE && imm == 0) /* the same, and shorter */
+        kind = PENDING_LOGIC | (kind & ~UINT32_C(0xff));
     emit_store(t->e, 8, CPU_SLOT(pending_a), ha);
     const enum pending_op op = kind & 0xff;
     if (op == PENDING_LOGIC || op == PENDING_NEG || op == PENDING_COUNT || op == PENDING_BMI)
