@@ -95,6 +95,13 @@ static inline uint32_t block_gen(const struct cpu *cpu, const struct block *b)
     return cpu->code_gen[(b->mode & MODE_USER) != 0];
 }
 
+/* Whether a link from b to at, in the page b starts in, holds for ever: neither b nor what is there
+ * reaches into the next page, which may be another one some day. */
+static inline bool code_link_stays(const struct block *b, gla_t at)
+{
+    return b->page2 == RAM_NONE && (at & ~PAGE_MASK) + MAX_INSN_BYTES <= PAGE_SIZE;
+}
+
 /* The block that from goes on with at target; NULL: not known. Links never leave canonical space.
  */
 static inline struct block *code_linked(const struct cpu *cpu, const struct block *from,

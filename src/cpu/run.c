@@ -294,8 +294,8 @@ static void link_from_last(struct cpu *cpu, struct block *b)
     if (!(cpu->mode & MODE_FLAT) || from->mode != b->mode || cpu->breakpoints ||
         log_on(cpu->log, LOG_EXEC))
         return;
-    const bool same_page = from->page2 == RAM_NONE && b->page2 == RAM_NONE &&
-                           ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
+    const bool same_page =
+        code_link_stays(from, cpu->rip) && ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
     code_link(cpu->code, from, cpu->link_slot, b, cpu->rip, same_page);
 }
 

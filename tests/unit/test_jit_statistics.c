@@ -12,14 +12,19 @@ static struct rig rig;
 static const uint8_t program[] = {0xb9, 0xe8, 3, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xf4};
 #define LOOP_AT 5
 
-static void run_program(void)
+static void run_from(gla_t at)
 {
     rig_long(&rig, SEL_CODE64, SEL_DATA);
     rig.cpu->r[REG_RSP] = STACK;
-    rig.cpu->rip = CODE;
+    rig.cpu->rip = at;
     rig.cpu->halted = false;
     rig_run(&rig, 10000);
     assert_true(rig.cpu->halted);
+}
+
+static void run_program(void)
+{
+    run_from(CODE);
 }
 
 static void test_instructions(void **state)
@@ -37,6 +42,25 @@ static void test_instructions(void **state)
     size_t used, size;
     cpu_code_memory(rig.cpu, &used, &size);
     assert_true(s->translated_bytes > 0 && s->translated_bytes < used && used < size);
+}
+
+/* An instruction that crosses pages is a block of its own, which others go on at and from without
+ * the run loop. */
+static void test_crossing(void **state)
+{
+    (void)state;
+    /* mov $1000, %ecx; 1: nop; lea 0(%rax,%rax,1), %rax; dec %ecx; jnz 1b; hlt */
+    static const uint8_t loop[] = {0xb9, 0xe8, 3, 0, 0,    0x90, 0x48, 0x8d, 0x84, 0,
+                                   0,    0,    0, 0, 0xff, 0xc9, 0x75, 0xf3, 0xf4};
+    const struct cpu_stats *s = &rig.cpu->stats;
+    for (unsigned before = 5; before < 20; before++) { /* also: the branch back crosses */
+        const gla_t at = CODE + 2 * PAGE_SIZE - before;
+        rig_put(&rig, at, loop, sizeof loop);
+        run_from(at);
+        const uint64_t exits = s->jit_exits[EXIT_LINK] + s->jit_exits[EXIT_LOOP];
+        run_from(at);
+        assert_in_range(s->jit_exits[EXIT_LINK] + s->jit_exits[EXIT_LOOP] - exits, 0, 10);
+    }
 }
 
 /* Nothing is translated twice but what was written to, or all after the cache was emptied. */
@@ -116,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_instructions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crossing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
     };

@@ -52,7 +52,8 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
     struct native *n = t->n;
     n->target_page[slot] = JIT_NO_PAGE;
     emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
-    emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
+    if (at & (int64_t)PAGE_MASK)
+        emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
     emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen[(t->b->mode & MODE_USER) != 0]), 0, 4);
     n->generation[slot] = e->p - 4;
     uint8_t *other = emit_jcc_forward(e, CC_NE);
@@ -66,6 +67,8 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
         return;
     emit_rm_imm(e, 4, 0x81, X_CMP, h_abs(&n->target_page[slot]), JIT_NO_PAGE, 4);
     uint8_t *never = emit_jcc_forward(e, CC_E);
+    if (t->def.valid) /* who is there was not asked whether it changes its registers too early */
+        store_def(t, &t->def);
     emit_lea(e, t->word, H_R10, h_mem(H_R10, (int32_t)(at & ~(int64_t)PAGE_MASK)));
     find_line(t, H_R10);
     uint8_t *missed = emit_jcc_forward(e, CC_NE);
@@ -76,46 +79,35 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
 
 /*
  * What the jump at from leads to, until jit_link() knows better: the exit. For another page a
- * check that its address still means what it did comes first. Flags that are not in memory yet are
- * put there on the way, unless the next block overwrites them unseen.
+ * check that its address still means what it did comes first. Flags that are pending by registers
+ * get their operands stored on the way, if the next block changes those before it has new flags.
  */
 static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
 {
     struct emit *e = t->e;
     struct native *n = t->n;
     const int64_t at = continuation(t, slot);
-    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE;
+    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE && code_link_stays(t->b, (gla_t)at);
     emit_here(e, from);
     n->site[slot] = from;
     n->exit[slot] = e->p;
-    if (t->def.valid) {
-        store_def(t, &t->def);
-        emit_mov_imm(e, H_R11, 0);
-        if (same_page) {
-            n->storing[slot] = n->exit[slot];
-            n->storing_site[slot] = emit_jmp_forward(e);
-            emit_here(e, n->storing_site[slot]);
-        }
-    }
     if (!same_page) {
         write_far_link(t, slot, at);
         n->exit[slot] = e->p;
     }
     emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
     emit_jmp(e, stub(t, STUB_EXIT_LINK));
-}
-
-/* In front of the jumps to what follows: R11 as at a block's entry. */
-static void pass_flags(struct tr *t)
-{
-    t->n->def = t->def;
-    emit_mov_imm(t->e, H_R11, t->def.valid ? (uintptr_t)&t->n->def : 0);
+    if (t->def.valid) {
+        n->storing[slot] = e->p;
+        store_def(t, &t->def);
+        n->storing_site[slot] = emit_jmp_forward(e);
+    }
 }
 
 /* Fall through to slot 0, or jump to slot 1. */
 static void go_on(struct tr *t, unsigned slot)
 {
-    pass_flags(t);
+    leave_flags(t);
     write_continuation(t, slot, emit_jmp_forward(t->e));
 }
 
@@ -145,7 +137,7 @@ static void look_up(struct tr *t, unsigned target)
 static void branch_conditionally(struct tr *t)
 {
     need_flags(t, op_info[t->u->op].flags_read);
-    pass_flags(t);
+    leave_flags(t);
     uint8_t *taken = emit_jcc_forward(t->e, (unsigned)(t->u->op - OP_JO));
     uint8_t *not_taken = emit_jmp_forward(t->e);
     write_continuation(t, 0, not_taken);
@@ -161,7 +153,7 @@ static void count_and_branch(struct tr *t)
     }
     emit_test(t->e, u->asize, h_reg(H_RCX), H_RCX);
     t->host_flags = 0;
-    pass_flags(t);
+    leave_flags(t);
     uint8_t *taken = emit_jcc_forward(t->e, u->op == OP_LOOP ? CC_NE : CC_E);
     uint8_t *not_taken = emit_jmp_forward(t->e);
     write_continuation(t, 0, not_taken);
@@ -254,6 +246,7 @@ void translate_end(struct tr *t)
     default:
         if (t->how[t->u->index] == T_HANDLER &&
             bind_ends_block(t->u)) { /* its handler knows where to go on */
+            t->before = false;       /* the stub looks for them */
             flush_flags(t);
             emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));
@@ -276,6 +269,11 @@ void write_late(struct tr *t)
             continue;
         }
         emit_here(e, l->from);
+        if (l->settle) {
+            emit_call(e, stub(t, STUB_FLAGS));
+            emit_jmp(e, l->back);
+            continue;
+        }
         if (l->def.valid)
             store_def(t, &l->def);
         store_note(t, l->note);

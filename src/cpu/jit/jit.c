@@ -83,6 +83,11 @@ static void provide_code(struct jit *j, size_t end)
 
 /* --- the table of indirect branches --- */
 
+static size_t natives_bytes(const struct jit *j)
+{
+    return (j->max_natives + (size_t)1) * sizeof *j->natives; /* one for verify.c */
+}
+
 static size_t jump_bytes(const struct jit *j)
 {
     return JIT_JUMP_MODES * sizeof *j->jump << j->jump_bits;
@@ -212,12 +217,12 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->size = cpu_share(cpu, CODE_BYTES);
     j->max_natives = (unsigned)cpu_share(cpu, MAX_NATIVES);
     j->jump_bits = j->size == CODE_BYTES ? JUMP_BITS : JUMP_BITS - 4;
-    j->natives = low_memory(j->max_natives * sizeof *j->natives);
+    j->natives = low_memory(natives_bytes(j));
     j->jump = low_memory(jump_bytes(j));
     if (j->natives && j->size == CODE_BYTES)
-        madvise(j->natives, j->max_natives * sizeof *j->natives, MADV_HUGEPAGE);
+        madvise(j->natives, natives_bytes(j), MADV_HUGEPAGE);
     j->past = jit_past_create();
-    if (!j->natives || !j->jump || !j->past || !map_code(j)) {
+    if ((uintptr_t)j->natives < PENDING_DEF || !j->jump || !j->past || !map_code(j)) {
         error_set(err, "-accel jit: this host gives too little memory for translated code; use "
                        "-accel interp");
         jit_destroy(j);
@@ -247,7 +252,7 @@ void jit_destroy(struct jit *j)
     if (j->run)
         munmap((void *)(uintptr_t)j->run, j->size);
     if (j->natives)
-        munmap(j->natives, j->max_natives * sizeof *j->natives);
+        munmap(j->natives, natives_bytes(j));
     if (j->jump)
         munmap(j->jump, jump_bytes(j));
     free(j->count);
@@ -358,13 +363,13 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
     const uint32_t generation = from->link_gen[slot];
     if (!n || !to->native || !n->site[slot] || near_edge(j->cpu, from->link_lin[slot]))
         return;
-    if (n->generation[slot]) {
+    assert(!n->generation[slot] == !generation);
+    if (generation) {
         memcpy(n->generation[slot], &generation, 4);
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
-    } else if (generation) {
-        return; /* in this page, but the next block reaches into another one */
     }
-    const bool store = n->storing[slot] && to->native->wants_flags;
+    const bool store = n->storing[slot] && to->native->wants_flags &&
+                       (to->native->changes & pending_registers(&n->def));
     if (store)
         emit_patch(n->storing_site[slot], to->native->entry);
     emit_patch(n->site[slot], store ? n->storing[slot] : to->native->entry);
@@ -380,8 +385,6 @@ void jit_unlink(struct block *from, unsigned slot)
         memcpy(n->generation[slot], &never, 4);
         n->target_page[slot] = JIT_NO_PAGE;
     }
-    if (n->storing[slot]) /* falls through to the exit */
-        emit_patch(n->storing_site[slot], n->storing_site[slot] + 4);
     emit_patch(n->site[slot], n->exit[slot]);
 }
 

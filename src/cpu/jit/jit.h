@@ -29,17 +29,17 @@
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
     uint8_t *indirect; /* from an indirect branch: R10 is RIP */
-    uint8_t *entry;    /* from another block: R11 is 0, or its def if flags are not in memory;
-                          takes its length off the budget first */
+    uint8_t *entry;    /* from another block: takes its length off the budget first */
     uint8_t *body;     /* behind that */
     uint8_t *left;     /* goes back to the run loop, as entry does once the block is dropped */
     uint8_t *site[2];  /* displacement of the jump to the next block, by slot; NULL: none */
     uint8_t *exit[2];  /* where it leads while there is no such block */
-    /* Where flags are still to be put into memory: code that does so and jumps on, and its
-     * displacement, for a next block that wants them. NULL: they are there. */
+    /* Where def is pending at the end: code that puts its operands into memory and jumps on, and
+     * its displacement, for a next block that changes them too early. NULL: nothing to be put. */
     uint8_t *storing[2], *storing_site[2];
     bool wants_flags;       /* of before: something in the block may see them */
-    struct pending_def def; /* flags at the end, where they are not in memory */
+    uint32_t changes;       /* guest registers that it changes while it may see them */
+    struct pending_def def; /* what is pending at the end, if it names registers */
     uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
     gla_t target_page[2]; /* ... and the linear address that page must have; JIT_NO_PAGE: no link */
 };
@@ -85,7 +85,7 @@ enum jit_stub {
     STUB_SETTLE,     /* pending flags become the interpreter's */
     STUB_VECTORS,    /* the guest's vector registers into the host's */
     STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
-    STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
+    STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
     STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
     STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,

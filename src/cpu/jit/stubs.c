@@ -118,21 +118,6 @@ static bool c_insn_flags(struct cpu *cpu, struct insn *u)
     return false;
 }
 
-static bool c_flags(struct cpu *cpu, struct insn *u)
-{
-    (void)u;
-    jit_settle(cpu);
-    cpu->jit_flags = host_flags(cpu);
-    return false;
-}
-
-static bool c_settle(struct cpu *cpu, struct insn *u)
-{
-    (void)u;
-    jit_settle(cpu);
-    return false;
-}
-
 static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
 {
     struct block *b = (struct block *)(block_and_slot & ~(uintptr_t)1);
@@ -148,12 +133,8 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     END_DIRECT(cpu, slot, target);
 }
 
-/* def: flags that the block before did not put into memory, since this one overwrites them. */
-static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
-                                       const struct pending_def *def)
+static const struct insn *c_exit_start(struct cpu *cpu, struct block *b)
 {
-    if (def)
-        pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
     jit_left(cpu, EXIT_LOOP);
@@ -237,8 +218,9 @@ static void write_enter(struct emit *e)
     emit_rm(e, 4, 0xff, 4, h_reg(H_R10)); /* JMP R10 */
 }
 
-/* C that uses general registers only. */
-static void write_x87(struct emit *e, const void *fn)
+/* C that uses general registers only. flags: it returns those the host gets, as after SETO AL and
+ * LAHF. */
+static void write_light(struct emit *e, const void *fn, bool flags)
 {
     static const uint8_t caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI,
                                            H_R8,  H_R9,  H_R10, H_R11};
@@ -246,6 +228,10 @@ static void write_x87(struct emit *e, const void *fn)
         emit_push(e, caller_saved[i]);
     arguments(e, fn);
     emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    if (flags) {
+        emit_alu_imm(e, 1, X_ADD, h_reg(H_RAX), 0x7f);
+        emit_u8(e, 0x9e); /* SAHF */
+    }
     for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
         emit_pop(e, caller_saved[i]);
     emit_u8(e, 0xc3);
@@ -276,16 +262,14 @@ static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cp
     emit_u8(e, 0xc3);
 }
 
-/* The last of a block: C goes on in our caller's place. start: STUB_EXIT_START's arguments. */
+/* The last of a block: C goes on in our caller's place. start: its argument is in R10. */
 static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool start)
 {
     spill(e);
     store_x87(j, e);
     arguments(e, fn);
-    if (start) {
+    if (start)
         emit_mov(e, 8, H_RSI, H_R10);
-        emit_mov(e, 8, H_RDX, H_R11);
-    }
     frame_down(e);
     emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
 }
@@ -303,10 +287,10 @@ bool stubs_write(struct jit *j, struct emit *e)
             write_enter(e);
             break;
         case STUB_X87:
-            write_x87(e, (const void *)(uintptr_t)fp_x87_load);
+            write_light(e, (const void *)(uintptr_t)fp_x87_load, false);
             break;
         case STUB_X87_STORE:
-            write_x87(e, (const void *)(uintptr_t)fp_x87_store);
+            write_light(e, (const void *)(uintptr_t)fp_x87_store, false);
             break;
         case STUB_INSN:
             write_call(j, e, c_insn, false);
@@ -315,10 +299,10 @@ bool stubs_write(struct jit *j, struct emit *e)
             write_call(j, e, c_insn_flags, true);
             break;
         case STUB_FLAGS:
-            write_call(j, e, c_flags, true);
+            write_light(e, (const void *)(uintptr_t)jit_flags, true);
             break;
         case STUB_SETTLE:
-            write_call(j, e, c_settle, false);
+            write_light(e, (const void *)(uintptr_t)jit_settle, false);
             break;
         case STUB_VECTORS:
             move_vectors(e, 0x28);

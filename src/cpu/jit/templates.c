@@ -168,6 +168,7 @@ void call_stub(struct tr *t, enum jit_stub s)
 
 void by_handler(struct tr *t)
 {
+    t->before = false; /* the stub looks for them */
     flush_flags(t);
     flush_note(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
@@ -238,7 +239,7 @@ void flags_from_host(struct tr *t)
     emit_u8(e, 0x9f);                       /* LAHF */
     emit_store(e, 8, CPU_SLOT(pending_a), H_RAX);
     emit_mov(e, 8, H_RAX, H_R10);
-    emit_store_imm(e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ALL, 8));
+    store_pending(t, pending_kind(PENDING_ALL, 8));
 }
 
 static void with_carry(struct tr *t, unsigned x)
@@ -301,7 +302,7 @@ static void alu_registers(struct tr *t, unsigned x)
     if (twice && wanted(t)) {
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store(t->e, 8, CPU_SLOT(pending_b), d);
-        emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ADD2, size));
+        store_pending(t, pending_kind(PENDING_ADD2, size));
     }
     if (imm)
         op_imm(t, x, h_reg(d));
@@ -548,7 +549,7 @@ void settle_for(struct tr *t, unsigned in)
     flush_flags(t);
     emit_test_imm(t->e, 1, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)in);
     uint8_t *fine = emit_jcc_forward(t->e, CC_E);
-    call_stub(t, STUB_SETTLE);
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
     emit_here(t->e, fine);
     t->host_flags = 0;
 }
@@ -566,7 +567,7 @@ static void t_incdec(struct tr *t)
         settle_for(t, PART_CF | PART_CF_OF);
     else if (wanted(t)) { /* the host's CF is kept, so all is settled without a look */
         flush_flags(t);
-        call_stub(t, STUB_FLAGS);
+        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
     }
     const unsigned d = begin_change(t, g, H_R10);
     emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
@@ -629,7 +630,7 @@ static void t_shift_imm(struct tr *t)
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store_imm(t->e, 8, CPU_SLOT(pending_b), (int32_t)count);
         /* a full writer: what was pending before does not matter */
-        emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(shift_pending(x), size));
+        store_pending(t, pending_kind(shift_pending(x), size));
     }
     emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
     put(t, g, d);
@@ -650,8 +651,7 @@ static void t_shift_cl(struct tr *t)
         uint8_t *none = emit_jcc_forward(t->e, CC_E);
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store(t->e, 8, CPU_SLOT(pending_b), H_RCX);
-        emit_store_imm(t->e, 4, CPU_SLOT(pending),
-                       (int32_t)pending_kind(shift_pending(x), u->osize));
+        store_pending(t, pending_kind(shift_pending(x), u->osize));
         emit_here(t->e, none);
         t->host_flags = 0;
     }
@@ -672,7 +672,7 @@ static void product_flags(struct tr *t, unsigned low)
         return;
     emit_rm(t->e, 1, 0x0f90, 0, CPU_SLOT(pending_b)); /* SETO */
     emit_store(t->e, 8, CPU_SLOT(pending_a), low);
-    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_IMUL, t->u->osize));
+    store_pending(t, pending_kind(PENDING_IMUL, t->u->osize));
 }
 
 static void t_imul(struct tr *t)
@@ -895,7 +895,7 @@ void translate_insn(struct tr *t)
     /* what left the line comes back behind the whole instruction */
     for (unsigned i = late; i < t->n_late; i++) {
         t->late[i].note = before;
-        if (t->late[i].back && !t->late[i].x87) {
+        if (t->late[i].back && !t->late[i].x87 && !t->late[i].settle) {
             t->late[i].back = t->e->p;
             t->late[i].flags = t->host_flags && flags_read(t);
             t->late[i].vectors = t->vectors;

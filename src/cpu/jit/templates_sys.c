@@ -237,7 +237,7 @@ void t_popf(struct tr *t)
     emit_alu_imm(e, 4, X_AND, h_reg(H_R10), 1);
     emit_alu(e, 4, X_OR, H_R11, h_reg(H_R10));
     emit_store(e, 8, CPU_SLOT(pending_a), H_R11);
-    emit_store_imm(e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ALL, 8));
+    store_pending(t, pending_kind(PENDING_ALL, 8));
     flags_unknown(t);
 }
 
@@ -324,7 +324,7 @@ static void double_shift_flags(struct tr *t, unsigned old, unsigned d)
     emit_alu(e, 4, X_ADD, old, h_reg(old));
     emit_alu_to(e, 1, X_OR, CPU_SLOT(pending_b), old);
     emit_store(e, 8, CPU_SLOT(pending_a), d);
-    emit_store_imm(e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_RESULT, t->u->osize));
+    store_pending(t, pending_kind(PENDING_RESULT, t->u->osize));
 }
 
 void t_double_shift(struct tr *t)

@@ -25,7 +25,6 @@ static void write_entry(struct tr *t)
     t->n->indirect = e->p; /* R10 = RIP */
     emit_alu_imm(e, 8, X_AND, h_reg(H_R10), -(int32_t)PAGE_SIZE);
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
-    emit_mov_imm(e, H_R11, 0);
     t->n->entry = e->p;
     emit_alu_imm(e, 8, X_SUB, h_reg(H_R13), b->n);
     uint8_t *spent = emit_jcc_forward(e, CC_S);
@@ -106,6 +105,8 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
         t->u = &b->insn[i];
         host[i] = e->p;
         translate_one(t);
+        if (ends_before(t, i))
+            t->before = false;
     }
     host[b->n] = e->p;
     write_late(t);

@@ -99,6 +99,7 @@ struct late {
     bool flags;             /* host flags are to be the guest's behind it */
     bool vectors;           /* vector registers are to be loaded behind it */
     bool x87;               /* instead: loads the x87 registers, or leaves the block here */
+    bool settle;            /* instead: the host's flags become the guest's */
     struct x87_note note;   /* last-instruction pointers that are not in memory, but have to be */
     bool stack;             /* first the TLB is asked for the stack's page (memory.c) */
     uint8_t lin;            /* ... whose address is there */
@@ -116,6 +117,8 @@ struct tr {
     const struct insn *u;   /* the instruction at hand */
     uint32_t host_flags;    /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
+    uint32_t stored;        /* what may be pending there, since this block put it; 0: who knows */
+    bool before;            /* flags of before the block may still be pending, by its registers */
     bool vectors;           /* the guest's vector registers are in the host's */
     bool x87;               /* ... and its x87 registers */
     struct x87_note note;
@@ -139,11 +142,17 @@ enum template template_of(const struct tr *t, const struct insn *u);
 /* Calls common code that leaves vector registers in memory. */
 void call_stub(struct tr *t, enum jit_stub s);
 void analyse_flags(struct tr *t);
+/* Behind instruction i nothing sees the flags of before the block as they were left. */
+bool ends_before(const struct tr *t, unsigned i);
 /* Guest register g is about to change: flags that depend on it go to memory first. */
 void clobber(struct tr *t, unsigned g);
 /* Flags of memory are exact, unless nobody sees them. */
 void flush_flags(struct tr *t);
 void store_def(struct tr *t, const struct pending_def *d);
+/* This is pending from here on, with its operands in memory. */
+void store_pending(struct tr *t, uint32_t kind);
+/* At the end of a block: they are pending, as an operation on registers if they can be. */
+void leave_flags(struct tr *t);
 /* The host's flags are the guest's, as far as mask goes. */
 void need_flags(struct tr *t, uint32_t mask);
 /* u wrote flags: the host has those of mask, they can be computed from kind, a, b. */

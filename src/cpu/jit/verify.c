@@ -431,15 +431,16 @@ static struct block *cut(const struct block *b, unsigned n)
 static bool part_differs(struct cpu *cpu, const struct block *b, unsigned n)
 {
     struct jit *j = cpu->code->jit;
-    struct native native = {.entry = NULL};
+    struct native *native = &j->natives[j->n_natives]; /* where the next block's would be */
     struct block *c = cut(b, n);
     if (!c)
         return false;
+    *native = (struct native){.entry = NULL};
     struct emit e = {.p = j->code + j->used, .end = j->code + j->size};
     bool differs = false;
-    if (translate_block(j, c, &native, &e)) {
+    if (translate_block(j, c, native, &e)) {
         cpu->block = c;
-        differs = check(cpu, c, &native) == DIFFERS;
+        differs = check(cpu, c, native) == DIFFERS;
         undo(cpu);
     }
     cpu->block = (struct block *)(uintptr_t)b;
