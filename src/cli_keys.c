@@ -57,6 +57,7 @@ static const struct key_row accel_keys[] = {
     {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
     {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
+    {"events", KEY_BOOL, offsetof(struct vm_config, jit_events), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
