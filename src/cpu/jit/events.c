@@ -172,7 +172,8 @@ const uint8_t *jit_event(struct cpu *cpu, const struct insn *u)
     if (!done(cpu, u))
         return jit_runs_at(j, j->stub[STUB_EXIT_INSN]);
     cpu->cur = NULL;
-    const struct jit_jump *line = &j->jump[jit_jump_mode(cpu->mode)][jit_jump_index(cpu->rip)];
+    const struct jit_jump *line =
+        &jit_jumps(j, jit_jump_mode(cpu->mode))[jit_jump_index(j, cpu->rip)];
     if (run_needs_attention(cpu) || j->full || j->no_indirect || line->rip != cpu->rip)
         return jit_runs_at(j, j->stub[STUB_EXIT_DONE]);
     return line->code;

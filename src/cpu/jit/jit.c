@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define CODE_BYTES  (32 * MiB)
+#define JUMP_BITS   12
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
@@ -55,16 +56,15 @@ static bool map_code(struct jit *j)
     const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
     if (fd < 0)
         return false;
-    if (ftruncate(fd, (off_t)CODE_BYTES) == 0) {
-        j->code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        j->run = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (ftruncate(fd, (off_t)j->size) == 0) {
+        j->code = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
     }
     close(fd);
     if (j->code == MAP_FAILED)
         j->code = NULL;
     if (j->run == MAP_FAILED)
         j->run = NULL;
-    j->size = CODE_BYTES;
     return j->code && j->run;
 }
 
@@ -83,6 +83,11 @@ static void provide_code(struct jit *j, size_t end)
 
 /* --- the table of indirect branches --- */
 
+static size_t jump_bytes(const struct jit *j)
+{
+    return JIT_JUMP_MODES * sizeof *j->jump << j->jump_bits;
+}
+
 /* An empty line's RIP: one that belongs into another line, so that no look-up finds it. */
 static uint64_t no_rip(unsigned index)
 {
@@ -93,13 +98,13 @@ static void empty_jumps(struct jit *j)
 {
     if (j->n_jumps < JIT_JUMP_LOG) {
         for (unsigned i = 0; i < j->n_jumps; i++)
-            *j->filled[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j->filled[i]->rip))};
+            *j->filled[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j, j->filled[i]->rip))};
     } else {
         for (unsigned m = 0; m < JIT_JUMP_MODES; m++) {
             if (!(j->jump_modes_used & BIT64(m)))
                 continue;
-            memset(j->jump[m], 0, sizeof j->jump[m]);
-            j->jump[m][0].rip = no_rip(0);
+            memset(jit_jumps(j, m), 0, sizeof *j->jump << j->jump_bits);
+            jit_jumps(j, m)->rip = no_rip(0);
         }
     }
     j->n_jumps = 0;
@@ -107,8 +112,8 @@ static void empty_jumps(struct jit *j)
 
 static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
 {
-    const unsigned index = jit_jump_index(rip);
-    struct jit_jump *line = &j->jump[mode][index];
+    const unsigned index = jit_jump_index(j, rip);
+    struct jit_jump *line = &jit_jumps(j, mode)[index];
     if (line->rip == no_rip(index) && j->n_jumps < JIT_JUMP_LOG)
         j->filled[j->n_jumps++] = line;
     *line = (struct jit_jump){.rip = rip, .code = code};
@@ -165,10 +170,14 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     }
     j->threshold = MAX(threshold, 1u);
     verify_break(j, NULL);
-    j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
-    j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
-    if (j->natives)
-        madvise(j->natives, MAX_NATIVES * sizeof *j->natives, MADV_HUGEPAGE);
+    /* there is less than 1 GiB of low memory, for up to 255 CPUs */
+    j->size = cpu_share(cpu, CODE_BYTES);
+    j->max_natives = (unsigned)cpu_share(cpu, MAX_NATIVES);
+    j->jump_bits = j->size == CODE_BYTES ? JUMP_BITS : JUMP_BITS - 4;
+    j->natives = low_memory(j->max_natives * sizeof *j->natives);
+    j->jump = low_memory(jump_bytes(j));
+    if (j->natives && j->size == CODE_BYTES)
+        madvise(j->natives, j->max_natives * sizeof *j->natives, MADV_HUGEPAGE);
     j->past = jit_past_create();
     if (!j->natives || !j->jump || !j->past || !map_code(j)) {
         error_set(err, "-accel jit: this host gives too little memory for translated code; use "
@@ -177,7 +186,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
         return NULL;
     }
     for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        j->jump[m][0].rip = no_rip(0);
+        jit_jumps(j, m)->rip = no_rip(0);
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
@@ -196,13 +205,13 @@ void jit_destroy(struct jit *j)
     if (j->perfmap)
         fclose(j->perfmap);
     if (j->code)
-        munmap(j->code, CODE_BYTES);
+        munmap(j->code, j->size);
     if (j->run)
-        munmap((void *)(uintptr_t)j->run, CODE_BYTES);
+        munmap((void *)(uintptr_t)j->run, j->size);
     if (j->natives)
-        munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
+        munmap(j->natives, j->max_natives * sizeof *j->natives);
     if (j->jump)
-        munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
+        munmap(j->jump, jump_bytes(j));
     free(j->count);
     free(j->past);
     free(j);
@@ -339,7 +348,7 @@ void jit_unlink(struct block *from, unsigned slot)
 
 void jit_translate(struct jit *j, struct block *b)
 {
-    if (j->n_natives == MAX_NATIVES || j->used + BLOCK_ROOM > j->size) {
+    if (j->n_natives == j->max_natives || j->used + BLOCK_ROOM > j->size) {
         j->full = true;
         return;
     }

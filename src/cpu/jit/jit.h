@@ -44,8 +44,6 @@ struct native {
     gla_t target_page[2];   /* ... and the linear address that page must have */
 };
 
-#define JIT_JUMP_BITS  12
-#define JIT_JUMP_LINES (1u << JIT_JUMP_BITS)
 #define JIT_JUMP_MODES 64
 #define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
 #define JIT_JUMP_LOG   256
@@ -88,8 +86,9 @@ struct jit {
     size_t provided; /* up to there the host was asked for pages */
     const uint8_t *stub[STUB_COUNT];
     struct native *natives; /* of all blocks, in low memory */
-    unsigned n_natives;
-    struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
+    unsigned n_natives, max_natives;
+    struct jit_jump *jump; /* by mode, then by jit_jump_index() */
+    unsigned jump_bits;    /* log2 of the lines of a mode */
     uint64_t jump_modes_used;
     /* the lines filled in this generation, to be emptied; if they are too many, all lines are */
     struct jit_jump *filled[JIT_JUMP_LOG];
@@ -135,9 +134,13 @@ void jit_new_generation(struct jit *j);
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
 
-static inline unsigned jit_jump_index(gla_t rip)
+static inline unsigned jit_jump_index(const struct jit *j, gla_t rip)
 {
-    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - JIT_JUMP_BITS);
+    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - j->jump_bits);
+}
+static inline struct jit_jump *jit_jumps(const struct jit *j, unsigned mode)
+{
+    return j->jump + ((size_t)mode << j->jump_bits);
 }
 /* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
 static inline bool jit_mode_ok(uint32_t mode)
