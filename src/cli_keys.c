@@ -64,6 +64,7 @@ static const struct key_row accel_keys[] = {
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
     {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
     {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
+    {"events", KEY_BOOL, offsetof(struct vm_config, jit_events), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},

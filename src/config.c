@@ -22,6 +22,7 @@ void vm_config_init(struct vm_config *cfg)
         .jit_indirect = true,
         .shadow = true,
         .jit_x87 = true,
+        .jit_events = true,
         .topology = {1, 1, 1},
         .boot_menu_ms = -1,
         .boot_fail_ms = -1,

@@ -193,6 +193,8 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
     m->events = (struct event_queue){
         .read_clock = read_clock,
         .clock_opaque = m,
+        .line = &m->clock,
+        .others = &m->turn.others,
         .deadline_changed = deadline_changed,
         .deadline_opaque = m,
     };

@@ -251,6 +251,7 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .jit_no_chain = !pc->cfg.vm->jit_chain,
         .jit_no_indirect = !pc->cfg.vm->jit_indirect,
         .jit_no_x87 = !pc->cfg.vm->jit_x87,
+        .jit_no_events = !pc->cfg.vm->jit_events,
         .jit_perfmap = pc->cfg.vm->jit_perfmap,
         .stats = pc->cfg.vm->stats,
         .tsc_hz = 1000000000,

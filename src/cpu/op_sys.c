@@ -292,19 +292,12 @@ OP_END(op_invpcid)
 
 /* --- fast system calls: SDM 2B "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT" --- */
 
-static struct segment flat_segment(uint16_t sel, uint32_t attr)
-{
-    return (struct segment){.sel = sel,
-                            .limit = 0xffffffff,
-                            .attr = attr | ATTR_S | ATTR_P | ATTR_G | ATTR_A | ATTR_RW};
-}
-
 static void set_flat(struct cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool code64)
 {
     const uint32_t dpl = cpl << ATTR_DPL_SHIFT;
     cpu->cpl = (uint8_t)cpl;
-    cpu->seg[SEG_CS] = flat_segment(cs, ATTR_CODE | dpl | (code64 ? ATTR_L : ATTR_DB));
-    cpu->seg[SEG_SS] = flat_segment(ss, dpl | ATTR_DB);
+    cpu->seg[SEG_CS] = segment_flat(cs, ATTR_CODE | dpl | (code64 ? ATTR_L : ATTR_DB));
+    cpu->seg[SEG_SS] = segment_flat(ss, dpl | ATTR_DB);
     cpu_update_mode(cpu);
 }
 
@@ -365,7 +358,7 @@ OP_FAR(op_sysret)
     const uint16_t base = (uint16_t)(cpu->msr_star >> 48);
     const uint64_t rip = to64 ? cpu->r[REG_RCX] : (uint32_t)cpu->r[REG_RCX];
     if (code64)
-        cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+        cpu_set_rflags(cpu, (cpu->r[REG_R11] & SYSRET_FLAGS) | FLAG_1);
     else
         cpu->eflags |= FLAG_IF;
     set_flat(cpu, (uint16_t)((base + (to64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to64);

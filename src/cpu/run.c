@@ -413,13 +413,6 @@ static bool interruptible(const struct cpu *cpu)
     return !cpu->shadow;
 }
 
-/* Whether anything but the next block asks for attention. */
-static bool needs_attention(const struct cpu *cpu)
-{
-    return cpu->events || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
-           cpu->breakpoints;
-}
-
 /* What the loop does after it has attended to events. */
 enum next { LEAVE, LOOK_AGAIN, RUN_BLOCK };
 
@@ -466,7 +459,7 @@ static enum next attend(struct cpu *cpu)
 static void run_loop(struct cpu *cpu)
 {
     for (;;) {
-        if (unlikely(needs_attention(cpu))) {
+        if (unlikely(run_needs_attention(cpu))) {
             cpu->link_from = NULL; /* what comes next may be a handler, no continuation */
             const enum next next = attend(cpu);
             if (next == LEAVE)

@@ -18,6 +18,12 @@ insn_fn op_cpl_fault; /* A_CPL0 at CPL > 0 */
 
 /* Makes the running block leave before its instruction index (1..n-1). */
 void run_set_break(struct cpu *cpu, unsigned index);
+/* Whether anything but the next block asks for attention. */
+static inline bool run_needs_attention(const struct cpu *cpu)
+{
+    return cpu->events || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
+           cpu->breakpoints;
+}
 bool cpu_breakpoint_at(const struct cpu *cpu, gla_t lin);
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)

@@ -5,6 +5,7 @@
  * hold the code itself.
  *
  *      40000  the handlers' common part    60000  data, read-only from 62000, absent from 63000
+ *      40400  what SYSCALL leads to
  *      40800  swap two pages of code       68000  the page table, for CPL 0
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
@@ -19,7 +20,9 @@
 
 enum {
     GEN_HANDLER = 0x40000,
+    GEN_SYSCALL = 0x40400,
     GEN_SWAP = 0x40800,       /* by INVLPG, and 256 bytes behind it by CR3 */
+    GEN_SUPERVISOR = 0x40ff0, /* a stack that is not for CPL 3 */
     GEN_CHUNKS_AT = 0x41000,  /* a counter, then the addresses */
     GEN_CONTROL_AT = 0x41800, /* x87 control words */
     GEN_IMAGE_AT = 0x60c00,   /* of XSAVE and its like */
@@ -246,6 +249,10 @@ static const struct gen_form gen_forms[] = {
     {"\x0f\x2e", 2, 2, 0, 1, true, 0},        /* UCOMISS */
     {"\x0f\x3a\x60", 3, 4, 0x66, 2, true, 0}, /* PCMPESTRM and its like */
     {"\x0f\xae", 2, 1, 0, 1, true, 0x0c},     /* LDMXCSR, STMXCSR */
+    {"\x0f\x05", 2, 1, 0, 8, false, 0},       /* SYSCALL */
+    {"\x0f\x31", 2, 1, 0, 1, false, 0},       /* RDTSC */
+    {"\x0f\x01\xf9", 3, 1, 0, 1, false, 0},   /* RDTSCP */
+    {"\x0f\xae", 2, 1, 0xf3, 2, true, 0x0f},  /* RDFSBASE and its like */
 };
 
 /* Those of 32-bit code alone. */
@@ -784,123 +791,7 @@ static inline void gen_end(struct gen *g, unsigned c)
     }
 }
 
-/* What gen_call_swap() calls. */
-static inline void gen_swap(struct rig *r)
-{
-    for (unsigned cr3 = 0; cr3 < 2; cr3++) {
-        const uint32_t a = GEN_TABLE + (GEN_CODE >> PAGE_SHIFT) * 8, b = a + 8;
-        uint8_t code[64] = {0x50, 0x51}; /* push rax, push rcx */
-        unsigned n = 2;
-        /* mov rax, [a]; mov rcx, [b]; mov [a], rcx; mov [b], rax */
-        static const uint8_t move[4][2] = {{0x8b, 0x04}, {0x8b, 0x0c}, {0x89, 0x0c}, {0x89, 0x04}};
-        for (unsigned i = 0; i < 4; i++) {
-            const uint8_t insn[] = {0x48, move[i][0], move[i][1], 0x25};
-            memcpy(code + n, insn, sizeof insn);
-            st32(code + n + 4, i & 1 ? b : a);
-            n += 8;
-        }
-        static const uint8_t load_cr3[] = {0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8};
-        static const uint8_t invlpg[] = {0x0f, 0x01, 0x3c, 0x25};
-        if (cr3) {
-            memcpy(code + n, load_cr3, sizeof load_cr3);
-            n += sizeof load_cr3;
-        }
-        for (unsigned i = 0; i < 2 && !cr3; i++) {
-            memcpy(code + n, invlpg, sizeof invlpg);
-            st32(code + n + 4, GEN_CODE + i * (uint32_t)PAGE_SIZE);
-            n += 8;
-        }
-        static const uint8_t end[] = {0x59, 0x58, 0xc3}; /* pop rcx, pop rax, ret */
-        memcpy(code + n, end, sizeof end);
-        rig_put(r, GEN_SWAP + 0x100 * cr3, code, sizeof code);
-    }
-}
-
-/*
- * Exceptions go on at the next chunk of the list, with a new stack; flags and registers stay as
- * they were, the frame is there to be compared.
- */
-static inline void gen_handlers64(struct gen *g)
-{
-    static const uint8_t common[] = {
-        0x50,                                                     /* push rax */
-        0x48, 0x8b, 0x04,           0x25, 0x00, 0x10, 0x04, 0x00, /* mov rax, [41000] */
-        0x48, 0x8d, 0x40,           0x01,                         /* lea rax, [rax + 1] */
-        0x83, 0xe0, GEN_CHUNKS - 1,                               /* and eax, 15 */
-        0x48, 0x89, 0x04,           0x25, 0x00, 0x10, 0x04, 0x00, /* mov [41000], rax */
-        0x48, 0x8b, 0x04,           0xc5, 0x08, 0x10, 0x04, 0x00, /* mov rax, [41008 + rax*8] */
-        0x48, 0x89, 0x44,           0x24, 0x08,                   /* mov [rsp + 8], rax */
-        0x48, 0xc7, 0x44,           0x24, 0x20, 0x00, 0xff, 0x06,
-        0x00,       /* mov qword [rsp + 20h], 6ff00 */
-        0x58,       /* pop rax */
-        0x48, 0xcf, /* iretq */
-    };
-    rig_put(g->rig, GEN_HANDLER, common, sizeof common);
-    gen_swap(g->rig);
-    for (unsigned v = 0; v < 256; v++) {
-        uint8_t code[16], n = 0;
-        if (rig_has_error((int)v)) { /* lea rsp, [rsp + 8] */
-            static const uint8_t drop[] = {0x48, 0x8d, 0x64, 0x24, 0x08};
-            memcpy(code, drop, sizeof drop);
-            n = sizeof drop;
-        }
-        code[n++] = 0xe9;
-        st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
-        rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
-    }
-}
-
-/* The table of the first 2 MiB. */
-static inline gpa_t gen_page_table(struct rig *r)
-{
-    gpa_t table = RIG_TABLES;
-    for (unsigned level = 0; level < 3; level++)
-        table = ld64(rig_at(r, table)) & UINT64_C(0xffffffffff000);
-    return table;
-}
-
-/* The same in 32-bit code: one of CPL 0 has its frame moved, as no stack is switched. */
-static inline void gen_handlers32(struct gen *g)
-{
-    static const uint8_t common[] = {
-        0x50,                                               /* push eax */
-        0xa1, 0x00, 0x10,           0x04, 0x00,             /* mov eax, [41000] */
-        0x8d, 0x40, 0x01,                                   /* lea eax, [eax + 1] */
-        0x83, 0xe0, GEN_CHUNKS - 1,                         /* and eax, 15 */
-        0xa3, 0x00, 0x10,           0x04, 0x00,             /* mov [41000], eax */
-        0x8b, 0x04, 0xc5,           0x08, 0x10, 0x04, 0x00, /* mov eax, [41008 + eax*8] */
-        0x89, 0x44, 0x24,           0x04,                   /* mov [esp + 4], eax */
-    };
-    static const uint8_t user[] = {
-        0xc7, 0x44, 0x24, 0x10, 0x00, 0xff, 0x06, 0x00, /* mov dword [esp + 10h], 6ff00 */
-        0x58, 0xcf,                                     /* pop eax, iret */
-    };
-    static const uint8_t kernel[] = {
-        0xa3, 0xf0, 0xfe, 0x06, 0x00,       /* mov [6fef0], eax */
-        0x8b, 0x44, 0x24, 0x08,             /* mov eax, [esp + 8] */
-        0xa3, 0xf4, 0xfe, 0x06, 0x00,       /* mov [6fef4], eax */
-        0x8b, 0x44, 0x24, 0x0c,             /* mov eax, [esp + 12] */
-        0xa3, 0xf8, 0xfe, 0x06, 0x00,       /* mov [6fef8], eax */
-        0x58,                               /* pop eax */
-        0xbc, 0xf0, 0xfe, 0x06, 0x00, 0xcf, /* mov esp, 6fef0; iret */
-    };
-    rig_put(g->rig, GEN_HANDLER, common, sizeof common);
-    if (g->user)
-        rig_put(g->rig, GEN_HANDLER + sizeof common, user, sizeof user);
-    else
-        rig_put(g->rig, GEN_HANDLER + sizeof common, kernel, sizeof kernel);
-    for (unsigned v = 0; v < 256; v++) {
-        uint8_t code[16], n = 0;
-        if (rig_has_error((int)v)) { /* lea esp, [esp + 4] */
-            static const uint8_t drop[] = {0x8d, 0x64, 0x24, 0x04};
-            memcpy(code, drop, sizeof drop);
-            n = sizeof drop;
-        }
-        code[n++] = 0xe9;
-        st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
-        rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
-    }
-}
+#include "jit_gen_kernel.h"
 
 /* --- machines --- */
 
@@ -1010,6 +901,12 @@ static inline void gen_machine(struct gen *g)
     if (g->machine == GEN_LONG)
         rig_map(r, GEN_TABLE, gen_page_table(r), RIG_P | RIG_W);
     gen_segments(g);
+    if (g->machine == GEN_LONG) {
+        gen_syscall(g);
+        r->cpu->cr4 |= one_in(4) ? 0 : CR4_FSGSBASE;
+        r->cpu->cr4 |= one_in(8) ? CR4_TSD : 0;
+    }
+    r->cpu->msr_tsc_aux = rnd() & 0xffff;
     r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     r->cpu->fpu.cw = 0x37f;
     cpu_loaded(r->cpu);

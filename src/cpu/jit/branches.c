@@ -243,6 +243,11 @@ void translate_end(struct tr *t)
     case T_CALL_IND:
         call_indirect(t);
         break;
+    case T_EVENT:
+        flush_flags(t);
+        emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
+        emit_jmp(t->e, stub(t, STUB_EVENT));
+        break;
     default:
         if (t->how[t->u->index] == T_HANDLER &&
             bind_ends_block(t->u)) { /* its handler knows where to go on */

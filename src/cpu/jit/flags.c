@@ -51,6 +51,7 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_RET:
     case T_JMP_IND:
     case T_CALL_IND:
+    case T_EVENT:
     case T_DIV:
     case T_X87: /* looks whether the host may compute at all */
     case T_STRING:
@@ -58,7 +59,11 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_STI:
     case T_RDPKRU:
     case T_PUSH_MEM:
+    case T_PUSHF:
     case T_POPF:
+    case T_RDTSC:
+    case T_READ_BASE:
+    case T_WRITE_BASE:
     case T_DOUBLE_SHIFT:
         return true;
     case T_LEA:

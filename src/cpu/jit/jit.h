@@ -87,6 +87,8 @@ enum jit_stub {
     STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
     STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
+    STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
+    STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
     STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
     STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
@@ -118,6 +120,7 @@ struct jit {
     volatile bool translating;
     bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
+    bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
     struct jit_count *count;      /* NULL: nobody wants to know */

@@ -3,6 +3,7 @@
  * once by the emitter, so that the assignment of registers is written down in one place (jit.h).
  */
 #include "cpu/fp/fp.h"
+#include "cpu/jit/events.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/pending.h"
 #include "cpu/jit/translate.h"
@@ -151,6 +152,13 @@ static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
     return fn(cpu, u);
 }
 
+/* Behind an event that events.c did. */
+static const struct insn *c_exit_done(struct cpu *cpu)
+{
+    jit_left(cpu, EXIT_END);
+    return NULL;
+}
+
 /* --- their code --- */
 
 static int32_t vector_slot(unsigned n)
@@ -166,16 +174,21 @@ static void move_vectors(struct emit *e, uint8_t opcode)
     emit_store_imm(e, 1, SLOT(vec_live), opcode == 0x28);
 }
 
+static void spill_general(struct emit *e)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (guest_host[g] != H_NONE)
+            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
+    emit_store(e, 8, SLOT(budget), H_R13);
+}
+
 static void spill(struct emit *e)
 {
     emit_alu_imm(e, 1, X_CMP, SLOT(vec_live), 0);
     uint8_t *done = emit_jcc_forward(e, CC_E);
     move_vectors(e, 0x29);
     emit_here(e, done);
-    for (unsigned g = 0; g < 16; g++)
-        if (guest_host[g] != H_NONE)
-            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
-    emit_store(e, 8, SLOT(budget), H_R13);
+    spill_general(e);
 }
 
 static void store_x87(const struct jit *j, struct emit *e)
@@ -262,6 +275,18 @@ static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cp
     emit_u8(e, 0xc3);
 }
 
+static void write_event(struct emit *e)
+{
+    spill_general(e);
+    arguments(e, (const void *)(uintptr_t)jit_event);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    emit_mov(e, 8, H_R14, H_RAX);
+    reload(e);
+    emit_load(e, 8, H_R10, SLOT(rip));
+    emit_load(e, 8, H_R11, SLOT(cur));
+    emit_rm(e, 4, 0xff, 4, h_reg(H_R14)); /* JMP R14 */
+}
+
 /* The last of a block: C goes on in our caller's place. start: its argument is in R10. */
 static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool start)
 {
@@ -316,6 +341,12 @@ bool stubs_write(struct jit *j, struct emit *e)
             break;
         case STUB_EXIT_INSN:
             write_exit(j, e, (const void *)(uintptr_t)c_exit_insn, false);
+            break;
+        case STUB_EXIT_DONE:
+            write_exit(j, e, (const void *)(uintptr_t)c_exit_done, false);
+            break;
+        case STUB_EVENT:
+            write_event(e);
             break;
         case STUB_STRING:
         case STUB_STRING_LAST:

@@ -883,7 +883,11 @@ static template_fn *const templates[] = {
     [T_RDPKRU] = t_rdpkru,
     [T_PUSH_MEM] = t_push_mem,
     [T_STI] = t_sti,
+    [T_PUSHF] = t_pushf,
     [T_POPF] = t_popf,
+    [T_RDTSC] = t_rdtsc,
+    [T_READ_BASE] = t_read_base,
+    [T_WRITE_BASE] = t_write_base,
     [T_REP] = t_rep,
 };
 

@@ -2,6 +2,7 @@
  * Templates: what kernels use on hot paths, and odd forms of integer instructions: AH and its like,
  * bit strings in memory, double shifts, CMPXCHG8B and 16B.
  */
+#include "core/vclock.h"
 #include "cpu/jit/translate.h"
 #include "mmu/tlb.h"
 
@@ -60,6 +61,23 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
         return u->mem && mem_ok && u->osize == 8 ? T_PUSH_MEM : T_HANDLER;
     case OP_STI:
         return cpl0 && !waits_behind(t, u) ? T_STI : T_HANDLER;
+    case OP_SYSCALL:
+        return !t->j->no_events && t->word == 8 ? T_EVENT : T_HANDLER;
+    case OP_SYSRET:
+    case OP_IRET:
+        return !t->j->no_events && cpl0 && t->word == 8 && u->osize == 8 ? T_EVENT : T_HANDLER;
+    case OP_PUSHF:
+        return u->osize == t->word ? T_PUSHF : T_HANDLER;
+    case OP_RDTSC:
+    case OP_RDTSCP:
+        return t->j->cpu->time->line && t->j->cpu->tsc_hz == (uint64_t)NS_PER_SEC ? T_RDTSC
+                                                                                  : T_HANDLER;
+    case OP_RDFSBASE:
+    case OP_RDGSBASE:
+        return T_READ_BASE;
+    case OP_WRFSBASE:
+    case OP_WRGSBASE:
+        return T_WRITE_BASE;
     case OP_POPF:
         return cpl0 && u->osize == 8 ? T_POPF : T_HANDLER;
     case OP_BT:
@@ -89,11 +107,15 @@ void t_fence(struct tr *t)
     emit_bytes(t->e, t->u->op == OP_MFENCE ? mfence : sfence, 3);
 }
 
+static struct host_rm base_of(unsigned seg)
+{
+    return h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
+                          offsetof(struct segment, base)));
+}
+
 static void swap_gs(struct emit *e)
 {
-    const struct host_rm base =
-        h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * SEG_GS +
-                       offsetof(struct segment, base)));
+    const struct host_rm base = base_of(SEG_GS);
     emit_load(e, 8, H_R10, base);
     emit_load(e, 8, H_R11, CPU_SLOT(msr_kernel_gs_base));
     emit_store(e, 8, CPU_SLOT(msr_kernel_gs_base), H_R10);
@@ -175,6 +197,75 @@ void t_rdpkru(struct tr *t)
     emit_mov_imm(e, H_RDX, 0);
 }
 
+/*
+ * Guest time as vclock_ns() has it, at the count in front of this instruction: the TSC has a tick a
+ * nanosecond (system_template()).
+ */
+void t_rdtsc(struct tr *t)
+{
+    struct emit *e = t->e;
+    const struct event_queue *time = t->j->cpu->time;
+    clobber(t, REG_RAX);
+    clobber(t, REG_RDX);
+    if (t->u->op == OP_RDTSCP)
+        clobber(t, REG_RCX);
+    t->host_flags = 0;
+    if (!(t->b->mode & MODE_CPL0)) {
+        emit_test_imm(e, 4, CPU_SLOT(cr4), (int32_t)CR4_TSD);
+        leave_line(t, emit_jcc_forward(e, CC_NE));
+    }
+    emit_load(e, 8, H_RDX, CPU_SLOT(icount_end));
+    emit_alu(e, 8, X_SUB, H_RDX, h_reg(H_R13));
+    emit_mov_imm(e, H_R10, (uintptr_t)time->others);
+    emit_alu(e, 8, X_ADD, H_RDX, h_mem(H_R10, 0));
+    emit_alu_imm(e, 8, X_SUB, h_reg(H_RDX), t->b->n - t->u->index);
+    emit_mov_imm(e, H_R10, (uintptr_t)time->line);
+    emit_alu(e, 8, X_SUB, H_RDX, h_mem(H_R10, (int32_t)offsetof(struct vclock, base_icount)));
+    /* MULX: R11 is the upper half, RAX the lower one */
+    emit_vex(e, P_F2, 2, true, 0, 0xf6, H_R11, H_RAX,
+             h_mem(H_R10, (int32_t)offsetof(struct vclock, rate)), -1);
+    emit_rm_imm(e, 8, 0x0fac, H_R11, h_reg(H_RAX), 32, 1); /* SHRD */
+    emit_alu(e, 8, X_ADD, H_RAX, h_mem(H_R10, (int32_t)offsetof(struct vclock, base_ns)));
+    emit_alu(e, 8, X_ADD, H_RAX, CPU_SLOT(tsc_offset));
+    emit_mov(e, 8, H_RDX, H_RAX);
+    emit_rm_imm(e, 8, 0xc1, X_SHR, h_reg(H_RDX), 32, 1);
+    emit_mov(e, 4, H_RAX, H_RAX);
+    if (t->u->op == OP_RDTSCP)
+        emit_load(e, 4, H_RCX, CPU_SLOT(msr_tsc_aux));
+}
+
+static unsigned based_segment(struct tr *t)
+{
+    t->host_flags = 0;
+    emit_test_imm(t->e, 4, CPU_SLOT(cr4), (int32_t)CR4_FSGSBASE);
+    leave_line(t, emit_jcc_forward(t->e, CC_E));
+    return SEG_FS + ((t->u->modrm >> 3) & 1);
+}
+
+void t_read_base(struct tr *t)
+{
+    const struct insn *u = t->u;
+    clobber(t, u->rm);
+    const unsigned seg = based_segment(t), d = home(u->rm, H_R10);
+    emit_load(t->e, u->osize, d, base_of(seg));
+    put(t, u->rm, d);
+}
+
+/* An address whose upper bits are not all alike may not be canonical. */
+void t_write_base(struct tr *t)
+{
+    const struct insn *u = t->u;
+    struct emit *e = t->e;
+    const unsigned seg = based_segment(t), v = get(t, u->rm, H_R10);
+    emit_mov(e, u->osize, H_R11, v);
+    emit_mov(e, 8, H_R14, H_R11);
+    emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R14), 47, 1);
+    emit_alu_imm(e, 8, X_ADD, h_reg(H_R14), 1);
+    emit_alu_imm(e, 8, X_CMP, h_reg(H_R14), 1);
+    leave_line(t, emit_jcc_forward(e, CC_A));
+    emit_store(e, 8, base_of(seg), H_R11);
+}
+
 /* The value waits in jit_target while the stack is looked up. */
 void t_push_mem(struct tr *t)
 {
@@ -208,6 +299,26 @@ void t_sti(struct tr *t)
     emit_test(e, 8, h_reg(H_R13), H_R13);
     end_by_handler(t, emit_jcc_forward(e, CC_E));
     emit_alu_imm(e, 4, X_OR, CPU_SLOT(eflags), FLAG_IF);
+}
+
+/* Bits of RFLAGS that are not in cpu->eflags come from the host's own. */
+void t_pushf(struct tr *t)
+{
+    struct emit *e = t->e;
+    need_flags(t, FLAGS_ARITH);
+    clobber(t, REG_RSP);
+    emit_u8(e, 0x9c); /* PUSHFQ */
+    emit_pop(e, H_R11);
+    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), (int32_t)FLAGS_ARITH);
+    emit_alu(e, 4, X_OR, H_R11, CPU_SLOT(eflags));
+    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), ~(int32_t)(FLAG_VM | FLAG_RF));
+    emit_alu_imm(e, 4, X_OR, h_reg(H_R11), (int32_t)FLAG_1);
+    emit_store(e, 8, CPU_SLOT(jit_target), H_R11);
+    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
+    const struct host_rm m = stack_check(t, H_R10, false);
+    emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
+    emit_store(e, t->word, m, H_R11);
+    emit_mov(e, 8, H_R15, H_R10);
 }
 
 /* If nothing changes but IF, DF and arithmetic flags, and no event waits that IF held off. */

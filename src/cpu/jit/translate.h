@@ -74,7 +74,11 @@ enum template {
     T_RDPKRU,
     T_PUSH_MEM,
     T_STI,
+    T_PUSHF,
     T_POPF,
+    T_RDTSC,      /* and RDTSCP */
+    T_READ_BASE,  /* RDFSBASE, RDGSBASE */
+    T_WRITE_BASE, /* WRFSBASE, WRGSBASE */
     T_REP,
     /* the last of a block */
     T_JMP,
@@ -84,6 +88,7 @@ enum template {
     T_RET,
     T_JMP_IND,
     T_CALL_IND,
+    T_EVENT, /* SYSCALL SYSRET IRET */
 };
 
 /* The x87 pointers are those of the block's instructions insn - 1 and mem - 1 (0: in memory). */
@@ -189,8 +194,9 @@ enum template rmw_template(const struct insn *u, bool mem_ok);
 /* CF was set by the host and is kept, if it matters. */
 void keep_carry(struct tr *t);
 /* templates_str.c, templates_sys.c */
-template_fn t_string, t_rep, t_fence, t_state, t_sti, t_popf, t_high_byte, t_double_shift;
-template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem;
+template_fn t_string, t_rep, t_fence, t_state, t_sti, t_pushf, t_popf, t_high_byte, t_double_shift;
+template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem, t_rdtsc;
+template_fn t_read_base, t_write_base;
 enum template string_template(const struct insn *u);
 enum template system_template(const struct tr *t, const struct insn *u, bool mem_ok);
 /* A byte register by its offset (bind.c): in the low byte of a host register. */
