@@ -2,6 +2,8 @@
 #define _GNU_SOURCE /* strptime */
 #include "cli_keys.h"
 
+#include "core/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,14 +31,18 @@ static bool choose_accel(struct cli_parse *p, const char *name)
         }
     }
     return cli_fail(
-        p, "unknown engine \"%s\"; there are interp, jit (on trial) and tcg (the default)", name);
+        p, "unknown engine \"%s\"; there are interp, jit and tcg (the default, the fastest of them)", name);
 }
 
 bool cli_accel_done(struct cli_parse *p)
 {
-    if (p->cfg->jit_perfmap && p->cfg->accel != ACCEL_JIT) {
+    if (p->cfg->jit_perfmap && p->cfg->accel == ACCEL_INTERP) {
         snprintf(p->option, sizeof p->option, "-perfmap");
-        cli_note(p, "without -accel jit there is no translated code to name");
+        cli_note(p, "the interpreter has no translated code to name");
+    }
+    if ((p->cfg->log_mask & LOG_OUT) && p->cfg->accel == ACCEL_INTERP) {
+        snprintf(p->option, sizeof p->option, "-d");
+        cli_note(p, "the interpreter makes no code for out_asm to show");
     }
     if (!p->accel_given)
         return true;
@@ -102,7 +108,7 @@ bool cli_accel(struct cli_parse *p, const char *arg)
     bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 ||
                          strcmp(name, "jit") == 0);
     for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
-        if (strcmp(name, "jit") != 0 && translators_key(pairs.key[i]))
+        if (strcmp(name, "interp") == 0 && translators_key(pairs.key[i]))
             ok =
                 cli_fail(p, "%s is for the translator: -accel jit,%s=", pairs.key[i], pairs.key[i]);
         else if (strcmp(pairs.key[i], "accel") != 0)

@@ -6,6 +6,7 @@
 
 #include "core/words.h"
 #include "cpu/cpu.h"
+#include "cpu/jit/jit.h"
 #include "devices/acpi_pm.h"
 #include "devices/ps2_kbd.h"
 #include "devices/ps2_keys.h"
@@ -165,6 +166,18 @@ static uint64_t guest_rip(void *opaque)
     return m->pc.cpus ? cpu_cur_rip(machine_current(m)) : 0;
 }
 
+/* -accel tcg, or none: the fastest engine that the host allows. */
+static enum accel choose_engine(enum accel wanted, struct log *log)
+{
+    struct error why;
+    if (wanted != ACCEL_FASTEST)
+        return wanted;
+    if (jit_available(&why))
+        return ACCEL_JIT;
+    log_line(log, LOG_HOST, "guests are interpreted, which is slower: %s", why.msg);
+    return ACCEL_INTERP;
+}
+
 struct machine *machine_create(const struct vm_config *cfg, struct log *log, struct error *err)
 {
     struct machine *m = calloc(1, sizeof *m);
@@ -173,6 +186,7 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
         return NULL;
     }
     m->cfg = *cfg; /* its strings stay the caller's */
+    m->cfg.accel = choose_engine(cfg->accel, log);
     m->log = log;
     log->where = guest_rip;
     log->where_opaque = m;

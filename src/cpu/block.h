@@ -67,7 +67,7 @@ struct code_cache {
     struct ram *ram;
     struct cpu *cpu;
     uint8_t *arena;
-    size_t arena_used;
+    size_t arena_used, arena_bytes;
     struct block **hash;
     struct code_page **pages; /* by page of struct ram */
     struct jump_line jump[JUMP_CACHE_LINES];

@@ -21,12 +21,15 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
         goto fail;
     cc->cpu = cpu;
     cc->ram = ram;
+    cc->arena_bytes = cpu_share(cpu, ARENA_BYTES);
     /* low, where it can be, so that translated code names blocks by 32 bits */
-    cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+    cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
     if (cc->arena == MAP_FAILED)
-        cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+        cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (cc->arena != MAP_FAILED && cc->arena_bytes == ARENA_BYTES)
+        madvise(cc->arena, ARENA_BYTES, MADV_HUGEPAGE); /* it is filled from its start */
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
     /* one pointer a page, committed as it is touched */
     cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,
@@ -37,7 +40,7 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
     return cc;
 fail:
     error_set(err, "not enough host memory for the decoder's cache (%u MiB)",
-              (unsigned)(ARENA_BYTES / MiB));
+              (unsigned)(cpu_share(cpu, ARENA_BYTES) / MiB));
     if (cc)
         code_cache_destroy(cc);
     return NULL;
@@ -75,7 +78,7 @@ void code_cache_destroy(struct code_cache *cc)
     if (cc->arena && cc->arena != MAP_FAILED) {
         if (cc->pages && cc->pages != MAP_FAILED)
             free_pages(cc);
-        munmap(cc->arena, ARENA_BYTES);
+        munmap(cc->arena, cc->arena_bytes);
     }
     if (cc->pages && cc->pages != MAP_FAILED)
         munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
@@ -397,7 +400,7 @@ static void decode_run(struct cpu *cpu, struct block *b, const uint8_t *host, si
 
 static struct block *new_block(struct code_cache *cc)
 {
-    if (cc->arena_used + MAX_BLOCK_BYTES > ARENA_BYTES)
+    if (cc->arena_used + MAX_BLOCK_BYTES > cc->arena_bytes)
         code_flush(cc);
     struct block *b = (struct block *)(cc->arena + cc->arena_used);
     if (cc->cpu->link_from == b) /* a block that was not kept: this one takes its place */

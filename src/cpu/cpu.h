@@ -416,6 +416,7 @@ struct cpu {
     bool ext;        /* delivering something from outside the program: EXT in error codes */
     bool delivering; /* an event is being delivered: a fault now may become #DF */
     uint8_t delivering_vector;
+    bool in_new_task;  /* a task switch is past the point where it can be undone, but not done */
     bool no_step_trap; /* the instruction delivered an event: no single-step trap behind it */
     uint64_t rep_rip, rep_icount; /* where and when a REP was left with iterations to go */
     jmp_buf unwind;               /* cpu_fault() comes back here */
@@ -532,6 +533,8 @@ void cpu_run(struct cpu *cpu);
 
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);
+/* What one of the machine's CPUs gets of that much for each of eight: with more there is less. */
+size_t cpu_share(const struct cpu *cpu, size_t whole);
 /* Bytes of translated code, and of the room for it; 0 without the translator. */
 void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);

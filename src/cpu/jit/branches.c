@@ -21,7 +21,7 @@ static int64_t continuation(const struct tr *t, unsigned slot)
 
 static struct host_rm jump_line(const struct tr *t, size_t member)
 {
-    const uintptr_t table = (uintptr_t)t->j->jump[jit_jump_mode(t->b->mode)];
+    const uintptr_t table = (uintptr_t)jit_jumps(t->j, jit_jump_mode(t->b->mode));
     return h_sib(H_NONE, H_R14, 3, (int32_t)(table + member));
 }
 
@@ -30,7 +30,7 @@ static void find_line(struct tr *t, unsigned target)
 {
     struct emit *e = t->e;
     emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), JIT_JUMP_HASH, 4); /* IMUL */
-    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 32 - JIT_JUMP_BITS, 1);
+    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 32 - t->j->jump_bits, 1);
     static_assert(sizeof(struct jit_jump) == 2 * 8, "the index is doubled, then scaled by 8");
     emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
     emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, rip)));

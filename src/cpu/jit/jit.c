@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #define CODE_BYTES  (32 * MiB)
+#define JUMP_BITS   12
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
+#define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
 
 /* --- the host --- */
@@ -36,17 +38,16 @@ static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
 }
 
 /* What the guest may be offered, of the host: templates use it, CPUID does not. */
-static void ask_host(struct jit *j)
+static void ask_host(bool has[])
 {
     enum { EAX, EBX, ECX, EDX };
-#define FEATURE(name, leaf, sub, reg, bit, flag) \
-    j->host_has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
+#define FEATURE(name, leaf, sub, reg, bit, flag) has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
 #include "cpu/features.def"
 #undef FEATURE
-    j->host_has[FEAT_NONE] = true;
+    has[FEAT_NONE] = true;
     /* the operating system has to keep the registers, too */
     if (!__builtin_cpu_supports("avx2"))
-        j->host_has[FEAT_AVX] = false;
+        has[FEAT_AVX] = false;
 }
 
 /* Two mappings of one memory: none of them can be written and executed. */
@@ -55,20 +56,37 @@ static bool map_code(struct jit *j)
     const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
     if (fd < 0)
         return false;
-    if (ftruncate(fd, (off_t)CODE_BYTES) == 0) {
-        j->code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        j->run = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (ftruncate(fd, (off_t)j->size) == 0) {
+        j->code = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
     }
     close(fd);
     if (j->code == MAP_FAILED)
         j->code = NULL;
     if (j->run == MAP_FAILED)
         j->run = NULL;
-    j->size = CODE_BYTES;
     return j->code && j->run;
 }
 
+/* Asks the host for the pages up to end many at a time: to fault each in, twice, is dear. */
+static void provide_code(struct jit *j, size_t end)
+{
+#ifdef MADV_POPULATE_WRITE
+    for (; j->provided < end; j->provided += CODE_CHUNK) {
+        madvise(j->code + j->provided, CODE_CHUNK, MADV_POPULATE_WRITE);
+        madvise(j->run + j->provided, CODE_CHUNK, MADV_POPULATE_READ);
+    }
+#else
+    (void)j, (void)end;
+#endif
+}
+
 /* --- the table of indirect branches --- */
+
+static size_t jump_bytes(const struct jit *j)
+{
+    return JIT_JUMP_MODES * sizeof *j->jump << j->jump_bits;
+}
 
 /* An empty line's RIP: one that belongs into another line, so that no look-up finds it. */
 static uint64_t no_rip(unsigned index)
@@ -81,13 +99,13 @@ static void empty_jumps(struct jit *j, unsigned user)
     struct jit_jump_log *log = &j->filled[user];
     if (log->n < JIT_JUMP_LOG) {
         for (unsigned i = 0; i < log->n; i++)
-            *log->line[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(log->line[i]->rip))};
+            *log->line[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j, log->line[i]->rip))};
     } else {
         for (unsigned m = user; m < JIT_JUMP_MODES; m += 2) {
             if (!(j->jump_modes_used & BIT64(m)))
                 continue;
-            memset(j->jump[m], 0, sizeof j->jump[m]);
-            j->jump[m][0].rip = no_rip(0);
+            memset(jit_jumps(j, m), 0, sizeof *j->jump << j->jump_bits);
+            jit_jumps(j, m)->rip = no_rip(0);
         }
     }
     log->n = 0;
@@ -95,8 +113,8 @@ static void empty_jumps(struct jit *j, unsigned user)
 
 static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
 {
-    const unsigned index = jit_jump_index(rip);
-    struct jit_jump *line = &j->jump[mode][index];
+    const unsigned index = jit_jump_index(j, rip);
+    struct jit_jump *line = &jit_jumps(j, mode)[index];
     struct jit_jump_log *log = &j->filled[mode & JIT_JUMP_USER];
     if (line->rip == no_rip(index) && log->n < JIT_JUMP_LOG)
         log->line[log->n++] = line;
@@ -142,6 +160,37 @@ static void restore_jumps(struct jit *j, unsigned user, uint32_t gen)
 
 /* --- life --- */
 
+static bool host_suffices(bool has[], struct error *err)
+{
+    ask_host(has);
+    return (has[FEAT_AVX] && has[FEAT_BMI1] && has[FEAT_BMI2] && has[FEAT_LZCNT] &&
+            has[FEAT_POPCNT]) ||
+           error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT");
+}
+
+/* What map_code() and low_memory() ask for, as little of it as shows whether it can be had. */
+static bool memory_suffices(struct error *err)
+{
+    const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
+    void *low = low_memory(PAGE_SIZE), *run = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, PAGE_SIZE) == 0)
+        run = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    const bool ok = low && run != MAP_FAILED;
+    if (low)
+        munmap(low, PAGE_SIZE);
+    if (run != MAP_FAILED)
+        munmap(run, PAGE_SIZE);
+    if (fd >= 0)
+        close(fd);
+    return ok || error_set(err, "this host gives no memory for translated code");
+}
+
+bool jit_available(struct error *err)
+{
+    bool has[FEAT_COUNT + 1];
+    return host_suffices(has, err) && memory_suffices(err);
+}
+
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
 {
     struct jit *j = calloc(1, sizeof *j);
@@ -152,26 +201,30 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->cpu = cpu;
     j->fp_native = true;
     j->full_why = AGAIN_FULL;
-    ask_host(j);
-    if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
-        !j->host_has[FEAT_LZCNT] || !j->host_has[FEAT_POPCNT]) {
-        error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT; use "
-                       "-accel interp");
+    if (!host_suffices(j->host_has, err)) {
+        error_prefix(err, "-accel jit");
         free(j);
         return NULL;
     }
     j->threshold = MAX(threshold, 1u);
     verify_break(j, NULL);
-    j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
-    j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
+    /* there is less than 1 GiB of low memory, for up to 255 CPUs */
+    j->size = cpu_share(cpu, CODE_BYTES);
+    j->max_natives = (unsigned)cpu_share(cpu, MAX_NATIVES);
+    j->jump_bits = j->size == CODE_BYTES ? JUMP_BITS : JUMP_BITS - 4;
+    j->natives = low_memory(j->max_natives * sizeof *j->natives);
+    j->jump = low_memory(jump_bytes(j));
+    if (j->natives && j->size == CODE_BYTES)
+        madvise(j->natives, j->max_natives * sizeof *j->natives, MADV_HUGEPAGE);
     j->past = jit_past_create();
     if (!j->natives || !j->jump || !j->past || !map_code(j)) {
-        error_set(err, "this host gives no memory for translated code; use -accel interp");
+        error_set(err, "-accel jit: this host gives too little memory for translated code; use "
+                       "-accel interp");
         jit_destroy(j);
         return NULL;
     }
     for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        j->jump[m][0].rip = no_rip(0);
+        jit_jumps(j, m)->rip = no_rip(0);
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
@@ -190,13 +243,13 @@ void jit_destroy(struct jit *j)
     if (j->perfmap)
         fclose(j->perfmap);
     if (j->code)
-        munmap(j->code, CODE_BYTES);
+        munmap(j->code, j->size);
     if (j->run)
-        munmap((void *)(uintptr_t)j->run, CODE_BYTES);
+        munmap((void *)(uintptr_t)j->run, j->size);
     if (j->natives)
-        munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
+        munmap(j->natives, j->max_natives * sizeof *j->natives);
     if (j->jump)
-        munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
+        munmap(j->jump, jump_bytes(j));
     free(j->count);
     free(j->past);
     free(j);
@@ -334,13 +387,14 @@ void jit_unlink(struct block *from, unsigned slot)
 
 void jit_translate(struct jit *j, struct block *b)
 {
-    if (j->n_natives == MAX_NATIVES || j->used + BLOCK_ROOM > j->size) {
+    if (j->n_natives == j->max_natives || j->used + BLOCK_ROOM > j->size) {
         j->full = true;
         return;
     }
     jit_unhook(b);
     struct native *n = &j->natives[j->n_natives];
     *n = (struct native){.entry = NULL};
+    provide_code(j, j->used + BLOCK_ROOM);
     struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
     j->translating = true;
     const bool fits = translate_block(j, b, n, &e);

@@ -44,8 +44,6 @@ struct native {
     gla_t target_page[2]; /* ... and the linear address that page must have; JIT_NO_PAGE: no link */
 };
 
-#define JIT_JUMP_BITS  12
-#define JIT_JUMP_LINES (1u << JIT_JUMP_BITS)
 #define JIT_JUMP_MODES 64
 #define JIT_JUMP_USER  1 /* in the number of a mode */
 #define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
@@ -101,10 +99,12 @@ struct jit {
     jit_enter_fn *enter;
     uint8_t *code, *run; /* the same memory: where it is written, where it runs */
     size_t size, used, stub_end;
+    size_t provided; /* up to there the host was asked for pages */
     const uint8_t *stub[STUB_COUNT];
     struct native *natives; /* of all blocks, in low memory */
-    unsigned n_natives;
-    struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
+    unsigned n_natives, max_natives;
+    struct jit_jump *jump; /* by mode, then by jit_jump_index() */
+    unsigned jump_bits;    /* log2 of the lines of a mode */
     uint64_t jump_modes_used;
     struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
     struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
@@ -124,6 +124,8 @@ struct jit {
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
+/* Whether the host has what the translator needs; err says what is not there. */
+bool jit_available(struct error *err);
 /* NULL with err set where the host does not let us run code we wrote, or lacks BMI2. */
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err);
 void jit_destroy(struct jit *j);
@@ -148,9 +150,13 @@ void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
 
-static inline unsigned jit_jump_index(gla_t rip)
+static inline unsigned jit_jump_index(const struct jit *j, gla_t rip)
 {
-    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - JIT_JUMP_BITS);
+    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - j->jump_bits);
+}
+static inline struct jit_jump *jit_jumps(const struct jit *j, unsigned mode)
+{
+    return j->jump + ((size_t)mode << j->jump_bits);
 }
 /* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
 static inline bool jit_mode_ok(uint32_t mode)
