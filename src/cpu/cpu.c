@@ -149,13 +149,25 @@ void cpu_flush_tlb(struct cpu *cpu)
     cpu->stats.tlb_flushes++;
 }
 
+/* The host page walks start at now; one that no walk starts at, where they start at several. */
+static const void *top_table(struct cpu *cpu)
+{
+    static const uint8_t none;
+    if (cpu->walk.mode == PAGING_PAE)
+        return &none;
+    const ram_t ram = memmap_ram(cpu->mem, cpu->walk.root & PAGE_MASK & cpu->mem->a20_mask, false);
+    return ram == RAM_NONE ? &none : ram_host(cpu->mem->ram, ram);
+}
+
 /* Blocks of the system: global pages outlive CR3; others are looked at, if they can be. */
-static bool system_holds(const struct cpu *cpu, bool keep_global, bool same_root)
+static bool system_holds(struct cpu *cpu, bool keep_global, bool same_root)
 {
     const struct shadow_list *l = &cpu->spaces->system;
     if (keep_global && !l->local)
         return true;
-    return (same_root || !l->local) && shadow_holds(l);
+    if (keep_global) /* the local ones are of this root */
+        return same_root && shadow_holds(l, NULL);
+    return shadow_holds(l, top_table(cpu));
 }
 
 void cpu_flush_translations(struct cpu *cpu, bool keep_global)
@@ -198,7 +210,7 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
         tlb_flush_page(&cpu->tlb[i], lin);
     cpu->stack_limit = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
-        if (!cpu->no_shadow && shadow_holds_at(lists[i], lin))
+        if (!cpu->no_shadow && shadow_holds_at(lists[i], lin, i ? top_table(cpu) : NULL))
             continue;
         shadow_renew(sh, lists[i]);
         kept = false;

@@ -40,7 +40,7 @@ enum shadow_entered shadow_enter(struct shadow *sh, const struct walk_params *p)
         if (at->used_at && same_root(at, p)) {
             at->used_at = ++sh->clock;
             sh->cur = at;
-            if (shadow_holds(&at->user))
+            if (shadow_holds(&at->user, NULL))
                 return SHADOW_KEPT;
             shadow_renew(sh, &at->user);
             return SHADOW_CHANGED;
@@ -124,27 +124,34 @@ void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, b
     *slot = (uint16_t)++l->n;
 }
 
-bool shadow_holds(const struct shadow_list *l)
+static bool starts_at(const struct walk_trail *t, const void *top)
+{
+    return !top || ((uintptr_t)t->step[0].host & PAGE_MASK) == (uintptr_t)top;
+}
+
+bool shadow_holds(const struct shadow_list *l, const void *top)
 {
     if (l->incomplete)
         return false;
     const struct walk_trail *before = NULL;
     for (unsigned i = 0; i < l->n; i++) {
         const struct walk_trail *t = &l->page[i].trail;
-        if (!walk_trail_holds(t, before))
+        if (!starts_at(t, top) || !walk_trail_holds(t, before))
             return false;
         before = t;
     }
     return true;
 }
 
-bool shadow_holds_at(const struct shadow_list *l, gla_t lin)
+bool shadow_holds_at(const struct shadow_list *l, gla_t lin, const void *top)
 {
     if (l->incomplete)
         return false;
-    for (unsigned i = 0; i < l->n; i++)
+    for (unsigned i = 0; i < l->n; i++) {
+        const struct walk_trail *t = &l->page[i].trail;
         if ((l->page[i].page ^ lin) >> l->page[i].shift == 0 &&
-            !walk_trail_holds(&l->page[i].trail, NULL))
+            (!starts_at(t, top) || !walk_trail_holds(t, NULL)))
             return false;
+    }
     return true;
 }

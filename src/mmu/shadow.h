@@ -74,10 +74,14 @@ bool shadow_find(struct shadow_list *l, gla_t lin, gpa_t *gpa);
 /* Adds a page that code was fetched from, and that was not found. */
 void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, bool global,
                 const struct walk_trail *trail);
-/* Whether all of the list would be walked the same way now. */
-bool shadow_holds(const struct shadow_list *l);
+/*
+ * Whether all of the list would be walked the same way now. top: the host page of the table that
+ * walks start at, since a global page may have been found by way of another root; NULL where all
+ * of the list is of the root in force.
+ */
+bool shadow_holds(const struct shadow_list *l, const void *top);
 /* The same of the page that lin is on, if it is in the list. */
-bool shadow_holds_at(const struct shadow_list *l, gla_t lin);
+bool shadow_holds_at(const struct shadow_list *l, gla_t lin, const void *top);
 
 enum shadow_entered { SHADOW_KEPT, SHADOW_CHANGED, SHADOW_NEW, SHADOW_RECYCLED };
 /* The space of p comes into force; its list is started anew unless it was kept. */

@@ -89,7 +89,7 @@ static void test_tables_in_no_memory(void **state)
     assert_non_null(sh);
     shadow_forget(sh, &p);
     shadow_add(&sh->cur->user, LIN, &r, false, &t);
-    assert_false(shadow_holds(&sh->cur->user));
+    assert_false(shadow_holds(&sh->cur->user, NULL));
     shadow_destroy(sh);
 }
 
@@ -122,7 +122,7 @@ static void test_spaces(void **state)
     }
     /* an entry changes while another space is in force */
     shadow_add(&sh->cur->user, LIN, &r, false, &t);
-    assert_true(shadow_holds_at(&sh->cur->user, LIN));
+    assert_true(shadow_holds_at(&sh->cur->user, LIN, NULL));
     shadow_enter(sh, &other);
     st64(rig_at(&one, at[1]), ld64(rig_at(&one, at[1])) & ~(uint64_t)A);
     assert_int_equal(shadow_enter(sh, &p), SHADOW_CHANGED);
@@ -148,11 +148,11 @@ static void test_full_list(void **state)
     }
     assert_int_equal(l->n, SHADOW_PAGES);
     assert_false(l->local);
-    assert_true(shadow_holds(l));
+    assert_true(shadow_holds(l, NULL));
     assert_false(shadow_find(l, SHADOW_PAGES * PAGE_SIZE, &gpa));
     shadow_add(l, SHADOW_PAGES * PAGE_SIZE, &r, true, &t);
-    assert_false(shadow_holds(l));
-    assert_false(shadow_holds_at(l, 0));
+    assert_false(shadow_holds(l, NULL));
+    assert_false(shadow_holds_at(l, 0, NULL));
     shadow_destroy(sh);
 }
 
@@ -196,6 +196,7 @@ enum {
 #define LIN_OWN     (UINT64_C(1) << 39)
 #define LIN_SYSTEM  UINT64_C(0xffff800000000000)
 #define LIN_WINDOW  (UINT64_C(3) << 39)
+#define OTHER       UINT64_C(0x23c000) /* PDPT, PD, PT of another such region */
 #define TABLE_BYTES UINT64_C(0x40000)
 
 static struct rig m[2]; /* remembers; forgets */
@@ -448,7 +449,8 @@ static void make_machine(struct rig *r, bool forgets)
     rig_open(r);
     r->cpu->no_shadow = forgets;
     rig_long_user(r);
-    rig_map(r, STUBS, STUBS, P | W | U);
+    for (gla_t at = 0; at < 2 * MiB; at += PAGE_SIZE) /* global: or no code of the system is kept */
+        rig_map(r, at, at, P | W | (at == STUBS ? U : 0) | G);
     memcpy(segments[1], r->cpu->seg, sizeof segments[1]);
     rig_segments(r, SEL_CODE64, SEL_DATA);
     memcpy(segments[0], r->cpu->seg, sizeof segments[0]);
@@ -486,6 +488,45 @@ static void make_machine(struct rig *r, bool forgets)
     r->cpu->cr4 |= CR4_PGE | CR4_PCIDE;
     r->cpu->cr3 = root_at(0);
     cpu_loaded(r->cpu);
+}
+
+/* A global page that is another one by the tables of another root: once it was flushed. */
+static void test_other_tables(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 4; how++) {
+        make_machine(&m[0], false);
+        make_machine(&m[1], true);
+        cur = 0;
+        both(OTHER, (OTHER + 0x1000) | P | W | U);
+        both(OTHER + 0x1000, (OTHER + 0x2000) | P | W | U);
+        both(SYSTEM + 0x2000, FRAME(1) | P | G);
+        both(OTHER + 0x2000, FRAME(2) | P | G);
+        both(root_at(1) + 256 * 8, OTHER | P | W | U);
+        run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
+        assert_int_equal(m[0].cpu->r[REG_RAX], 1);
+        const uint32_t gen = m[0].cpu->code_gen[0];
+        load_root(1, how & 1);
+        assert_int_equal(m[0].cpu->code_gen[0], gen);
+        switch (how) {
+        case 0:
+            system_insn(INVLPG, LIN_SYSTEM, 0);
+            break;
+        case 1:
+            toggle_pge();
+            break;
+        case 2:
+            invpcid(2, 0, 0);
+            break;
+        default: /* as it was */
+            load_root(0, false);
+            break;
+        }
+        run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
+        assert_int_equal(m[0].cpu->r[REG_RAX], how == 3 ? 1 : 2);
+        rig_close(&m[0]);
+        rig_close(&m[1]);
+    }
 }
 
 static void test_random(void **state)
@@ -538,6 +579,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_spaces, open_one, close_one),
         cmocka_unit_test_setup_teardown(test_full_list, open_one, close_one),
         cmocka_unit_test_setup_teardown(test_sizes, open_one, close_one),
+        cmocka_unit_test(test_other_tables),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
