@@ -40,14 +40,16 @@ static uint64_t memory_hash(struct machine *m)
     static const uint8_t zeros[PAGE_SIZE];
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     const ram_t end = m->pc.ram_at + m->cfg.ram_bytes;
-    for (ram_t at = ram_next_data(&m->pc.ram, m->pc.ram_at); at < end;) {
-        const uint8_t *page = ram_host(&m->pc.ram, at);
-        if (memcmp(page, zeros, PAGE_SIZE) != 0) {
+    ram_t run_end;
+    for (ram_t at = m->pc.ram_at; ram_next_data(&m->pc.ram, &at, &run_end, end);) {
+        for (; at < run_end; at += PAGE_SIZE) {
+            const uint8_t *page = ram_host(&m->pc.ram, at);
+            if (memcmp(page, zeros, PAGE_SIZE) == 0)
+                continue;
             h = (h ^ (at - m->pc.ram_at)) * UINT64_C(0x100000001b3);
             for (unsigned i = 0; i < PAGE_SIZE; i += 8)
                 h = (h ^ ld64(page + i)) * UINT64_C(0x100000001b3);
         }
-        at = ram_next_data(&m->pc.ram, at + PAGE_SIZE);
     }
     return h;
 }

@@ -27,6 +27,8 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
     if (cc->arena == MAP_FAILED)
         cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (cc->arena != MAP_FAILED)
+        madvise(cc->arena, ARENA_BYTES, MADV_HUGEPAGE); /* it is filled from its start */
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
     /* one pointer a page, committed as it is touched */
     cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,

@@ -416,6 +416,7 @@ struct cpu {
     bool ext;        /* delivering something from outside the program: EXT in error codes */
     bool delivering; /* an event is being delivered: a fault now may become #DF */
     uint8_t delivering_vector;
+    bool in_new_task;  /* a task switch is past the point where it can be undone, but not done */
     bool no_step_trap; /* the instruction delivered an event: no single-step trap behind it */
     uint64_t rep_rip, rep_icount; /* where and when a REP was left with iterations to go */
     jmp_buf unwind;               /* cpu_fault() comes back here */

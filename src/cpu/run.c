@@ -174,9 +174,11 @@ static void take_fault(struct cpu *cpu)
         jit_left(cpu, EXIT_FAULT);
     }
     hold_back(cpu, -cpu->held_back);
-    /* time passes even if every delivery faults; one that does was counted when it began */
+    /* time passes even if every delivery faults; one that does was counted when it began, and so
+     * was what switched to a task that faults before its first instruction */
     const struct insn *cur = cpu->cur;
-    const bool counted = cpu->delivering && !cur;
+    const bool counted = !cur && (cpu->delivering || cpu->in_new_task);
+    cpu->in_new_task = false;
     if (cur) {
         cpu->rip = cpu_cur_rip(cpu);
         cpu->budget += cpu->block->n - cur->index;

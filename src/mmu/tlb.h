@@ -11,6 +11,8 @@
  *
  * The write half is valid only if D is set and the page is not RAM_TRACED (ram.h); everything
  * else takes the slow path, which is how self-modifying code, watchpoints and dirty logging work.
+ * Whether a page is traced must not decide what a guest that changed its tables still finds here:
+ * the slow path sees in writable[] that a page was walked for a write, and does not walk again.
  */
 #ifndef VITRINE_MMU_TLB_H
 #define VITRINE_MMU_TLB_H
@@ -38,6 +40,7 @@ struct tlb_line {
 struct tlb {
     struct tlb_line line[TLB_LINES];
     uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
+    bool writable[TLB_LINES];      /* rd was walked for a write, even if its page is traced */
     bool used;                     /* something was filled since the last flush */
     bool large;                    /* ... from a page above 4 KiB */
     uint32_t keyed;                /* ... that PKRU governs: its two bits of each such key */

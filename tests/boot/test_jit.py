@@ -2,6 +2,7 @@
 """The translator under Linux: the same system as the interpreter's, to the instruction."""
 import os
 import re
+import subprocess
 
 import harness
 import test_guests
@@ -42,6 +43,29 @@ class Lockstep(Linux):
         self.assertTrue(blocks, text)
         self.assertEqual("0", blocks[3])
         self.assertGreater(int(blocks[1]), 50 * int(blocks[2]))
+
+
+class Determinism(Linux):
+    def outcome(self, engine):
+        v = self.kernel("-icount", "shift=0", "-accel", f"{engine},stats=on", tty=False, run=PROGRAM)
+        self.assertEqual(0, v.wait(900))
+        stats = [line for line in v.messages() if re.match(r"stats: (instructions|hash)", line)]
+        self.assertEqual(2, len(stats))
+        return stats, v.seen
+
+    def test_twenty_runs(self):
+        """Both engines, on a host that has nothing else to do and on one that has too much."""
+        expected = self.outcome("interp")
+        for load in (0, 3 * os.cpu_count()):
+            others = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(load)]
+            try:
+                for i in range(5):
+                    for engine in ("interp", "jit"):
+                        self.assertEqual(expected, self.outcome(engine), f"{engine}, {load} others, run {i}")
+            finally:
+                for process in others:
+                    process.kill()
+                    process.wait()
 
 
 class Jit(Linux):

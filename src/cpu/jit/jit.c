@@ -17,6 +17,7 @@
 
 #define CODE_BYTES    (32 * MiB)
 #define BLOCK_ROOM    (64 * KiB) /* more than any block takes */
+#define CODE_CHUNK    (256 * KiB)
 #define MAX_NATIVES   (256 * 1024)
 #define NATIVES_BYTES ((MAX_NATIVES + 1) * sizeof(struct native)) /* one for verify.c */
 
@@ -27,7 +28,12 @@ static void *low_memory(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED)
+        return NULL;
+    if ((uintptr_t)p >= PENDING_DEF) /* Linux takes it from there */
+        return p;
+    munmap(p, bytes);
+    return NULL;
 }
 
 static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
@@ -37,17 +43,16 @@ static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
 }
 
 /* What the guest may be offered, of the host: templates use it, CPUID does not. */
-static void ask_host(struct jit *j)
+static void ask_host(bool has[])
 {
     enum { EAX, EBX, ECX, EDX };
-#define FEATURE(name, leaf, sub, reg, bit, flag) \
-    j->host_has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
+#define FEATURE(name, leaf, sub, reg, bit, flag) has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
 #include "cpu/features.def"
 #undef FEATURE
-    j->host_has[FEAT_NONE] = true;
+    has[FEAT_NONE] = true;
     /* the operating system has to keep the registers, too */
     if (!__builtin_cpu_supports("avx2"))
-        j->host_has[FEAT_AVX] = false;
+        has[FEAT_AVX] = false;
 }
 
 /* Two mappings of one memory: none of them can be written and executed. */
@@ -67,6 +72,19 @@ static bool map_code(struct jit *j)
         j->run = NULL;
     j->size = CODE_BYTES;
     return j->code && j->run;
+}
+
+/* Asks the host for the pages up to end many at a time: to fault each in, twice, is dear. */
+static void provide_code(struct jit *j, size_t end)
+{
+#ifdef MADV_POPULATE_WRITE
+    for (; j->provided < end; j->provided += CODE_CHUNK) {
+        madvise(j->code + j->provided, CODE_CHUNK, MADV_POPULATE_WRITE);
+        madvise(j->run + j->provided, CODE_CHUNK, MADV_POPULATE_READ);
+    }
+#else
+    (void)j, (void)end;
+#endif
 }
 
 /* --- the table of indirect branches --- */
@@ -105,6 +123,37 @@ static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *co
 
 /* --- life --- */
 
+static bool host_suffices(bool has[], struct error *err)
+{
+    ask_host(has);
+    return (has[FEAT_AVX] && has[FEAT_BMI1] && has[FEAT_BMI2] && has[FEAT_LZCNT] &&
+            has[FEAT_POPCNT]) ||
+           error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT");
+}
+
+/* What map_code() and low_memory() ask for, as little of it as shows whether it can be had. */
+static bool memory_suffices(struct error *err)
+{
+    const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
+    void *low = low_memory(PAGE_SIZE), *run = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, PAGE_SIZE) == 0)
+        run = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    const bool ok = low && run != MAP_FAILED;
+    if (low)
+        munmap(low, PAGE_SIZE);
+    if (run != MAP_FAILED)
+        munmap(run, PAGE_SIZE);
+    if (fd >= 0)
+        close(fd);
+    return ok || error_set(err, "this host gives no memory for translated code");
+}
+
+bool jit_available(struct error *err)
+{
+    bool has[FEAT_COUNT + 1];
+    return host_suffices(has, err) && memory_suffices(err);
+}
+
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
 {
     struct jit *j = calloc(1, sizeof *j);
@@ -115,11 +164,8 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->cpu = cpu;
     j->fp_native = true;
     j->full_why = AGAIN_FULL;
-    ask_host(j);
-    if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
-        !j->host_has[FEAT_LZCNT] || !j->host_has[FEAT_POPCNT]) {
-        error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT; use "
-                       "-accel interp");
+    if (!host_suffices(j->host_has, err)) {
+        error_prefix(err, "-accel jit");
         free(j);
         return NULL;
     }
@@ -127,9 +173,12 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     verify_break(j, NULL);
     j->natives = low_memory(NATIVES_BYTES);
     j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
+    if (j->natives)
+        madvise(j->natives, NATIVES_BYTES, MADV_HUGEPAGE);
     j->past = jit_past_create();
-    if ((uintptr_t)j->natives < PENDING_DEF || !j->jump || !j->past || !map_code(j)) {
-        error_set(err, "this host gives no memory for translated code; use -accel interp");
+    if (!j->natives || !j->jump || !j->past || !map_code(j)) {
+        error_set(err, "-accel jit: this host gives too little memory for translated code; use "
+                       "-accel interp");
         jit_destroy(j);
         return NULL;
     }
@@ -301,6 +350,7 @@ void jit_translate(struct jit *j, struct block *b)
     jit_unhook(b);
     struct native *n = &j->natives[j->n_natives];
     *n = (struct native){.entry = NULL};
+    provide_code(j, j->used + BLOCK_ROOM);
     struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
     j->translating = true;
     const bool fits = translate_block(j, b, n, &e);

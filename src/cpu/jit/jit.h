@@ -83,6 +83,7 @@ struct jit {
     jit_enter_fn *enter;
     uint8_t *code, *run; /* the same memory: where it is written, where it runs */
     size_t size, used, stub_end;
+    size_t provided; /* up to there the host was asked for pages */
     const uint8_t *stub[STUB_COUNT];
     struct native *natives; /* of all blocks, in low memory */
     unsigned n_natives;
@@ -106,6 +107,8 @@ struct jit {
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
+/* Whether the host has what the translator needs; err says what is not there. */
+bool jit_available(struct error *err);
 /* NULL with err set where the host does not let us run code we wrote, or lacks BMI2. */
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err);
 void jit_destroy(struct jit *j);
