@@ -28,7 +28,12 @@ static void *low_memory(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED)
+        return NULL;
+    if ((uintptr_t)p >= PENDING_DEF) /* Linux takes it from there */
+        return p;
+    munmap(p, bytes);
+    return NULL;
 }
 
 static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
