@@ -78,7 +78,7 @@ static void test_tables_in_no_memory(void **state)
 {
     (void)state;
     struct walk_params p;
-    struct walk_result r = {.page_bytes = PAGE_SIZE};
+    struct walk_result r;
     struct walk_trail t;
     gpa_t at[5];
     make_tables(PAGING_4LEVEL, &p, at);
@@ -88,6 +88,7 @@ static void test_tables_in_no_memory(void **state)
     struct shadow *sh = shadow_create();
     assert_non_null(sh);
     shadow_forget(sh, &p);
+    r = (struct walk_result){.gpa = LIN, .page_bytes = PAGE_SIZE}; /* had a device given entries */
     shadow_add(&sh->cur->user, LIN, &r, false, &t);
     assert_false(shadow_holds(&sh->cur->user, NULL));
     shadow_destroy(sh);
