@@ -31,7 +31,9 @@ static bool choose_accel(struct cli_parse *p, const char *name)
         }
     }
     return cli_fail(
-        p, "unknown engine \"%s\"; there are interp, jit and tcg (the default, the fastest of them)", name);
+        p,
+        "unknown engine \"%s\"; there are interp, jit and tcg (the default, the fastest of them)",
+        name);
 }
 
 bool cli_accel_done(struct cli_parse *p)

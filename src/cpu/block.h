@@ -108,8 +108,9 @@ static inline struct block *code_linked(const struct cpu *cpu, const struct bloc
                                         unsigned slot, gla_t target)
 {
     struct block *to = from->link[slot];
-    const bool valid = to && (!from->link_gen[slot] || (from->link_gen[slot] == block_gen(cpu, from) &&
-                                                        from->link_lin[slot] == target));
+    const bool valid =
+        to && (!from->link_gen[slot] ||
+               (from->link_gen[slot] == block_gen(cpu, from) && from->link_lin[slot] == target));
     return likely(valid) ? to : NULL;
 }
 
