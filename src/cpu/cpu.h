@@ -408,6 +408,7 @@ struct cpu {
     uint64_t faults_seen;
     struct fault chain[3]; /* the exceptions that led to a triple fault */
     uint64_t chain_rip[3];
+    uint8_t nested; /* faults of deliveries since the first one, one behind the other */
     uint8_t sipi_vector;
     struct cpu_monitor monitor;
     uint64_t icount_end; /* instructions retired when budget reaches 0 */

@@ -110,6 +110,7 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
     cpu->budget--; /* time passes even if the handler is interrupted before its first instruction */
     cpu->stats.interrupts++;
     log_event(cpu, vector, "interrupt");
+    cpu->nested = 0;
     cpu->delivering = cpu->ext = true;
     cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
     except_deliver(cpu, vector, EVENT_HARDWARE, -1);
@@ -163,6 +164,22 @@ static void hold_back(struct cpu *cpu, int64_t n)
     cpu->held_back += n;
 }
 
+/* More than deliveries that differ can need. */
+#define MAX_NESTED 8
+
+/*
+ * Exceptions that are no double fault are handled one after the other (SDM 3A table 6-5), for ever
+ * if one is raised by its own delivery: #AC, with a misaligned stack for its handler at CPL 3. A
+ * processor hangs there, deaf to all but INIT and RESET. Here the instruction is tried anew, which
+ * comes to the same but takes time, so that the machine can be stopped.
+ */
+static void abandon(struct cpu *cpu, const struct fault *f)
+{
+    log_guest(cpu->log, "%s is raised by its own delivery, without end",
+              fault_vector_name(f->vector));
+    cpu->delivering = cpu->ext = false;
+}
+
 /* Back from cpu_fault(): the instruction did not happen; the exception is delivered instead. */
 static void take_fault(struct cpu *cpu)
 {
@@ -203,9 +220,15 @@ static void take_fault(struct cpu *cpu)
         cpu->delivering ? except_combine(cpu->delivering_vector, f.vector) : f.vector;
     log_fault(cpu, &f, fault_record(cpu, cur, combined));
     cpu->stats.exceptions[f.vector & 31]++;
+    if (!cpu->delivering)
+        cpu->nested = 0;
     if (cpu->delivering) {
         if (combined < 0) {
             shutdown(cpu);
+            return;
+        }
+        if (++cpu->nested > MAX_NESTED) {
+            abandon(cpu, &f);
             return;
         }
         if (combined != f.vector)
