@@ -93,7 +93,7 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
 
 static bool translators_key(const char *key)
 {
-    static const char *const keys[] = {"chain",   "indirect", "x87",
+    static const char *const keys[] = {"chain",   "indirect", "x87",      "events",
                                        "perfmap", "verify",   "threshold"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (strcmp(key, keys[i]) == 0)

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HUGE_BYTES           (2 * MiB)
 #define ROM_OPTION_MAX_BYTES (16 * MiB) /* more than the 128 KiB a legacy one can have */
 
 static bool is_file(const char *path)

@@ -14,8 +14,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define HUGE_BYTES (2 * MiB)
-
 static uint64_t round_up(uint64_t v, uint64_t to)
 {
     return (v + to - 1) & ~(to - 1);

@@ -330,8 +330,9 @@ static void summary(void)
 {
     if (!rig.cpu)
         return;
-    printf("%lu cases, %lu instructions, %lu exceptions, %lu interrupts\n", seen.cases,
-           seen.instructions, seen.exceptions, seen.interrupts);
+    printf("%lu cases, %lu instructions, %lu exceptions, %lu interrupts; %s\n", seen.cases,
+           seen.instructions, seen.exceptions, seen.interrupts,
+           rig.cpu->code->jit ? "interpreted and translated" : "interpreted: no translator here");
     memmap_del(&rig.mem, &mmio);
     rig_close(&rig);
 }

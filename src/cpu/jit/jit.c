@@ -77,9 +77,11 @@ static bool map_code(struct jit *j)
 static void provide_code(struct jit *j, size_t end)
 {
 #ifdef MADV_POPULATE_WRITE
-    for (; j->provided < end; j->provided += CODE_CHUNK) {
-        madvise(j->code + j->provided, CODE_CHUNK, MADV_POPULATE_WRITE);
-        madvise(j->run + j->provided, CODE_CHUNK, MADV_POPULATE_READ);
+    while (j->provided < end) {
+        const size_t bytes = MIN(CODE_CHUNK, j->size - j->provided);
+        madvise(j->code + j->provided, bytes, MADV_POPULATE_WRITE);
+        madvise(j->run + j->provided, bytes, MADV_POPULATE_READ);
+        j->provided += bytes;
     }
 #else
     (void)j, (void)end;
@@ -87,11 +89,6 @@ static void provide_code(struct jit *j, size_t end)
 }
 
 /* --- the table of indirect branches --- */
-
-static size_t natives_bytes(const struct jit *j)
-{
-    return (j->max_natives + (size_t)1) * sizeof *j->natives; /* one for verify.c */
-}
 
 static size_t jump_bytes(const struct jit *j)
 {
@@ -169,6 +166,11 @@ static void restore_jumps(struct jit *j, unsigned user, uint32_t gen)
 }
 
 /* --- life --- */
+
+static size_t natives_bytes(const struct jit *j)
+{
+    return (j->max_natives + (size_t)1) * sizeof *j->natives; /* one for verify.c */
+}
 
 static bool host_suffices(bool has[], struct error *err)
 {
