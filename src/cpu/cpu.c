@@ -474,7 +474,7 @@ uint64_t cpu_icount(const struct cpu *cpu)
 size_t cpu_share(const struct cpu *cpu, size_t whole)
 {
     const size_t cpus = topology_cpus(&cpu->topology);
-    return cpus <= 8 ? whole : whole * 8 / cpus / PAGE_SIZE * PAGE_SIZE;
+    return cpus <= 4 ? whole : whole * 4 / cpus / PAGE_SIZE * PAGE_SIZE;
 }
 
 void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size)

@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_BYTES  (32 * MiB)
-#define JUMP_BITS   12
+#define CODE_BYTES  (64 * MiB)
+#define JUMP_BITS   14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
