@@ -480,7 +480,7 @@ size_t cpu_share(const struct cpu *cpu, size_t whole)
 void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size)
 {
     const struct jit *j = cpu->code->jit;
-    *used = j ? j->used : 0;
+    *used = j ? j->hot.used + j->cold.used - j->cold.start : 0;
     *size = j ? j->size : 0;
 }
 

@@ -13,14 +13,14 @@ unsigned get(struct tr *t, unsigned g, unsigned scratch)
     }
     if (guest_host[g] != H_NONE)
         return guest_host[g];
-    emit_load(t->e, 8, scratch, h_gs(guest_slot(g)));
+    emit_load(t->e, 8, scratch, h_cpu(guest_slot(g)));
     return scratch;
 }
 
 void put(struct tr *t, unsigned g, unsigned from)
 {
     if (guest_host[g] == H_NONE)
-        emit_store(t->e, 8, h_gs(guest_slot(g)), from);
+        emit_store(t->e, 8, h_cpu(guest_slot(g)), from);
     else if (guest_host[g] != from)
         emit_mov(t->e, 8, guest_host[g], from);
 }
@@ -28,7 +28,7 @@ void put(struct tr *t, unsigned g, unsigned from)
 /* A field of u's segment register. */
 static struct host_rm segment_field(const struct insn *u, size_t field)
 {
-    return h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field));
+    return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field);
 }
 
 /*
@@ -101,17 +101,11 @@ uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bo
     emit_rorx(e, addend, lin, PAGE_SHIFT + TLB_BITS - 5);
     emit_alu(e, 4, X_XOR, index, h_reg(addend));
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
-    struct host_rm tag, add;
-    if (user) {
-        const int32_t at = (int32_t)(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER +
-                                     offsetof(struct tlb, line)) +
-                           half;
-        tag = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, tag));
-        add = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, addend));
-    } else { /* which of the two of the kernel depends on EFLAGS.AC */
+    struct host_rm tag = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
+    struct host_rm add = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
+    if (!user) { /* which of the two of the kernel depends on EFLAGS.AC */
         emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
-        tag = h_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
-        add = h_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
+        tag.gs = add.gs = false;
     }
     emit_load(e, 8, addend, tag);
     emit_alu(e, 8, X_XOR, addend, h_reg(lin));

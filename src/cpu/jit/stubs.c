@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#define SLOT(field) h_gs((int32_t)offsetof(struct cpu, field))
+#define SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -170,7 +170,7 @@ static int32_t vector_slot(unsigned n)
 static void move_vectors(struct emit *e, uint8_t opcode)
 {
     for (unsigned n = 0; n < 16; n++)
-        emit_vex(e, P_NONE, 1, false, 1, opcode, n, 0, h_gs(vector_slot(n)), -1);
+        emit_vex(e, P_NONE, 1, false, 1, opcode, n, 0, h_cpu(vector_slot(n)), -1);
     emit_store_imm(e, 1, SLOT(vec_live), opcode == 0x28);
 }
 
@@ -178,7 +178,7 @@ static void spill_general(struct emit *e)
 {
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
-            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
+            emit_store(e, 8, h_cpu(guest_slot(g)), guest_host[g]);
     emit_store(e, 8, SLOT(budget), H_R13);
 }
 
@@ -203,7 +203,7 @@ static void reload(struct emit *e)
 {
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
-            emit_load(e, 8, guest_host[g], h_gs(guest_slot(g)));
+            emit_load(e, 8, guest_host[g], h_cpu(guest_slot(g)));
     emit_load(e, 8, H_R13, SLOT(budget));
 }
 

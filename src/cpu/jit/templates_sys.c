@@ -109,8 +109,8 @@ void t_fence(struct tr *t)
 
 static struct host_rm base_of(unsigned seg)
 {
-    return h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
-                          offsetof(struct segment, base)));
+    return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
+                          offsetof(struct segment, base));
 }
 
 static void swap_gs(struct emit *e)
@@ -150,7 +150,7 @@ static void move_from_cr(struct tr *t)
                                    [4] = offsetof(struct cpu, cr4)};
     clobber(t, t->u->rm);
     const unsigned d = home(t->u->rm, H_R10);
-    emit_load(t->e, 8, d, h_gs(slot[t->u->reg]));
+    emit_load(t->e, 8, d, h_cpu(slot[t->u->reg]));
     put(t, t->u->rm, d);
 }
 
@@ -512,7 +512,7 @@ void t_cmpxchg_wide(struct tr *t)
     if (!wanted(t))
         return;
     emit_rm(e, 1, 0x0f90 | CC_NE, 0, CPU_SLOT(pending_c));
-    emit_store_imm(e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2),
+    emit_store_imm(e, 2, h_cpu(offsetof(struct cpu, pending) + 2),
                    (int32_t)pending_part(PART_ZF, 1));
     t->def.valid = false;
 }

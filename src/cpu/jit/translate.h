@@ -23,7 +23,7 @@ static inline struct block *block_of(const struct insn *u)
 {
     return (struct block *)((uintptr_t)(u - u->index) - offsetof(struct block, insn));
 }
-#define CPU_SLOT(field) h_gs((int32_t)offsetof(struct cpu, field))
+#define CPU_SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 /* What becomes of an instruction. */
 enum template {
@@ -115,7 +115,7 @@ struct late {
 
 struct tr {
     struct jit *j;
-    struct emit *e;
+    struct emit *e, *cold; /* where code goes, and what is rarely run */
     struct block *b;
     struct native *n;
     unsigned word;          /* bytes of an address, a stack slot, RIP: 8 or 4 */
@@ -276,7 +276,7 @@ static inline bool wanted(const struct tr *t)
 /* Guest register g as an operand, wherever it is. */
 static inline struct host_rm guest_operand(unsigned g)
 {
-    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_gs(guest_slot(g));
+    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_cpu(guest_slot(g));
 }
 
 static const struct value v_none = {V_NONE, 0};
