@@ -98,8 +98,6 @@ uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bo
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
     emit_rorx(e, index, lin, PAGE_SHIFT - 5);
-    emit_rorx(e, addend, lin, PAGE_SHIFT + TLB_BITS - 5);
-    emit_alu(e, 4, X_XOR, index, h_reg(addend));
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
     struct host_rm tag = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
     struct host_rm add = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
