@@ -59,6 +59,13 @@ void store_slow(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size, unsigned 
  * NULL with the rights checked as for a write; the caller then uses load and store. */
 void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size);
 
+/*
+ * Fills the TLB's line for an access to [lin, lin+size) that missed it, as the access would. False:
+ * it would not hit now, and has to be made, as there is more to it (a fault, two pages, a device, a
+ * trace, a watchpoint). General registers only, for the translator.
+ */
+bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write);
+
 static inline unsigned tlb_mode_of(const struct cpu *cpu)
 {
     return (unsigned)(cpu->tlb_cur - cpu->tlb);

@@ -171,7 +171,7 @@ static void call(struct tr *t)
     struct emit *e = t->e;
     clobber(t, REG_RSP);
     emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm at = stack_check(t, H_R10, true);
+    const struct host_rm at = stack_check(t, H_R10, true, true);
     next_rip(t, H_R11);
     emit_store(e, t->word, at, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -182,7 +182,7 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), true);
+    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), false, true);
     emit_load(e, t->word, H_R10, at);
     look_up(t, H_R10);
     emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));
@@ -214,7 +214,7 @@ static void call_indirect(struct tr *t)
     load_target(t);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R10);
     emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    emit_lea(e, 8, H_R10, stack_check(t, H_R10, true));
+    emit_lea(e, 8, H_R10, stack_check(t, H_R10, true, true));
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     look_up(t, H_R11);
     next_rip(t, H_R11);
@@ -285,6 +285,8 @@ void write_late(struct tr *t)
             emit_jmp(e, l->back);
             continue;
         }
+        if (l->again)
+            write_fill(t, l);
         if (l->def.valid)
             store_def(t, &l->def);
         store_note(t, l->note);

@@ -85,6 +85,7 @@ struct jit_jump_set {
 };
 
 #define STRING_STUBS 24
+#define FILL_SIZES   7 /* 1 to 64 bytes */
 
 /* Common code, made once; where it runs. */
 enum jit_stub {
@@ -101,7 +102,11 @@ enum jit_stub {
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
     STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
-    STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
+    /* R11 = address: a TLB line for it, ZF is clear if there is one then. By log2 of the size, to
+     * be read, then to be written. */
+    STUB_FILL,
+    STUB_FILL_LAST = STUB_FILL + 2 * FILL_SIZES - 1,
+    STUB_STRING, /* REP (templates_str.c): ZF is set if all of it is done */
     STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
 };
@@ -138,6 +143,7 @@ struct jit {
     bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
+    bool no_fill;                 /* ... TLB misses by the handlers of what missed */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
     struct jit_count *count;      /* NULL: nobody wants to know */

@@ -2,6 +2,7 @@
  * Common host code: the way in, the ways out, and calls of C from the middle of a block. Written
  * once by the emitter, so that the assignment of registers is written down in one place (jit.h).
  */
+#include "cpu/access.h"
 #include "cpu/fp/fp.h"
 #include "cpu/jit/events.h"
 #include "cpu/jit/jit.h"
@@ -250,6 +251,25 @@ static void write_light(struct emit *e, const void *fn, bool flags)
     emit_u8(e, 0xc3);
 }
 
+/* access_fill(), which uses general registers only, of an access n of STUB_FILL. */
+static void write_fill_stub(struct emit *e, unsigned n)
+{
+    static const uint8_t kept[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10};
+    const bool write = n >= FILL_SIZES;
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+        emit_push(e, kept[i]);
+    emit_push(e, H_R11); /* keeps the stack aligned */
+    emit_mov_imm(e, H_RDX, UINT64_C(1) << (n % FILL_SIZES));
+    emit_mov_imm(e, H_RCX, write);
+    arguments(e, (const void *)(uintptr_t)access_fill);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    emit_test(e, 1, h_reg(H_RAX), H_RAX);
+    emit_pop(e, H_R11);
+    for (unsigned i = ARRAY_SIZE(kept); i-- > 0;)
+        emit_pop(e, kept[i]);
+    emit_u8(e, 0xc3);
+}
+
 /* A call from the middle of a block: comes back, or the block is left. */
 static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cpu *, struct insn *),
                        bool flags)
@@ -307,6 +327,10 @@ bool stubs_write(struct jit *j, struct emit *e)
             write_string_stub(e, s - STUB_STRING);
             continue;
         }
+        if (s >= STUB_FILL && s <= STUB_FILL_LAST) {
+            write_fill_stub(e, s - STUB_FILL);
+            continue;
+        }
         switch ((enum jit_stub)s) {
         case STUB_ENTER:
             write_enter(e);
@@ -348,6 +372,8 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_EVENT:
             write_event(e);
             break;
+        case STUB_FILL:
+        case STUB_FILL_LAST:
         case STUB_STRING:
         case STUB_STRING_LAST:
         case STUB_COUNT:

@@ -794,7 +794,7 @@ static void t_push(struct tr *t)
     const struct insn *u = t->u;
     clobber(t, REG_RSP);
     emit_lea(t->e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm m = stack_check(t, H_R10, false);
+    const struct host_rm m = stack_check(t, H_R10, true, false);
     if (u->row->opnd[0] == O_Zv)
         emit_store(t->e, t->word, m, get(t, u->reg, H_R11));
     else
@@ -808,7 +808,7 @@ static void t_pop(struct tr *t)
     clobber(t, g);
     clobber(t, REG_RSP);
     const unsigned sp = stack_pointer(t, H_R15, H_R10);
-    const struct host_rm m = stack_check(t, sp, false);
+    const struct host_rm m = stack_check(t, sp, false, false);
     if (g == REG_RSP) {
         emit_load(t->e, t->word, H_R15, m);
         return;
@@ -824,7 +824,7 @@ static void t_leave(struct tr *t)
     clobber(t, REG_RSP);
     clobber(t, REG_RBP);
     const unsigned bp = stack_pointer(t, H_RBP, H_R10);
-    const struct host_rm m = stack_check(t, bp, false);
+    const struct host_rm m = stack_check(t, bp, false, false);
     emit_load(t->e, t->word, H_R11, m);
     emit_lea(t->e, t->word, H_R15, h_mem(H_RBP, (int32_t)t->word));
     emit_mov(t->e, 8, H_RBP, H_R11);

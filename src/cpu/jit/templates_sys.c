@@ -274,7 +274,7 @@ void t_push_mem(struct tr *t)
     emit_load(e, 8, H_R11, memory_operand(t, 8, false));
     emit_store(e, 8, CPU_SLOT(jit_target), H_R11);
     emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
-    const struct host_rm m = stack_check(t, H_R10, false);
+    const struct host_rm m = stack_check(t, H_R10, true, false);
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     emit_store(e, 8, m, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -315,7 +315,7 @@ void t_pushf(struct tr *t)
     emit_alu_imm(e, 4, X_OR, h_reg(H_R11), (int32_t)FLAG_1);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R11);
     emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm m = stack_check(t, H_R10, false);
+    const struct host_rm m = stack_check(t, H_R10, true, false);
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     emit_store(e, t->word, m, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -328,7 +328,7 @@ void t_popf(struct tr *t)
     const int32_t settable = (int32_t)(FLAG_TF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_ID);
     struct emit *e = t->e;
     clobber(t, REG_RSP);
-    const struct host_rm m = stack_check(t, H_R15, true);
+    const struct host_rm m = stack_check(t, H_R15, false, true);
     emit_load(e, 8, H_R10, m);
     emit_alu_imm(e, 4, X_CMP, CPU_SLOT(events), 0);
     end_by_handler(t, emit_jcc_forward(e, CC_NE));
