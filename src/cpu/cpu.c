@@ -331,6 +331,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        cpu->code->jit->no_find = cfg->jit_no_find;
         cpu->code->jit->no_fill = cfg->jit_no_fill;
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         cpu->code->jit->no_events = cfg->jit_no_events;

@@ -514,6 +514,7 @@ struct cpu_config {
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_no_events;           /* SYSCALL, SYSRET and IRET by their handlers */
+    bool jit_no_find;             /* indirect branches not in their table by the handler */
     bool jit_no_fill;             /* TLB misses by the handlers of what missed */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_perfmap;             /* names translated code for perf */

@@ -136,8 +136,29 @@ static void look_up(struct tr *t, unsigned target)
     struct emit *e = t->e;
     if (unlikely(t->j->no_indirect))
         bail_out(t, emit_jmp_forward(e));
+    const uint8_t *again = e->p;
     find_line(t, target);
-    bail_out(t, emit_jcc_forward(e, CC_NE));
+    uint8_t *missed = emit_jcc_forward(e, CC_NE);
+    *new_late(t) = (struct late){.from = missed,
+                                 .u = t->u,
+                                 .jump = true,
+                                 .lin = (uint8_t)target,
+                                 .again = again,
+                                 .found[0] = e->p};
+}
+
+/* Out of line: RIP may have the neighbour of its line, or some line once it is looked for. */
+static void write_find(struct tr *t, const struct late *l)
+{
+    struct emit *e = t->e;
+    emit_alu_imm(e, 4, X_XOR, h_reg(H_R14), 2); /* the index is doubled */
+    emit_alu(e, 8, X_CMP, l->lin, jump_line(t, offsetof(struct jit_jump, rip)));
+    emit_patch(emit_jcc_forward(e, CC_E), l->found[0]);
+    if (t->j->no_find)
+        return;
+    emit_mov(e, 8, H_R11, l->lin);
+    emit_call(e, stub(t, STUB_FIND));
+    emit_patch(emit_jcc_forward(e, CC_NE), l->again);
 }
 
 static void branch_conditionally(struct tr *t)
@@ -285,7 +306,9 @@ void write_late(struct tr *t)
             emit_jmp(e, l->back);
             continue;
         }
-        if (l->again)
+        if (l->jump)
+            write_find(t, l);
+        else if (l->again)
             write_fill(t, l);
         if (l->def.valid)
             store_def(t, &l->def);

@@ -172,9 +172,10 @@ const uint8_t *jit_event(struct cpu *cpu, const struct insn *u)
     if (!done(cpu, u))
         return jit_runs_at(j, j->stub[STUB_EXIT_INSN]);
     cpu->cur = NULL;
-    const struct jit_jump *line =
-        &jit_jumps(j, jit_jump_mode(cpu->mode))[jit_jump_index(j, cpu->rip)];
-    if (run_needs_attention(cpu) || j->full || j->no_indirect || line->rip != cpu->rip)
+    if (run_needs_attention(cpu) || j->full || j->no_indirect)
         return jit_runs_at(j, j->stub[STUB_EXIT_DONE]);
-    return line->code;
+    const struct jit_jump *line = jit_jump_line(j, jit_jump_mode(cpu->mode), cpu->rip);
+    if (!line && jit_jump_find(cpu, cpu->rip))
+        line = jit_jump_line(j, jit_jump_mode(cpu->mode), cpu->rip);
+    return line ? line->code : jit_runs_at(j, j->stub[STUB_EXIT_DONE]);
 }

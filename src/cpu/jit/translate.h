@@ -109,6 +109,7 @@ struct late {
     const uint8_t *again; /* of a TLB miss: where it is looked up, for once the line is filled */
     uint8_t lin, size;    /* ... address, in a register */
     bool write;
+    bool jump;               /* of the table of indirect branches, RIP being lin */
     bool stack;              /* first the TLB is asked for the stack's page (memory.c) */
     const uint8_t *found[2]; /* where it goes on then, with the page noted or the addend in R14 */
     struct pending_def def;  /* flags that are not in memory, but have to be there */
