@@ -23,6 +23,7 @@ void vm_config_init(struct vm_config *cfg)
         .shadow = true,
         .jit_find = true,
         .jit_fill = true,
+        .jit_share = true,
         .jit_x87 = true,
         .jit_events = true,
         .topology = {1, 1, 1},

@@ -113,6 +113,11 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
 /* Fall through to slot 0, or jump to slot 1. */
 static void go_on(struct tr *t, unsigned slot)
 {
+    if (t->e == t->cold) { /* a copy goes on where the block does */
+        share_join(t, &t->end);
+        return;
+    }
+    share_note(t, &t->end);
     leave_flags(t);
     write_continuation(t, slot, emit_jmp_forward(t->e));
 }
@@ -190,12 +195,12 @@ static void count_and_branch(struct tr *t)
 static void call(struct tr *t)
 {
     struct emit *e = t->e;
+    const int32_t slot = -(int32_t)t->word;
     clobber(t, REG_RSP);
-    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm at = stack_check(t, H_R10, true, true);
+    const struct host_rm at = stack_operand(t, REG_RSP, slot, true, true);
     next_rip(t, H_R11);
     emit_store(e, t->word, at, H_R11);
-    emit_mov(e, 8, H_R15, H_R10);
+    emit_lea(e, t->word, H_R15, h_mem(H_R15, slot));
     go_on(t, 1);
 }
 
@@ -203,7 +208,7 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), false, true);
+    const struct host_rm at = stack_operand(t, REG_RSP, 0, false, true);
     emit_load(e, t->word, H_R10, at);
     look_up(t, H_R10);
     emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));

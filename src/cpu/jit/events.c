@@ -36,7 +36,7 @@ static void enter(struct cpu *cpu, uint64_t rip, uint64_t flags, unsigned cpl)
     cpu->mode |= cpl ? MODE_USER : MODE_CPL0;
     const bool lifted = (cpu->cr4 & CR4_SMAP) && (flags & FLAG_AC);
     cpu->tlb_cur = &cpu->tlb[cpl ? TLB_USER : lifted ? TLB_KERNEL_AC : TLB_KERNEL];
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     cpu->rip = rip;
 }
 

@@ -11,9 +11,9 @@
  *   host R15                                     guest RSP
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
- *   GS base                                      struct cpu (h_cpu()); guest R10 R11 R13 R14 R15 are there
- * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
- * to the translator as a result of registers that still hold its operands.
+ *   GS base                                      struct cpu (h_cpu()); guest R10 R11 R13 R14 R15
+ * are there Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h),
+ * or known to the translator as a result of registers that still hold its operands.
  */
 #ifndef VITRINE_CPU_JIT_JIT_H
 #define VITRINE_CPU_JIT_JIT_H
@@ -31,7 +31,7 @@
  * GS points at the lines of the user's TLB, which are looked at most: so they are reached without a
  * displacement. At offset at of struct cpu:
  */
-#define JIT_GS_AT                                                                                  \
+#define JIT_GS_AT \
     (offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER + offsetof(struct tlb, line))
 static inline struct host_rm h_cpu(size_t at)
 {
@@ -149,6 +149,7 @@ struct jit {
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
     bool no_find;                 /* ... RIPs that are not in the table are the handler's */
+    bool no_share;                /* ... each access looks its page up */
     bool no_fill;                 /* ... TLB misses by the handlers of what missed */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */

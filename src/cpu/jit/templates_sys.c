@@ -110,7 +110,7 @@ void t_fence(struct tr *t)
 static struct host_rm base_of(unsigned seg)
 {
     return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
-                          offsetof(struct segment, base));
+                 offsetof(struct segment, base));
 }
 
 static void swap_gs(struct emit *e)
@@ -139,7 +139,8 @@ static void set_ac(struct emit *e, bool on)
         emit_alu_imm(e, 4, X_AND, CPU_SLOT(eflags), ~(int32_t)FLAG_AC);
     }
     emit_store(e, 8, CPU_SLOT(tlb_cur), H_R10);
-    emit_store_imm(e, 8, CPU_SLOT(stack_limit), 0);
+    for (unsigned i = 0; i < STACK_SPANS; i++)
+        emit_store_imm(e, 8, CPU_SLOT(stack_limit[i]), 0);
 }
 
 static void move_from_cr(struct tr *t)
