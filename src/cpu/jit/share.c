@@ -229,7 +229,7 @@ static uint32_t changes(const struct insn *u, enum template how)
     case T_LEAVE:
         return BIT(REG_RBP);
     case T_VEC:
-        return BIT(u->reg) | (u->mem ? 0 : BIT(u->rm & 15));
+        return vector_changes(u);
     default:
         return ~UINT32_C(0);
     }

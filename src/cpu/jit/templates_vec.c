@@ -225,7 +225,7 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
         general += role == ROLE_GENERAL;
     }
     const uint32_t flags = op_info[u->op].flags_written;
-    if (vectors == 0 || general > 1 || (flags && flags != FLAGS_ARITH) || u->vl > 32 ||
+    if (vectors + general == 0 || general > 1 || (flags && flags != FLAGS_ARITH) || u->vl > 32 ||
         op_info[u->op].flags_read)
         return T_HANDLER;
     /* masked moves and the like touch memory in part */
@@ -359,6 +359,15 @@ unsigned vector_access(const struct insn *u, bool *write)
     }
     *write = false;
     return 0;
+}
+
+uint32_t vector_changes(const struct insn *u)
+{
+    const enum operand to = u->row->opnd[0];
+    const uint32_t general = BIT((in_modrm_rm(to) ? u->rm : u->reg) & 15);
+    return BIT(REG_RCX) * (u->op == OP_PCMPESTRI || u->op == OP_PCMPISTRI ||
+                           u->op == OP_VPCMPESTRI || u->op == OP_VPCMPISTRI) |
+           (role_of(to, u) == ROLE_GENERAL ? general : 0);
 }
 
 static void leave_unless_aligned(struct tr *t, unsigned at, unsigned size)

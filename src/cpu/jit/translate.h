@@ -256,6 +256,7 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
 void need_vectors(struct tr *t);
 /* Bytes of u's operand in memory, if it is one like others; else 0. */
 unsigned vector_access(const struct insn *u, bool *write);
+uint32_t vector_changes(const struct insn *u); /* which general registers */
 /* templates_x87.c */
 template_fn t_x87;
 enum template x87_template(const struct tr *t, const struct insn *u, bool mem_ok);
