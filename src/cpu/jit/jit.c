@@ -18,7 +18,7 @@
 #define CODE_BYTES  (64 * MiB)
 #define JUMP_BITS   14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
-#define HOT_SHARE   7          /* sixteenths of it are for what is in line */
+#define HOT_SHARE   5          /* sixteenths of it are for what is in line */
 #define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
 

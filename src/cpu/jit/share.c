@@ -16,6 +16,7 @@
 
 #define SPAN  256 /* bytes: the wider, the more often a range crosses a page */
 #define AHEAD 32  /* instructions */
+#define SPARE 8
 
 /* --- values --- */
 
@@ -26,7 +27,7 @@ void share_start(struct tr *t)
     t->values = REG_COUNT;
     t->changed = 0;
     t->shared.live = false;
-    t->n_copies = 0;
+    t->n_copies = t->copied = 0;
     t->share = t->word == 8 && !t->j->no_share;
 }
 
@@ -493,6 +494,16 @@ static struct host_rm with_addend(struct tr *t, const struct access *a)
     return h_sib(address(t, a, 0, H_R10), H_R14, 0, 0);
 }
 
+/* Copies take room: so many instructions as the block has, and a few. */
+static bool afford(struct tr *t, unsigned last)
+{
+    const unsigned more = last + 1 - t->u->index;
+    if (t->n_copies >= MAX_COPIES / 2 || t->copied + more > t->b->n + (unsigned)SPARE)
+        return false;
+    t->copied += more;
+    return true;
+}
+
 static bool share(struct tr *t, const struct access *a, struct host_rm *m)
 {
     struct shared *s = &t->shared;
@@ -507,14 +518,14 @@ static bool share(struct tr *t, const struct access *a, struct host_rm *m)
         *m = with_addend(t, a);
         return true;
     }
-    if (s->live && s->last > t->u->index && t->n_copies < MAX_COPIES / 2) {
+    if (s->live && s->last > t->u->index && afford(t, s->last)) {
         *m = look_up_beside(t, a);
         return true;
     }
     if (s->live)
         end_sharing(t);
     struct shared next;
-    if (t->n_copies >= MAX_COPIES / 2 || !plan(t, a, &next))
+    if (!plan(t, a, &next) || !afford(t, next.last))
         return false;
     *s = next;
     s->live = true;

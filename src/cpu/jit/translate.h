@@ -170,7 +170,7 @@ struct tr {
     struct reg_value value[REG_COUNT];
     uint16_t values;  /* numbers given */
     uint32_t changed; /* guest registers, by the instruction at hand */
-    unsigned n_copies;
+    unsigned n_copies, copied; /* copied: instructions */
     unsigned n_late;
     struct late late[MAX_LATE];
     struct copy copy[MAX_COPIES];
