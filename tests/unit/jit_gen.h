@@ -602,8 +602,14 @@ static inline void gen_string(struct gen *g)
     gen_u8(g, opcode);
 }
 
+#include "jit_gen_near.h"
+
 static inline void gen_insn(struct gen *g)
 {
+    if (g->code64 && one_in(25)) {
+        gen_near(g);
+        return;
+    }
     if (g->x87 ? !one_in(3) : one_in(60)) {
         gen_x87_insn(g);
     } else if (one_in(9)) {

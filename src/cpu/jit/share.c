@@ -150,7 +150,8 @@ static struct access expected(const struct insn *u, enum template how)
     default:
         break;
     }
-    if (!u->mem || !may_share(u))
+    /* MMX first sees to the x87 unit, which may take R14 */
+    if (!u->mem || !may_share(u) || (u->row->attr & A_MMX))
         return none;
     switch (how) {
     case T_MOV:
@@ -230,7 +231,7 @@ static uint32_t changes(const struct insn *u, enum template how)
     case T_LEAVE:
         return BIT(REG_RBP);
     case T_VEC:
-        return vector_changes(u);
+        return u->row->attr & A_MMX ? ~UINT32_C(0) : vector_changes(u);
     default:
         return ~UINT32_C(0);
     }
