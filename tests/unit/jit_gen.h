@@ -10,7 +10,7 @@
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
  *
- * With paging the data is at 460000, too: the first page has the second one's line in the TLB.
+ * With paging the data is at 860000, too, which has the same lines in the TLB.
  *
  * 32-bit programs with paging find the code's pages also at the top of 4 GiB, the first one at 0:
  * they may run around the end of the address space.
@@ -36,7 +36,7 @@ enum {
     GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
-    GEN_TWINS = 0x400000, /* from data to where it is found, too */
+    GEN_TWINS = TLB_LINES << PAGE_SHIFT, /* from data to where it is found, too */
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
     GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */
