@@ -190,6 +190,7 @@ static const struct gen_form gen_forms[] = {
     {"\x91", 1, 7, 0, 1, false, 0},
     {"\x8d", 1, 1, 0, 10, true, 0},    /* LEA */
     {"\x63", 1, 1, 0, 3, true, 0},     /* MOVSXD */
+    {"\x8c", 1, 1, 0, 2, true, 0x3f},  /* MOV r/m, Sreg */
     {"\x0f\xb6", 2, 2, 0, 6, true, 0}, /* MOVZX */
     {"\x0f\xbe", 2, 2, 0, 6, true, 0}, /* MOVSX */
     {"\xfe", 1, 2, 0, 12, true, 3},    /* INC, DEC */
@@ -268,7 +269,6 @@ static const struct gen_form gen_forms32[] = {
     {"\x37", 1, 1, 0, 1, false, 0},     /* AAA */
     {"\xd4", 1, 2, 0, 1, false, 0},     /* AAM, AAD */
     {"\x06", 1, 1, 0, 1, false, 0},     /* PUSH ES */
-    {"\x8c", 1, 1, 0, 1, true, 0x3f},   /* MOV r/m, Sreg */
     {"\x82", 1, 1, 0, 1, true, 0},      /* the alias of 80h */
     {"\x0f\xa0", 2, 1, 0, 1, false, 0}, /* PUSH FS */
 };
