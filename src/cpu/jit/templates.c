@@ -887,6 +887,7 @@ static template_fn *const templates[] = {
     [T_POPF] = t_popf,
     [T_RDTSC] = t_rdtsc,
     [T_READ_BASE] = t_read_base,
+    [T_READ_SEG] = t_read_seg,
     [T_WRITE_BASE] = t_write_base,
     [T_REP] = t_rep,
 };

@@ -78,6 +78,7 @@ enum template {
     T_POPF,
     T_RDTSC,      /* and RDTSCP */
     T_READ_BASE,  /* RDFSBASE, RDGSBASE */
+    T_READ_SEG,   /* MOV r/m, Sreg */
     T_WRITE_BASE, /* WRFSBASE, WRGSBASE */
     T_REP,
     /* the last of a block */
@@ -243,7 +244,7 @@ void keep_carry(struct tr *t);
 /* templates_str.c, templates_sys.c */
 template_fn t_string, t_rep, t_fence, t_state, t_sti, t_pushf, t_popf, t_high_byte, t_double_shift;
 template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem, t_rdtsc;
-template_fn t_read_base, t_write_base;
+template_fn t_read_base, t_write_base, t_read_seg;
 enum template string_template(const struct insn *u);
 enum template system_template(const struct tr *t, const struct insn *u, bool mem_ok);
 /* A byte register by its offset (bind.c): in the low byte of a host register. */
