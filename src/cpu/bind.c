@@ -4,7 +4,7 @@
  * named in ops.def.
  */
 #include "cpu/block.h"
-#include "cpu/op_int.h"
+#include "cpu/op_atomic.h"
 #include "cpu/run.h"
 
 #undef OP /* of exec.h */
@@ -215,6 +215,8 @@ void bind_insn(struct insn *u, uint32_t mode)
         u->fn = op_avx_off;
     else if (((attr & A_MMX) || x87) && (mode & MODE_NO_X87))
         u->fn = op_x87_off;
+    else if (locked_alu(u))
+        u->fn = op_locked_alu;
     else
         u->fn = bind_special(u, mode);
 }

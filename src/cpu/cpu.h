@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/topology.h"
 #include "core/types.h"
+#include "core/world.h"
 #include "cpu/features.h"
 #include "cpu/fault.h"
 #include "mmu/iomap.h"
@@ -198,7 +199,7 @@ enum {
     MODE_ALIGN = BIT(10),  /* alignment is checked: CPL 3, CR0.AM, EFLAGS.AC */
 };
 
-/* What may need the run loop's attention between two instructions. */
+/* What may need the run loop's attention between two instructions. Other threads set some. */
 enum {
     EV_INTR = BIT(0), /* INTR line high */
     EV_NMI = BIT(1),
@@ -280,7 +281,7 @@ enum cpu_milestone {
     CPU_MILESTONES,
 };
 
-/* What the board gives the CPU. All run on the machine's thread. */
+/* What the board gives the CPU. Called under the lock (core/world.h), where there is one. */
 struct cpu_hooks {
     int (*intr_ack)(void *opaque); /* INTA: vector, or -1 when nothing is pending any more */
     uint64_t (*apic_base)(void *opaque);
@@ -382,7 +383,7 @@ struct cpu {
     uint64_t kmask[8];
 
     /* --- engine --- */
-    uint32_t events;           /* EV_* */
+    uint32_t events;           /* EV_*, atomic */
     uint32_t pending_dr6;      /* data and I/O breakpoints hit by the running instruction */
     bool watch_hit;            /* a debugger's watchpoint was hit ... */
     gla_t watch_at;            /* ... here */
@@ -428,6 +429,13 @@ struct cpu {
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
 
+    /* --- on a thread of its own (core/world.h) --- */
+    struct world *world; /* NULL: CPUs take turns */
+    struct world_member member;
+    bool code_patched;   /* another thread changed our host code */
+    ram_t locked_traced; /* the traced page that a locked operation writes; RAM_NONE: no such */
+    uint64_t seen;       /* instructions retired, as of the last slice; atomic */
+
     struct memmap *mem;
     struct iomap *io;
     struct event_queue *time;
@@ -466,6 +474,7 @@ struct cpu {
 struct cpu_config {
     struct memmap *mem;
     struct iomap *io;
+    struct world *world; /* NULL: CPUs take turns on one thread */
     struct event_queue *time;
     struct door *door;
     struct log *log;
@@ -497,7 +506,7 @@ void cpu_run(struct cpu *cpu);
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);
-/* Makes cpu_run() look at events and return after the current instruction. Machine thread only. */
+/* Makes cpu_run() look at events and return after the current instruction. Its own thread only. */
 void cpu_kick(struct cpu *cpu);
 /* The same without returning: the loop looks at cpu->events behind the current instruction. */
 void cpu_stop_after_current(struct cpu *cpu);
@@ -524,6 +533,19 @@ void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
+
+static inline uint32_t cpu_events(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->events, __ATOMIC_ACQUIRE);
+}
+static inline void cpu_set_event(struct cpu *cpu, uint32_t events)
+{
+    __atomic_fetch_or(&cpu->events, events, __ATOMIC_ACQ_REL);
+}
+static inline void cpu_clear_event(struct cpu *cpu, uint32_t events)
+{
+    __atomic_fetch_and(&cpu->events, ~events, __ATOMIC_ACQ_REL);
+}
 
 /* The CPUs that share a memory, in the order they were made: cpu_first(ram), then ->next. */
 static inline struct cpu *cpu_first(const struct ram *ram)

@@ -98,14 +98,14 @@ OP_END(op_hlt)
     cpu->halted = true;
     cpu->mwait = MWAIT_NOT;
     cpu->stats.halts++;
-    cpu->events |= EV_STOP;
+    cpu_set_event(cpu, EV_STOP);
 }
 
 /* A hint that this is a spin loop: with other CPUs about, one of them may get the turn. */
 OP(op_pause)
 {
     if (cpu->hooks.pause)
-        cpu->hooks.pause(cpu->hooks.opaque);
+        cpu->hooks.pause(cpu->hooks.opaque); /* without the lock */
 }
 
 /*
@@ -137,7 +137,7 @@ OP_END(op_mwait)
     cpu->halted = true;
     cpu->mwait = cpu->r[REG_RCX] & 1 ? MWAIT_INTR : MWAIT_LINE;
     cpu->stats.halts++;
-    cpu->events |= EV_STOP;
+    cpu_set_event(cpu, EV_STOP);
 }
 
 /* --- control and debug registers --- */
@@ -159,7 +159,9 @@ OP(op_mov_from_cr)
         v = cpu->cr4;
         break;
     case 8:
+        world_enter(cpu->world);
         v = cpu->hooks.cr8 ? cpu->hooks.cr8(cpu->hooks.opaque) : 0;
+        world_leave(cpu->world);
         break;
     default:
         cpu_ud(cpu, REASON_UD_OPERAND);
@@ -186,8 +188,10 @@ OP_END(op_mov_to_cr)
     case 8:
         if (v & ~UINT64_C(15))
             cpu_gp0(cpu, REASON_CR_RESERVED);
+        world_enter(cpu->world);
         if (cpu->hooks.set_cr8)
             cpu->hooks.set_cr8(cpu->hooks.opaque, (uint8_t)v);
+        world_leave(cpu->world);
         break;
     default:
         cpu_ud(cpu, REASON_UD_OPERAND);
@@ -313,7 +317,7 @@ static void step_by_new_flags(struct cpu *cpu)
     cpu->no_step_trap = true;
     if (cpu->eflags & FLAG_TF) {
         cpu->pending_dr6 |= BIT(14);
-        cpu->events |= EV_DEBUG;
+        cpu_set_event(cpu, EV_DEBUG);
     }
 }
 
@@ -528,7 +532,9 @@ OP_END(op_serialize)
 static void random_register(struct cpu *cpu, const struct insn *u)
 {
     uint64_t v;
+    world_enter(cpu->world);
     door_entropy(cpu->door, &v, sizeof v);
+    world_leave(cpu->world);
     reg_write(cpu, u->rm, v, u->osize);
     flags_set_arith(cpu, FLAG_CF);
 }

@@ -126,6 +126,20 @@ static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
     return j->run + (p - j->code);
 }
 
+/*
+ * Before host code runs: another thread may have changed it while this one waited, and a processor
+ * is sure to see that behind a serializing instruction only (SDM 3A §8.1.3 "Handling Self- and
+ * Cross-Modifying Code").
+ */
+static inline void jit_see_patches(struct cpu *cpu)
+{
+    if (likely(!cpu->code_patched))
+        return;
+    cpu->code_patched = false;
+    unsigned a = 0, b, c = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
+}
+
 /* Runs the host code of b, which is at cpu->r[REG_PC]. Like a handler. */
 const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n);
 

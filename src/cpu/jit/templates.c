@@ -135,6 +135,8 @@ enum template template_of(const struct tr *t, const struct insn *u)
     const uint32_t mode = t->b->mode;
     if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
         return T_HANDLER;
+    if (t->j->cpu->world && u->mem && (u->lock || u->op == OP_XCHG))
+        return T_HANDLER; /* which is atomic */
     const enum template how = by_op(u);
     return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
 }

@@ -1,7 +1,7 @@
 /*
  * Templates: instructions that change memory and are not of the ALU group. The operand is looked
  * up for writing, changed in R11, and stored: nothing can fault in between. LOCK needs nothing
- * more while all CPUs take turns on one thread.
+ * more while all CPUs take turns on one thread; where they do not, handlers do what is locked.
  */
 #include "cpu/jit/translate.h"
 
