@@ -8,6 +8,13 @@
 #include "cpu/stack.h"
 #include "cpu/sys.h"
 
+/* All stores so far are seen by CPUs on other threads: MFENCE, serializing instructions. */
+static void drain_stores(const struct cpu *cpu)
+{
+    if (cpu->world)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 const struct insn *op_ud(struct cpu *cpu, const struct insn *u)
 {
     cpu->cur = u;
@@ -172,6 +179,7 @@ OP(op_mov_from_cr)
 OP_END(op_mov_to_cr)
 {
     const uint64_t v = cpu_code64(cpu) ? cpu->r[u->rm] : (uint32_t)cpu->r[u->rm];
+    drain_stores(cpu); /* serializing, and systems count on it when they change tables */
     switch (u->reg) {
     case 0:
         cr0_write(cpu, v);
@@ -473,6 +481,7 @@ OP(op_rdpmc)
 OP(op_cpuid)
 {
     uint32_t regs[4];
+    drain_stores(cpu);
     cpuid(cpu, (uint32_t)cpu->r[REG_RAX], (uint32_t)cpu->r[REG_RCX], regs);
     cpu->r[REG_RAX] = regs[0];
     cpu->r[REG_RBX] = regs[1];
@@ -524,9 +533,10 @@ OP(op_wrpkru)
     cpu_set_pkru(cpu, (uint32_t)cpu->r[REG_RAX]);
 }
 
-/* Code that was changed is found out by itself; nothing else here is ever out of order. */
+/* Code that was changed is found out by itself; only stores may be seen late, by other threads. */
 OP_END(op_serialize)
 {
+    drain_stores(cpu);
 }
 
 static void random_register(struct cpu *cpu, const struct insn *u)
