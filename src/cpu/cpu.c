@@ -371,7 +371,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         memset(cpu->msr_mtrr_var, 0, sizeof cpu->msr_mtrr_var);
         memset(cpu->msr_mc, 0, sizeof cpu->msr_mc);
         cpu->msr_spec_ctrl = 0;
-        cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = 0;
+        cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = cpu->msr_int_pending = 0;
         cpu->tsc_offset = 0;
     }
     cpu_flush_tlb(cpu, false);
@@ -558,6 +558,7 @@ static void msr_state(struct cpu *cpu, struct state *s)
     state_u64(s, "syscfg", &cpu->msr_syscfg);
     state_u64(s, "hwcr", &cpu->msr_hwcr);
     state_u64(s, "nb_cfg", &cpu->msr_nb_cfg);
+    state_u64(s, "int_pending", &cpu->msr_int_pending);
     state_u64(s, "mtrr_def_type", &cpu->msr_mtrr_def_type);
     for (unsigned i = 0; i < ARRAY_SIZE(cpu->msr_mtrr_fixed); i++)
         state_u64(s, "mtrr_fixed", &cpu->msr_mtrr_fixed[i]);

@@ -372,7 +372,7 @@ struct cpu {
     uint64_t msr_star, msr_lstar, msr_cstar, msr_fmask, msr_kernel_gs_base;
     uint64_t msr_sysenter_cs, msr_sysenter_esp, msr_sysenter_eip;
     uint64_t msr_pat, msr_misc_enable, msr_tsc_aux, msr_debugctl, msr_spec_ctrl;
-    uint64_t msr_syscfg, msr_hwcr, msr_nb_cfg; /* AMD's */
+    uint64_t msr_syscfg, msr_hwcr, msr_nb_cfg, msr_int_pending; /* AMD's */
     uint64_t msr_mtrr_def_type, msr_mtrr_fixed[11], msr_mtrr_var[16];
     uint64_t msr_mcg_status, msr_mc[4 * 10];
     int64_t tsc_offset;

@@ -44,6 +44,7 @@ enum {
     MSR_SYSCFG = 0xc0010010,
     MSR_HWCR = 0xc0010015,
     MSR_NB_CFG = 0xc001001f,
+    MSR_INT_PENDING = 0xc0010055,
 };
 
 /* "X2APIC MSRs": SDM 3A §11.12.1.2 */
@@ -140,13 +141,16 @@ static uint64_t *plain(struct cpu *cpu, uint32_t msr)
         return &cpu->msr_mcg_status;
     case MSR_STAR:
         return &cpu->msr_star;
-    /* nothing of what these turn on is there: memory types by MTRR, clocks, PCI through CF8h */
+    /* nothing of what these turn on is there: memory types by MTRR, clocks, PCI through CF8h, C1E
+     */
     case MSR_SYSCFG:
         return &cpu->msr_syscfg;
     case MSR_HWCR:
         return &cpu->msr_hwcr;
     case MSR_NB_CFG:
         return &cpu->msr_nb_cfg;
+    case MSR_INT_PENDING:
+        return &cpu->msr_int_pending;
     default:
         return NULL;
     }
@@ -254,6 +258,8 @@ static bool exists(const struct cpu *cpu, uint32_t msr)
     case MSR_HWCR:
     case MSR_NB_CFG:
         return cpu->feat.amd;
+    case MSR_INT_PENDING: /* BKDG of families 0Fh to 16h */
+        return cpu->feat.amd && cpu_family(&cpu->feat) >= 0xf && cpu_family(&cpu->feat) < 0x17;
     case MSR_MISC_ENABLE:
     case MSR_FEATURE_CONTROL: /* from the Pentium 4 and the Core on */
         return !cpu->feat.amd && (cpu_family(&cpu->feat) > 6 || cpu_model_number(&cpu->feat) >= 13);

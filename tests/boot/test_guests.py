@@ -141,10 +141,10 @@ class I386Shell(Case):
 class I386(I386Shell):
     """Loaded by -kernel."""
 
-    def kernel(self, flavour, memory):
+    def kernel(self, flavour, memory, *args):
         initrd = self.write("initrd.img", busybox_initramfs())
         self.v = self.start("-m", memory, *SERIAL, "-kernel", foreign(f"vmlinuz-{flavour}"), "-initrd", initrd,
-                            "-append", "console=ttyS0")
+                            "-append", "console=ttyS0", *args)
         self.works(flavour)
 
     def test_686(self):
@@ -152,6 +152,10 @@ class I386(I386Shell):
 
     def test_686_pae(self):
         self.kernel("686-pae", "5G")
+
+    def test_pentium3(self):
+        """A CPU of the kernel's time: no long mode, no NX, no SSE2."""
+        self.kernel("686", "256", "-cpu", "pentium3")
 
 
 class I386Grub(I386Shell):

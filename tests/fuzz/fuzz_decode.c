@@ -212,7 +212,8 @@ static const char *rule(const struct text *t, const struct verdict *v)
         return "REX.R is ignored for segment registers (SDM 2A §2.2.1.2)";
     if (v->len && map0f == 0xae && v->u.modrm >= 0xe8)
         return "fences ignore ModRM.rm (SDM 2A \"LFENCE\", 2B \"MFENCE\", \"SFENCE\")";
-    if (!v->len && map0f && v->rex & 8 && v->u.imm == REASON_UD_OPCODE && !second_opinion(t, v))
+    if (!v->len && map0f && v->rex & 8 && v->u.imm == REASON_UD_OPCODE &&
+        (!second_opinion(t, v) || not_ours()))
         return "67 before REX.W is no 66: these are rows with 66 only (SDM 2A §2.1.1, 2D A.2.1)";
     if (v->len && second_opinion(t, v) == v->len)
         return "without prefixes that mean nothing, capstone agrees";

@@ -594,9 +594,9 @@ static bool set_implicit(struct oracle_case *t)
     case OP_INT:
         return interrupt_is_safe((unsigned)u->imm);
     case OP_CLZERO:
-        at = random_target();
-        gpr[REG_RAX] = at - (u->seg_ovr ? segment_base(u) : data_base());
-        return case_address_safe(at);
+        at = u->seg_ovr ? segment_base(u) : data_base();
+        gpr[REG_RAX] = random_target() - at;
+        return case_address_safe((gpr[REG_RAX] & size_mask(u->asize)) + at);
     case OP_MOVDIR64B: /* ES:reg, whatever the prefix says */
         at = one_in(30) ? random_target() : random_target() & ~UINT64_C(63);
         if (uses_reg(u, u->reg))

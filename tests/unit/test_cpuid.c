@@ -296,6 +296,12 @@ static void test_amd(void **state)
     assert_int_equal(v, 0x40000);
     with_model("max");
     assert_false(msr_read(rig.cpu, 0xc0010010, &v));
+    assert_false(msr_read(rig.cpu, 0xc0010055, &v));
+    with_model("EPYC");
+    assert_false(msr_read(rig.cpu, 0xc0010055, &v)); /* INT_PENDING, before Zen */
+    with_model("qemu64");
+    assert_true(msr_read(rig.cpu, 0xc0010055, &v));
+    assert_int_equal(v, 0);
     with_model("EPYC,-topoext");
     assert_int_equal(ask(0x8000001d, 3, EAX) | ask(0x8000001e, 0, EBX), 0);
 }
