@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Several CPUs under Linux: all come up with the right topology, take part, go away and come back; every run of a
 deterministic machine is the same; monitor and gdb see each of them."""
+import os
 import re
 import subprocess
 
@@ -78,6 +79,21 @@ class Smp(harness.Case):
             self.assertRegex(v.seen.decode("utf-8", "replace"), r"RES:\s+[1-9]\d*\s+[1-9]")
         self.assertEqual(4, len(results[0]))
         self.assertEqual(*results)
+
+    def test_host_threads(self):
+        """Each CPU has a host thread; stopping and the end reach them all."""
+        v = self.up("-smp", "2", "-accel", "jit,thread=multi", "-monitor", "unix:monitor,server=on,wait=off")
+        names = sorted(open(f"/proc/{v.process.pid}/task/{t}/comm").read() for t in os.listdir(f"/proc/{v.process.pid}/task"))
+        self.assertEqual(["CPU 0/TCG\n", "CPU 1/TCG\n"], [n for n in names if n.startswith("CPU")])
+        self.assertEqual("2\n", v.command("nproc"))
+        m = self.monitor()
+        m.command("stop")
+        self.assertIn("paused", m.command("info status"))
+        self.assertEqual(m.command("info registers -a"), m.command("info registers -a"))
+        m.command("cont")
+        self.assertEqual("1\n", v.command("taskset -c 1 sh -c 'cut -d \" \" -f 39 /proc/self/stat'"))
+        v.send("poweroff -f\n")
+        self.ends(v)
 
     def test_offline_and_online(self):
         """Out by INIT, in by INIT and SIPI; the rest goes on."""
