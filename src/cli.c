@@ -277,8 +277,8 @@ static const struct option options[] = {
      "moves the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
-    {"d", OPT_CALL, "ITEM,...", 0, "log int, cpu_reset, guest_errors, unimp, in_asm, exec, post",
-     take_log},
+    {"d", OPT_CALL, "ITEM,...", 0,
+     "log int, cpu_reset, guest_errors, unimp, in_asm, out_asm, exec, post", take_log},
     {"D", OPT_STR, "FILE", TO(log_file), "log to FILE, not to the terminal", NULL},
     {"S", OPT_FLAG, NULL, TO(start_paused), "wait for \"cont\" in the monitor or gdb", NULL},
     {"gdb", OPT_CALL, "tcp::PORT|unix:PATH", 0, "where gdb may connect", take_gdb},

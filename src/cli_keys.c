@@ -2,6 +2,8 @@
 #define _GNU_SOURCE /* strptime */
 #include "cli_keys.h"
 
+#include "core/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,14 +31,20 @@ static bool choose_accel(struct cli_parse *p, const char *name)
         }
     }
     return cli_fail(
-        p, "unknown engine \"%s\"; there are interp, jit (on trial) and tcg (the default)", name);
+        p,
+        "unknown engine \"%s\"; there are interp, jit and tcg (the default, the fastest of them)",
+        name);
 }
 
 bool cli_accel_done(struct cli_parse *p)
 {
-    if (p->cfg->jit_perfmap && p->cfg->accel != ACCEL_JIT) {
+    if (p->cfg->jit_perfmap && p->cfg->accel == ACCEL_INTERP) {
         snprintf(p->option, sizeof p->option, "-perfmap");
-        cli_note(p, "without -accel jit there is no translated code to name");
+        cli_note(p, "the interpreter has no translated code to name");
+    }
+    if ((p->cfg->log_mask & LOG_OUT) && p->cfg->accel == ACCEL_INTERP) {
+        snprintf(p->option, sizeof p->option, "-d");
+        cli_note(p, "the interpreter makes no code for out_asm to show");
     }
     if (p->cfg->thread == THREAD_MULTI && (p->cfg->icount || p->cfg->jit_verify))
         return error_set(p->err, "-accel thread=multi: under %s CPUs take turns on one thread",
@@ -68,6 +76,9 @@ static const struct key_row accel_keys[] = {
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
     {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
+    {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
+    {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
+    {"events", KEY_BOOL, offsetof(struct vm_config, jit_events), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
@@ -94,7 +105,8 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
 
 static bool translators_key(const char *key)
 {
-    static const char *const keys[] = {"chain", "indirect", "perfmap", "verify", "threshold"};
+    static const char *const keys[] = {"chain",   "indirect", "x87",      "events",
+                                       "perfmap", "verify",   "threshold"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (strcmp(key, keys[i]) == 0)
             return true;
@@ -111,7 +123,7 @@ bool cli_accel(struct cli_parse *p, const char *arg)
     bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 ||
                          strcmp(name, "jit") == 0);
     for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
-        if (strcmp(name, "jit") != 0 && translators_key(pairs.key[i]))
+        if (strcmp(name, "interp") == 0 && translators_key(pairs.key[i]))
             ok =
                 cli_fail(p, "%s is for the translator: -accel jit,%s=", pairs.key[i], pairs.key[i]);
         else if (strcmp(pairs.key[i], "accel") != 0)

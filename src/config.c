@@ -20,6 +20,9 @@ void vm_config_init(struct vm_config *cfg)
         .jit_threshold = 50,
         .jit_chain = true,
         .jit_indirect = true,
+        .shadow = true,
+        .jit_x87 = true,
+        .jit_events = true,
         .topology = {1, 1, 1},
         .boot_menu_ms = -1,
         .boot_fail_ms = -1,
@@ -392,6 +395,7 @@ const struct config_log_item config_log_items[] = {
     {"guest_errors", LOG_GUEST, "what the guest did that real hardware answers badly to"},
     {"unimp", LOG_UNIMP, "use of what Vitrine does not have, each time"},
     {"in_asm", LOG_ASM, "guest code as it is decoded"},
+    {"out_asm", LOG_OUT, "translated code, beside the guest code it stands for"},
     {"exec", LOG_EXEC, "each block of guest code as it is entered"},
     {"post", LOG_POST, "progress codes of firmware or a test ROM, each new byte at port 80h"},
     {"nochain", 0, "nothing to do: every block shows in exec"},
@@ -401,8 +405,8 @@ const struct config_log_item config_log_items[] = {
 /* QEMU's others, so that they can be refused by name rather than as misspellings. */
 static bool is_qemu_item(const char *name)
 {
-    static const char *const items[] = {"out_asm", "op",   "op_opt", "op_ind", "cpu", "fpu", "mmu",
-                                        "pcall",   "page", "strace", "plugin", "vpu", "all", "tid"};
+    static const char *const items[] = {"op",   "op_opt", "op_ind", "cpu", "fpu", "mmu", "pcall",
+                                        "page", "strace", "plugin", "vpu", "all", "tid"};
     for (unsigned i = 0; i < ARRAY_SIZE(items); i++) {
         if (strcmp(name, items[i]) == 0)
             return true;

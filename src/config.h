@@ -68,7 +68,10 @@ struct vm_config {
     enum thread_mode thread;         /* thread=: CPUs take turns on one thread, or have their own */
     bool jit_chain;                  /* chain=: blocks go on at the next one without the loop */
     bool jit_indirect;               /* indirect=: so do indirect branches */
+    bool jit_events;                 /* events=: system calls and returns without leaving */
+    bool jit_x87;                    /* x87=: x87 and MMX on the host's unit */
     bool jit_perfmap;                /* -perfmap: /tmp/perf-PID.map names translated code */
+    bool shadow;                     /* shadow=: what is known outlives flushes of the TLB */
     bool jit_verify;                 /* -accel jit,verify=on: lockstep with the interpreter */
     int jit_threshold;               /* -accel jit,threshold=: entries before translation */
     char *name;                      /* -name, NULL = none */

@@ -6,6 +6,7 @@
 
 #include "core/words.h"
 #include "cpu/cpu.h"
+#include "cpu/jit/jit.h"
 #include "devices/acpi_pm.h"
 #include "devices/ps2_kbd.h"
 #include "devices/ps2_keys.h"
@@ -170,6 +171,18 @@ static uint64_t guest_rip(void *opaque)
     return m->pc.cpus ? cpu_cur_rip(machine_current(m)) : 0;
 }
 
+/* -accel tcg, or none: the fastest engine that the host allows. */
+static enum accel choose_engine(enum accel wanted, struct log *log)
+{
+    struct error why;
+    if (wanted != ACCEL_FASTEST)
+        return wanted;
+    if (jit_available(&why))
+        return ACCEL_JIT;
+    log_line(log, LOG_HOST, "guests are interpreted, which is slower: %s", why.msg);
+    return ACCEL_INTERP;
+}
+
 struct machine *machine_create(const struct vm_config *cfg, struct log *log, struct error *err)
 {
     struct machine *m = calloc(1, sizeof *m);
@@ -178,12 +191,15 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
         return NULL;
     }
     m->cfg = *cfg; /* its strings stay the caller's */
+    m->cfg.accel = choose_engine(cfg->accel, log);
     m->log = log;
     log->where = guest_rip;
     log->where_opaque = m;
     m->events = (struct event_queue){
         .read_clock = read_clock,
         .clock_opaque = m,
+        .line = &m->clock,
+        .others = &m->turn.others,
         .deadline_changed = deadline_changed,
         .deadline_opaque = m,
     };
@@ -199,6 +215,8 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
     m->loop_made = true;
     if (!threads_create(m, err))
         goto fail;
+    if (m->threads) /* time is not made of instructions then */
+        m->events.line = NULL;
     const struct pc_config pc = {
         .vm = &m->cfg,
         .events = &m->events,

@@ -150,6 +150,8 @@ gla_t machine_watch_hit(const struct machine *m); /* address of the last watchpo
 void machine_step(struct machine *m, struct cpu *cpu, bool alone);
 
 /* Statistics for -accel ...,stats=on and "info stats": one line each. */
+/* The part of it that is about the translator, and the host memory in use. */
+void machine_print_jit(struct machine *m, void (*line)(void *, const char *), void *opaque);
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque);
 
 #endif

@@ -124,7 +124,7 @@ static bool set_watchpoint(struct cpu *cpu, gla_t at, uint64_t len, enum watch_k
     } else {
         cpu->watch[i] = cpu->watch[--cpu->watchpoints];
     }
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     return true;
 }
 

@@ -260,10 +260,14 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .topology = pc->cfg.vm->topology,
         .jit_threshold =
             pc->cfg.vm->accel == ACCEL_JIT ? (unsigned)MAX(pc->cfg.vm->jit_threshold, 1) : 0,
+        .no_shadow = !pc->cfg.vm->shadow,
         .jit_verify = pc->cfg.vm->jit_verify,
         .jit_no_chain = !pc->cfg.vm->jit_chain,
         .jit_no_indirect = !pc->cfg.vm->jit_indirect,
+        .jit_no_x87 = !pc->cfg.vm->jit_x87,
+        .jit_no_events = !pc->cfg.vm->jit_events,
         .jit_perfmap = pc->cfg.vm->jit_perfmap,
+        .stats = pc->cfg.vm->stats,
         .tsc_hz = 1000000000,
         .hooks =
             {

@@ -2,7 +2,11 @@
 #include "machine_internal.h"
 
 #include "cpu/cpu.h"
+#include "cpu/jit/jit.h"
+#include "cpu/latency.h"
+#include "cpu/jit/statistics.h"
 #include "host/clock.h"
+#include "host/usage.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -36,14 +40,16 @@ static uint64_t memory_hash(struct machine *m)
     static const uint8_t zeros[PAGE_SIZE];
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     const ram_t end = m->pc.ram_at + m->cfg.ram_bytes;
-    for (ram_t at = ram_next_data(&m->pc.ram, m->pc.ram_at); at < end;) {
-        const uint8_t *page = ram_host(&m->pc.ram, at);
-        if (memcmp(page, zeros, PAGE_SIZE) != 0) {
+    ram_t run_end;
+    for (ram_t at = m->pc.ram_at; ram_next_data(&m->pc.ram, &at, &run_end, end);) {
+        for (; at < run_end; at += PAGE_SIZE) {
+            const uint8_t *page = ram_host(&m->pc.ram, at);
+            if (memcmp(page, zeros, PAGE_SIZE) == 0)
+                continue;
             h = (h ^ (at - m->pc.ram_at)) * UINT64_C(0x100000001b3);
             for (unsigned i = 0; i < PAGE_SIZE; i += 8)
                 h = (h ^ ld64(page + i)) * UINT64_C(0x100000001b3);
         }
-        at = ram_next_data(&m->pc.ram, at + PAGE_SIZE);
     }
     return h;
 }
@@ -93,6 +99,12 @@ static void print_tlb(const struct cpu_stats *s, uint64_t insns, const struct pr
           s->tlb_misses[WALK_READ], s->tlb_misses[WALK_WRITE], s->tlb_misses[WALK_EXEC],
           insns ? (double)(data + s->tlb_misses[WALK_EXEC]) * 1e3 / (double)insns : 0.0,
           s->tlb_flushes, s->tlb_page_flushes);
+    print(p,
+          "shadow: global pages kept in %" PRIu64 " flushes; address spaces kept %" PRIu64
+          ", changed %" PRIu64 ", new %" PRIu64 ", recycled %" PRIu64
+          "; system code renewed %" PRIu64 "; page flushes that changed no code %" PRIu64,
+          s->tlb_global_kept, s->spaces_kept, s->spaces_changed, s->spaces_new, s->spaces_recycled,
+          s->system_renewed, s->page_flushes_kept);
     if (!s->sampled_accesses)
         return;
     const double per_insn = (double)s->sampled_accesses / (double)s->sampled_insns;
@@ -127,16 +139,92 @@ static void print_cpus(struct machine *m, const struct printer *p)
     }
 }
 
-static void print_translator(const struct machine *m, const struct cpu_stats *s,
+static void print_latency(const struct machine *m, const struct printer *p)
+{
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        if (m->pc.cpu[n].cpu->latency)
+            latency_print(m->pc.cpu[n].cpu->latency, p->line, p->opaque);
+}
+
+static double percent(uint64_t part, uint64_t all)
+{
+    return all ? 100 * (double)part / (double)all : 0;
+}
+
+/* Executed, and time by samples, if there are any. */
+static void print_tiers(const struct cpu_stats *s, uint64_t insns, const struct printer *p)
+{
+    print(p, "executed in translated code %" PRIu64 " instructions (%.2f %%), interpreted %" PRIu64,
+          s->jit_insns, percent(s->jit_insns, insns), insns - MIN(s->jit_insns, insns));
+    uint64_t all = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(s->ticks); i++)
+        all += s->ticks[i];
+    if (all)
+        print(p,
+              "time in translated code %.1f %%, in what it calls %.1f %%, translating %.1f %%, "
+              "interpreting and elsewhere %.1f %% (%" PRIu64 " samples)",
+              percent(s->ticks[TICK_CODE], all), percent(s->ticks[TICK_HANDLER], all),
+              percent(s->ticks[TICK_TRANSLATE], all), percent(s->ticks[TICK_REST], all), all);
+}
+
+/* Each CPU has code memory of its own. */
+static void print_code_memory(const struct machine *m, const struct printer *p)
+{
+    size_t used = 0, size = 0;
+    for (unsigned n = 0; n < m->pc.cpus; n++) {
+        size_t one, room;
+        cpu_code_memory(m->pc.cpu[n].cpu, &one, &room);
+        used += one;
+        size += room;
+    }
+    print(p, "code memory used %zu bytes of %zu", used, size);
+}
+
+static void print_translator(const struct machine *m, const struct cpu_stats *s, uint64_t insns,
                              const struct printer *p)
 {
     if (m->cfg.accel != ACCEL_JIT)
         return;
-    print(p, "translated blocks %" PRIu64 " (%" PRIu64 " instructions), emptied %" PRIu64 " times",
-          s->translated_blocks, s->translated_insns, s->code_flushes);
+    print_tiers(s, insns, p);
+    print(p,
+          "translated blocks %" PRIu64 " (%" PRIu64 " instructions, %" PRIu64
+          " bytes of host code), emptied %" PRIu64 " times",
+          s->translated_blocks, s->translated_insns, s->translated_bytes, s->code_flushes);
+    print(p,
+          "retranslated since written to %" PRIu64 ", since emptied when full %" PRIu64
+          ", for MXCSR %" PRIu64,
+          s->retranslated[AGAIN_WRITTEN], s->retranslated[AGAIN_FULL],
+          s->retranslated[AGAIN_MXCSR]);
+    print(p,
+          "left translated code at links %" PRIu64 ", events %" PRIu64
+          ", last instructions %" PRIu64 ", handlers %" PRIu64 ", faults %" PRIu64,
+          s->jit_exits[EXIT_LINK], s->jit_exits[EXIT_LOOP], s->jit_exits[EXIT_END],
+          s->jit_exits[EXIT_HANDLER], s->jit_exits[EXIT_FAULT]);
+    print_code_memory(m, p);
     if (m->cfg.jit_verify)
         print(p, "lockstep %" PRIu64 " blocks, %" PRIu64 " not verified, %" PRIu64 " differ",
               s->verified_blocks, s->unverified_blocks, s->verify_differences);
+    for (unsigned n = 0; n < m->pc.cpus; n++)
+        if (m->pc.cpu[n].cpu->code->jit->count)
+            jit_count_print(m->pc.cpu[n].cpu->code->jit->count, p->line, p->opaque);
+}
+
+static void print_memory(const struct machine *m, const struct printer *p)
+{
+    uint64_t ram, rest;
+    if (host_memory_usage(m->pc.ram.host, m->pc.ram.size_bytes, &ram, &rest))
+        print(p, "host memory for the guest %.1f MiB, beside it %.1f MiB", (double)ram / MiB,
+              (double)rest / MiB);
+}
+
+void machine_print_jit(struct machine *m, void (*line)(void *, const char *), void *opaque)
+{
+    const struct printer p = {line, opaque};
+    const struct cpu_stats sum = sum_stats(m);
+    if (m->cfg.accel != ACCEL_JIT)
+        print(&p, "the engine is the interpreter, it translates nothing");
+    print_translator(m, &sum, machine_icount(m), &p);
+    print_memory(m, &p);
 }
 
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
@@ -157,11 +245,13 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
           s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
           s->blocks_dropped, s->cache_flushes);
     print(&p, "stores to code pages %" PRIu64, s->code_writes);
-    print_translator(m, s, &p);
+    print_translator(m, s, n, &p);
+    print_memory(m, &p);
     print(&p,
           "exits mmio %" PRIu64 " port %" PRIu64 " interrupts %" PRIu64 " halts %" PRIu64
           " syncs %" PRIu64,
           s->mmio, s->port_io, s->interrupts, s->halts, m->syncs);
+    print_latency(m, &p);
     print_cpus(m, &p);
     print_stages(m, &p);
     for (unsigned v = 0; v < 32; v++)

@@ -142,7 +142,7 @@ static void handle_signals(void)
     for (unsigned i = 0; i < ARRAY_SIZE(crashes); i++)
         sigaction(crashes[i], &crash, &crash_before[crashes[i]]);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* EFBIG, from guest memory and images alike */
+    signal(SIGXFSZ, SIG_IGN); /* EFBIG, from disk images */
 }
 
 /* --- life --- */

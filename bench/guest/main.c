@@ -1,27 +1,22 @@
-// Runs one program, or all: bench NAME|all|null [ROUNDS|PERCENT%], bench list.
+// Runs one program, or all of a group: bench NAME|GROUP|all|null [ROUNDS|PERCENT%], bench list.
 //
-// Prints "BENCH-START name" and then "RESULT name units N ns T ok" for each; the lines are what
-// bench/mips waits for. "null" does nothing at all: what is left is the cost of starting.
+// Prints "BENCH-START name" and then "RESULT name units N ns T cpu C ok" for each; the lines are
+// what bench/run and bench/mips wait for. C is the CPU time of this process and its children.
+// "null" does nothing at all: what is left is the cost of starting. A command has its output
+// hashed; its RESULT ends in "sum H ok".
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include "bench.h"
 
-static const struct bench programs[] = {
-    // name, unit, units a round, rounds (about 400 million instructions), expected, round
-    {"corelike", "iteration", 20, 250, 0xf24a, corelike_round},
-    {"dhrylike", "iteration", 2000, 300, 0x35892, dhrylike_round},
-    {"qsort", "element", 20000, 60, 0x1d2fc327b0051f12, qsort_round},
-    {"vm_switch", "operation", 536630, 100, 0xd19f0226, vm_switch_round},
-    {"vm_call", "operation", 536630, 60, 0xd19f0226, vm_call_round},
-    {"fib", "call", 150049, 300, 0x24a210000b520, fib_round},
-    {"ackermann", "call", 172233, 200, 0x2a0c9000001fd, ackermann_round},
-    {"sha256c", "byte", 65536, 140, 0x4b640d85ab3ba30f, sha256c_round},
-    {"queens", "node", 8394, 480, 0x20ca00000160, queens_round},
-    {"divmod", "step", 75357, 600, 0x1265d01cd015c05, divmod_round},
-};
-enum { PROGRAMS = sizeof programs / sizeof programs[0] };
+static const struct bench *const tables[] = {int_programs,    simd_programs,    fp_programs,
+                                             x87_programs,    memory_programs,  code_programs,
+                                             system_programs, parallel_programs};
+enum { TABLES = sizeof tables / sizeof tables[0] };
 
 static int64_t now_ns(void)
 {
@@ -30,38 +25,103 @@ static int64_t now_ns(void)
     return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+static int64_t used_ns(int whose)
+{
+    struct rusage u;
+    getrusage(whose, &u);
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ll +
+           (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ll;
+}
+
+static int64_t cpu_ns(void)
+{
+    return used_ns(RUSAGE_SELF) + used_ns(RUSAGE_CHILDREN);
+}
+
 static int run(const struct bench *b, uint64_t rounds)
 {
     printf("BENCH-START %s\n", b->name);
     fflush(stdout);
-    int64_t start_ns = now_ns();
+    const int64_t start_ns = now_ns(), start_cpu_ns = cpu_ns();
     for (uint64_t i = 0; i < rounds; i++) {
         uint64_t result = b->round();
         if (result != b->expected) {
-            printf("RESULT %s units %llu ns 0 WRONG round %llu gave %llx, expected %llx\n", b->name,
-                   (unsigned long long)(i * b->units_per_round), (unsigned long long)i,
+            printf("RESULT %s units %llu ns 0 cpu 0 WRONG round %llu gave %llx, expected %llx\n",
+                   b->name, (unsigned long long)(i * b->units_per_round), (unsigned long long)i,
                    (unsigned long long)result, (unsigned long long)b->expected);
             return 1;
         }
     }
-    printf("RESULT %s units %llu ns %lld ok\n", b->name,
-           (unsigned long long)(rounds * b->units_per_round), (long long)(now_ns() - start_ns));
+    printf("RESULT %s units %llu ns %lld cpu %lld ok\n", b->name,
+           (unsigned long long)(rounds * b->units_per_round), (long long)(now_ns() - start_ns),
+           (long long)(cpu_ns() - start_cpu_ns));
+    fflush(stdout);
+    return 0;
+}
+
+// The output of a shell command through a pipe into a hash; -1 if it fails.
+static int hash_output(const char *shell, uint64_t *hash)
+{
+    static unsigned char buffer[65536];
+    FILE *f = popen(shell, "r");
+    size_t n;
+    if (!f)
+        return -1;
+    *hash = BENCH_HASH_START;
+    while ((n = fread(buffer, 1, sizeof buffer, f)) > 0)
+        *hash = bench_hash(*hash, buffer, n);
+    return pclose(f) == 0 ? 0 : -1;
+}
+
+static int run_command(const struct command *c, uint64_t rounds)
+{
+    uint64_t hash = 0;
+    if (chdir("/bench"))
+        return 1;
+    printf("BENCH-START %s\n", c->name);
+    fflush(stdout);
+    const int64_t start_ns = now_ns(), start_cpu_ns = cpu_ns();
+    for (uint64_t i = 0; i < rounds; i++) {
+        if (hash_output(c->shell, &hash)) {
+            printf("RESULT %s units 0 ns 0 cpu 0 WRONG the command failed\n", c->name);
+            return 1;
+        }
+    }
+    printf("RESULT %s units %llu ns %lld cpu %lld sum %016llx ok\n", c->name,
+           (unsigned long long)(rounds * c->units), (long long)(now_ns() - start_ns),
+           (long long)(cpu_ns() - start_cpu_ns), (unsigned long long)hash);
     fflush(stdout);
     return 0;
 }
 
 // "12" is a number of rounds, "10%" a part of what is usual; at least one round.
-static uint64_t rounds_from(const struct bench *b, const char *text)
+static uint64_t rounds_from(uint64_t usual, const char *text)
 {
     if (!text)
-        return b->default_rounds;
+        return usual;
     char *end;
     double value = strtod(text, &end);
     if (*end == '%')
-        value = value * (double)b->default_rounds / 100;
+        value = value * (double)usual / 100;
     else if (*end)
         value = 0;
     return value < 1 ? 1 : (uint64_t)value;
+}
+
+static int list(void)
+{
+    for (int t = 0; t < TABLES; t++)
+        for (const struct bench *b = tables[t]; b->name; b++)
+            printf("%s\t%s\t%s\t%llu\t%llu\n", b->name, b->group, b->unit,
+                   (unsigned long long)b->units_per_round, (unsigned long long)b->default_rounds);
+    for (const struct command *c = commands; c->name; c++)
+        printf("%s\t%s\t%s\t%llu\t1\n", c->name, c->group, c->unit, (unsigned long long)c->units);
+    return 0;
+}
+
+static int wanted(const char *what, const char *name, const char *group)
+{
+    return !strcmp(what, "all") || !strcmp(what, name) || !strcmp(what, group);
 }
 
 int main(int argc, char **argv)
@@ -69,25 +129,32 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     const char *amount = argc > 2 ? argv[2] : NULL;
     int known = 0, failed = 0;
-    if (!strcmp(name, "list")) {
-        for (int i = 0; i < PROGRAMS; i++)
-            printf("%s %s %llu %llu\n", programs[i].name, programs[i].unit,
-                   (unsigned long long)programs[i].units_per_round,
-                   (unsigned long long)programs[i].default_rounds);
-        return 0;
-    }
+    if (!strcmp(name, "list"))
+        return list();
+    if (!strcmp(name, "exit") && amount)
+        return atoi(amount);
+    if (!strcmp(name, "data") && argc > 3)
+        return write_data(amount, strtoull(argv[3], NULL, 0));
     if (!strcmp(name, "null")) {
-        printf("BENCH-START null\nRESULT null units 0 ns 0 ok\n");
+        printf("BENCH-START null\nRESULT null units 0 ns 0 cpu 0 ok\n");
         return 0;
     }
-    for (int i = 0; i < PROGRAMS; i++) {
-        if (strcmp(name, "all") && strcmp(name, programs[i].name))
+    for (int t = 0; t < TABLES; t++) {
+        for (const struct bench *b = tables[t]; b->name; b++) {
+            if (!wanted(name, b->name, b->group))
+                continue;
+            known = 1;
+            failed |= run(b, rounds_from(b->default_rounds, amount));
+        }
+    }
+    for (const struct command *c = commands; c->name; c++) {
+        if (!wanted(name, c->name, c->group))
             continue;
         known = 1;
-        failed |= run(&programs[i], rounds_from(&programs[i], amount));
+        failed |= run_command(c, rounds_from(1, amount));
     }
     if (!known) {
-        fprintf(stderr, "usage: bench NAME|all|null [ROUNDS|PERCENT%%] or bench list\n");
+        fprintf(stderr, "usage: bench NAME|GROUP|all|null [ROUNDS|PERCENT%%] or bench list\n");
         return 2;
     }
     return failed;

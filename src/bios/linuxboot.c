@@ -139,7 +139,10 @@ static bool add_initrd(struct fwcfg *fw, struct image *im, const char *path, uin
     return true;
 }
 
-/* Last, when the header has its final form. */
+/*
+ * Last, when the header has its final form. The rest of the image is large: it is not copied, but
+ * moves to the front of its memory, which fw gets.
+ */
 static void add_kernel(struct fwcfg *fw, struct image *im)
 {
     im->data[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
@@ -154,7 +157,8 @@ static void add_kernel(struct fwcfg *fw, struct image *im)
     fwcfg_add_item(fw, FWCFG_SETUP_DATA, im->data, im->setup_len);
     fwcfg_add_u32(fw, FWCFG_KERNEL_ADDR, (uint32_t)im->kernel_addr);
     fwcfg_add_u32(fw, FWCFG_KERNEL_SIZE, (uint32_t)kernel_len);
-    fwcfg_add_item(fw, FWCFG_KERNEL_DATA, im->data + im->setup_len, kernel_len);
+    memmove(im->data, im->data + im->setup_len, kernel_len);
+    fwcfg_give_item(fw, FWCFG_KERNEL_DATA, im->data, kernel_len);
 }
 
 bool linuxboot_detect(const struct kernel_image *image)
@@ -162,8 +166,8 @@ bool linuxboot_detect(const struct kernel_image *image)
     return image->len >= HDR_END && !memcmp(image->data + HDR_SIGNATURE, "HdrS", 4);
 }
 
-bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg,
-                     const struct kernel_image *image, struct error *err)
+bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, struct kernel_image *image,
+                     struct error *err)
 {
     struct image im = {.data = image->data, .len = image->len};
     if (!parse_image(&im, image->path, err))
@@ -176,6 +180,7 @@ bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg,
         !add_initrd(fw, &im, cfg->initrd, image->ram_end, err))
         return false;
     add_kernel(fw, &im);
+    image->data = NULL;
     fwcfg_add_file(fw, LINUXBOOT_ROM_FILE, linuxboot_rom, sizeof linuxboot_rom);
     return true;
 }

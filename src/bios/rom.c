@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,17 @@ static bool read_all(int fd, void *buf, uint64_t len)
     return true;
 }
 
+/* Of malloc(), in huge pages where it is large: every page of it is touched at once. */
+static void *buffer(uint64_t bytes)
+{
+    if (bytes < 2 * HUGE_BYTES)
+        return malloc(bytes ? bytes : 1);
+    void *p = aligned_alloc(HUGE_BYTES, (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1));
+    if (p)
+        madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
 void *rom_read_file(const char *path, const char *what, uint64_t max_bytes, size_t *len,
                     struct error *err)
 {
@@ -124,7 +136,7 @@ void *rom_read_file(const char *path, const char *what, uint64_t max_bytes, size
     if (size > max_bytes) {
         error_set(err, "%s '%s': %" PRIu64 " bytes are too many (at most %" PRIu64 ")", what, path,
                   size, max_bytes);
-    } else if (!(data = malloc(size ? size : 1)) || !read_all(fd, data, size)) {
+    } else if (!(data = buffer(size)) || !read_all(fd, data, size)) {
         error_set(err, "%s '%s': %s", what, path, strerror(errno));
         free(data);
         data = NULL;

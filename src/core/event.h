@@ -13,6 +13,7 @@
 #define EVENT_NEVER INT64_MAX
 
 struct event_queue;
+struct vclock;
 
 struct event {
     const char *name; /* for inspection and save states, e.g. "pit8254.irq0" */
@@ -28,6 +29,10 @@ struct event_queue {
     uint64_t next_seq;
     int64_t (*read_clock)(void *opaque); /* guest ns now; given by the machine (or a test) */
     void *clock_opaque;
+    /* What read_clock() computes: this line at the running CPU's instruction count plus others.
+     * NULL: not to be known. */
+    const struct vclock *line;
+    const uint64_t *others;
     void (*deadline_changed)(void *opaque); /* the head moved; may be NULL */
     void *deadline_opaque;
 };

@@ -8,6 +8,7 @@
  *   LOG_RESET   CPU state at resets and triple faults                (-d cpu_reset)
  *   LOG_ASM     guest code as it is decoded                          (-d in_asm)
  *   LOG_EXEC    each block as it is entered                          (-d exec)
+ *   LOG_OUT     host code beside the guest code it stands for          (-d out_asm)
  *   LOG_POST    firmware's progress codes, port 80h                  (-d post)
  *
  * The library never prints by itself: the owner of struct log gives the sink.
@@ -26,6 +27,7 @@ enum {
     LOG_ASM = BIT(5),
     LOG_EXEC = BIT(6),
     LOG_POST = BIT(7),
+    LOG_OUT = BIT(8),
 };
 
 struct log {

@@ -34,6 +34,11 @@ static inline unsigned topology_socket_cpus(const struct cpu_topology *t)
     return topology_cores(t) * topology_threads(t);
 }
 
+static inline unsigned topology_cpus(const struct cpu_topology *t)
+{
+    return MAX(t->sockets, 1) * topology_socket_cpus(t);
+}
+
 /* How far an APIC ID is shifted to be the number of a core, or of a socket. */
 static inline unsigned topology_core_shift(const struct cpu_topology *t)
 {

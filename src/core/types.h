@@ -19,6 +19,7 @@ typedef uint64_t gla_t; /* guest-linear address, in bytes */
 #define PAGE_SHIFT                      12
 #define PAGE_SIZE                       (UINT64_C(1) << PAGE_SHIFT)
 #define PAGE_MASK                       (~(PAGE_SIZE - 1))
+#define HUGE_BYTES                      (UINT64_C(2) << 20) /* a huge page of the host */
 
 #define NS_PER_US                       INT64_C(1000)
 #define NS_PER_MS                       INT64_C(1000000)

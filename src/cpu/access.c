@@ -149,8 +149,8 @@ gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum acce
 
 struct place {     /* where one page's worth of an access lands */
     uint8_t *host; /* NULL: I/O or nobody */
-    gpa_t gpa;
-    ram_t ram; /* RAM_NONE when host is NULL */
+    gpa_t gpa;     /* only then */
+    ram_t ram;     /* RAM_NONE when host is NULL */
 };
 
 static bool page_watched(const struct cpu *cpu, gla_t lin)
@@ -159,8 +159,20 @@ static bool page_watched(const struct cpu *cpu, gla_t lin)
            debug_page_watched(cpu, lin & PAGE_MASK);
 }
 
+/* Line i, whose read half is right, is of a page that may be written, D set. */
+static void fill_write(struct cpu *cpu, ram_t ram, unsigned tlb_mode, unsigned i)
+{
+    struct tlb *tlb = &cpu->tlb[tlb_mode];
+    tlb->writable[i] = true;
+    if (!ram_may_line(cpu->mem->ram, ram))
+        return;
+    tlb->line[i].wr = tlb->line[i].rd;
+    if (unlikely(cpu->verify != NULL))
+        verify_note_line(cpu, tlb_mode, i);
+}
+
 static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_t gpa,
-                 unsigned page_shift, bool dirty)
+                 unsigned page_shift, bool dirty, bool global)
 {
     struct tlb *tlb = &cpu->tlb[tlb_mode];
     const unsigned i = tlb_index(lin);
@@ -170,32 +182,49 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
     if (page_watched(cpu, lin))
         return;
     const ram_t ram = memmap_ram(cpu->mem, gpage, false);
-    /* the other half may belong to another page */
-    if (l->rd.tag != page)
-        l->rd = (struct tlb_half){.tag = tlb_empty_tag(i)};
-    if (l->wr.tag != page)
+    struct tlb_half rd = {.tag = tlb_empty_tag(i)};
+    if (ram != RAM_NONE) {
+        ram_touch(cpu->mem->ram, ram);
+        rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
+    }
+    /* what was allowed of another page, or where this one was, says nothing of it */
+    if (l->rd.tag != rd.tag || l->rd.addend != rd.addend) {
         l->wr = (struct tlb_half){.tag = tlb_empty_tag(i)};
+        tlb->writable[i] = false;
+    }
+    l->rd = rd;
     if (ram == RAM_NONE)
         return;
-    ram_touch(cpu->mem->ram, ram);
-    l->rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
-    if (write && dirty) {
-        const ram_t wram = memmap_ram(cpu->mem, gpage, true);
-        if (wram != RAM_NONE && ram_may_line(cpu->mem->ram, wram))
-            l->wr = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, wram) - page};
-        if (unlikely(cpu->verify != NULL))
-            verify_note_line(cpu, tlb_mode, i);
-    }
-    tlb->page_shift[i] = (uint8_t)page_shift;
-    tlb->used = true;
-    if (page_shift > PAGE_SHIFT)
-        tlb->large = true;
+    /* where writes go elsewhere than reads (PAM), each is walked for */
+    if (write && dirty && memmap_ram(cpu->mem, gpage, true) == ram)
+        fill_write(cpu, ram, tlb_mode, i);
+    tlb_note_fill(tlb, i, page_shift, global);
+}
+
+/* Where a write lands, if its page was walked for one before. */
+static bool known_writable(struct cpu *cpu, gla_t lin, unsigned tlb_mode, struct place *p)
+{
+    struct tlb *tlb = &cpu->tlb[tlb_mode];
+    const unsigned i = tlb_index(lin);
+    const struct tlb_half *rd = &tlb->line[i].rd;
+    /* a watched page has no lines */
+    if (!tlb_hit(rd, lin, 1) || !tlb->writable[i])
+        return false;
+    uint8_t *host = (uint8_t *)(uintptr_t)(lin + rd->addend);
+    *p = (struct place){.host = host, .ram = (ram_t)(host - cpu->mem->ram->host)};
+    fill_write(cpu, p->ram, tlb_mode, i);
+    if (unlikely(cpu->verify != NULL))
+        verify_note_page(cpu, p->ram);
+    return true;
 }
 
 /* Translates lin, filling the TLB on the way; faults. */
 static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode)
 {
     struct walk_result w = {.page_bytes = PAGE_SIZE};
+    struct place p;
+    if (write && known_writable(cpu, lin, tlb_mode, &p))
+        return p;
     cpu->stats.tlb_misses[write ? WALK_WRITE : WALK_READ]++;
     if (cpu->walk.mode == PAGING_NONE) {
         w.gpa = lin;
@@ -210,8 +239,9 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
     const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
     if (unlikely(cpu->walk.pke) && w.user)
         cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w.pkey);
-    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty);
-    struct place p = {.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
+    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty,
+         w.global && (cpu->cr4 & CR4_PGE));
+    p = (struct place){.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)
         p.host = ram_host(cpu->mem->ram, p.ram);
     if (unlikely(cpu->verify != NULL) && write && p.host)

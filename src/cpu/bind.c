@@ -215,10 +215,10 @@ void bind_insn(struct insn *u, uint32_t mode)
         u->fn = op_avx_off;
     else if (((attr & A_MMX) || x87) && (mode & MODE_NO_X87))
         u->fn = op_x87_off;
-    else if (locked_alu(u))
-        u->fn = op_locked_alu;
     else
         u->fn = bind_special(u, mode);
+    if (locked_alu(u)) /* behind that, which names the operands for templates */
+        u->fn = op_locked_alu;
 }
 
 bool bind_ends_block(const struct insn *u)

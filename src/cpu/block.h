@@ -28,7 +28,7 @@ struct block {
     struct block *page_next[2]; /* lists of the code pages it lies on */
     /* Where it continues: [0] fall-through, [1] taken. */
     struct block *link[2];
-    /* Links to another page hold for the cpu->code_gen they were made in (0: to its own page, which
+    /* Links to another page hold for the generation they were made in (0: to its own page, which
      * holds for ever) and for this target: the page may lie elsewhere too, with other neighbours.
      */
     uint32_t link_gen[2];
@@ -67,7 +67,7 @@ struct code_cache {
     struct ram *ram;
     struct cpu *cpu;
     uint8_t *arena;
-    size_t arena_used;
+    size_t arena_used, arena_bytes;
     struct block **hash;
     struct code_page **pages; /* by page of struct ram */
     struct jump_line jump[JUMP_CACHE_LINES];
@@ -90,14 +90,27 @@ void code_flush(struct code_cache *cc);
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
                gla_t lin, bool same_page);
 
+static inline uint32_t block_gen(const struct cpu *cpu, const struct block *b)
+{
+    return cpu->code_gen[(b->mode & MODE_USER) != 0];
+}
+
+/* Whether a link from b to at, in the page b starts in, holds for ever: neither b nor what is there
+ * reaches into the next page, which may be another one some day. */
+static inline bool code_link_stays(const struct block *b, gla_t at)
+{
+    return b->page2 == RAM_NONE && (at & ~PAGE_MASK) + MAX_INSN_BYTES <= PAGE_SIZE;
+}
+
 /* The block that from goes on with at target; NULL: not known. Links never leave canonical space.
  */
 static inline struct block *code_linked(const struct cpu *cpu, const struct block *from,
                                         unsigned slot, gla_t target)
 {
     struct block *to = from->link[slot];
-    const bool valid = to && (!from->link_gen[slot] || (from->link_gen[slot] == cpu->code_gen &&
-                                                        from->link_lin[slot] == target));
+    const bool valid =
+        to && (!from->link_gen[slot] ||
+               (from->link_gen[slot] == block_gen(cpu, from) && from->link_lin[slot] == target));
     return likely(valid) ? to : NULL;
 }
 

@@ -21,12 +21,15 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
         goto fail;
     cc->cpu = cpu;
     cc->ram = ram;
+    cc->arena_bytes = cpu_share(cpu, ARENA_BYTES);
     /* low, where it can be, so that translated code names blocks by 32 bits */
-    cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+    cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
     if (cc->arena == MAP_FAILED)
-        cc->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+        cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (cc->arena != MAP_FAILED && cc->arena_bytes == ARENA_BYTES)
+        madvise(cc->arena, ARENA_BYTES, MADV_HUGEPAGE); /* it is filled from its start */
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
     /* one pointer a page, committed as it is touched */
     cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,
@@ -37,7 +40,7 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
     return cc;
 fail:
     error_set(err, "not enough host memory for the decoder's cache (%u MiB)",
-              (unsigned)(ARENA_BYTES / MiB));
+              (unsigned)(cpu_share(cpu, ARENA_BYTES) / MiB));
     if (cc)
         code_cache_destroy(cc);
     return NULL;
@@ -75,7 +78,7 @@ void code_cache_destroy(struct code_cache *cc)
     if (cc->arena && cc->arena != MAP_FAILED) {
         if (cc->pages && cc->pages != MAP_FAILED)
             free_pages(cc);
-        munmap(cc->arena, ARENA_BYTES);
+        munmap(cc->arena, cc->arena_bytes);
     }
     if (cc->pages && cc->pages != MAP_FAILED)
         munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
@@ -97,7 +100,6 @@ void code_flush(struct code_cache *cc)
     if (cc->jit)
         jit_flush(cc->jit);
     cc->cpu->link_from = NULL;
-    cc->cpu->code_gen++;
     cc->cpu->stats.cache_flushes++;
 }
 
@@ -154,7 +156,7 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
         from->in_next[slot] = to->in_head;
         to->in_head = (struct block *)((uintptr_t)from | slot);
     }
-    from->link_gen[slot] = same_page ? 0 : cc->cpu->code_gen;
+    from->link_gen[slot] = same_page ? 0 : block_gen(cc->cpu, from);
     from->link_lin[slot] = lin;
     if (cc->jit)
         jit_link(cc->jit, from, slot, to);
@@ -169,7 +171,7 @@ static void drop(struct code_cache *cc, struct block *b)
     b->stale = true;
     for (unsigned i = 0; i <= b->n; i++)
         b->insn[i].fn = op_stale;
-    jit_drop(b);
+    jit_drop(cc->jit, b);
     for (struct block **p = &cc->hash[hash_index(b->start, b->mode)]; *p; p = &(*p)->hash_next) {
         if (*p == b) {
             *p = b->hash_next;
@@ -325,21 +327,23 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     const gla_t page = lin & PAGE_MASK;
     struct exec_line *e = &cc->exec[(lin >> PAGE_SHIFT) & (EXEC_LINES - 1)];
     const bool user = cpu->cpl == 3;
-    if (likely(e->page == page && e->gen == cpu->code_gen && e->user == user))
+    if (likely(e->page == page && e->gen == cpu_code_gen(cpu) && e->user == user))
         return e;
-    struct walk_result w;
+    struct walk_result w = {.gpa = page};
     if (unlikely(cpu_code64(cpu) && !cpu_canonical(cpu, lin)))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     cpu->stats.tlb_misses[WALK_EXEC]++;
-    if (cpu->walk.mode == PAGING_NONE) {
-        w.gpa = page;
-    } else if (!walk(cpu->mem, &cpu->walk, lin, WALK_EXEC, user, false, true, &w)) {
-        cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
+    struct shadow_list *known = user ? &cpu->spaces->cur->user : &cpu->spaces->system;
+    if (cpu->walk.mode != PAGING_NONE && !shadow_find(known, lin, &w.gpa)) {
+        struct walk_trail trail;
+        if (!walk_fetch(cpu->mem, &cpu->walk, lin, user, &w, &trail))
+            cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
+        shadow_add(known, lin, &w, w.global && (cpu->cr4 & CR4_PGE), &trail);
     }
     const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
     *e = (struct exec_line){
         .page = page,
-        .gen = cpu->code_gen,
+        .gen = cpu_code_gen(cpu),
         .user = user,
         .ram = memmap_ram(cpu->mem, gpa, false),
         .gpa = gpa,
@@ -438,7 +442,7 @@ static void decode_run(struct cpu *cpu, struct block *b, const uint8_t *host, si
 
 static struct block *new_block(struct code_cache *cc)
 {
-    if (cc->arena_used + MAX_BLOCK_BYTES > ARENA_BYTES)
+    if (cc->arena_used + MAX_BLOCK_BYTES > cc->arena_bytes)
         code_flush(cc);
     struct block *b = (struct block *)(cc->arena + cc->arena_used);
     if (cc->cpu->link_from == b) /* a block that was not kept: this one takes its place */
@@ -536,7 +540,7 @@ struct block *code_find(struct cpu *cpu)
             cpu_fault(cpu, VEC_GP, 0, REASON_CODE_LIMIT);
         bytes_left = cpu->seg[SEG_CS].limit - cpu->rip + UINT64_C(1);
     }
-    if (likely(j->lin == lin && j->gen == cpu->code_gen && j->mode == cpu->mode &&
+    if (likely(j->lin == lin && j->gen == cpu_code_gen(cpu) && j->mode == cpu->mode &&
                !j->block->stale && j->block->bytes <= bytes_left))
         return j->block;
     cpu->stats.jump_cache_misses++;
@@ -556,6 +560,7 @@ struct block *code_find(struct cpu *cpu)
         world_leave(cpu->world);
     }
     if (b->cached)
-        *j = (struct jump_line){.lin = lin, .block = b, .gen = cpu->code_gen, .mode = cpu->mode};
+        *j =
+            (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
     return b;
 }

@@ -86,8 +86,10 @@ void cr0_write(struct cpu *cpu, uint64_t v)
     cpu->cr0 = v;
     cpu->efer = efer;
     /* without paging neither PE nor WP changes a translation */
-    if ((changed & CR0_PG) || ((changed & CR0_WP) && (v & CR0_PG)))
-        cpu_flush_tlb(cpu, false);
+    if (changed & CR0_PG)
+        cpu_flush_tlb(cpu);
+    else if ((changed & CR0_WP) && (v & CR0_PG))
+        cpu_flush_translations(cpu, false);
     cpu_update_mode(cpu);
 }
 
@@ -105,8 +107,8 @@ void cr3_write(struct cpu *cpu, uint64_t v)
         memcpy(cpu->pdpte, pdpte, sizeof pdpte);
     }
     cpu->cr3 = v;
-    (void)keep; /* our TLB holds one address space: another one's entries are never kept */
-    cpu_flush_tlb(cpu, true);
+    (void)keep; /* what is worth keeping is looked at, whatever the guest vouches for */
+    cpu_flush_translations(cpu, true);
 }
 
 void cr4_write(struct cpu *cpu, uint64_t v)
@@ -126,8 +128,10 @@ void cr4_write(struct cpu *cpu, uint64_t v)
         memcpy(cpu->pdpte, pdpte, sizeof pdpte);
     }
     cpu->cr4 = v;
-    if (changed &
-        (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_LA57 | CR4_PKE))
-        cpu_flush_tlb(cpu, false);
+    /* what changes how fetches walk; what changes only which lines of the TLB are right */
+    if (changed & (CR4_PAE | CR4_PSE | CR4_SMEP | CR4_LA57))
+        cpu_flush_tlb(cpu);
+    else if (changed & (CR4_PGE | CR4_SMAP | CR4_PCIDE | CR4_PKE))
+        cpu_flush_translations(cpu, false);
     cpu_update_mode(cpu);
 }

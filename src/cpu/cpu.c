@@ -6,6 +6,7 @@
 #include "cpu/jit/verify.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
+#include "cpu/latency.h"
 #include "cpu/run.h"
 
 #include <stdio.h>
@@ -121,33 +122,103 @@ static void update_walk(struct cpu *cpu)
     w->pkru = cpu->pkru;
 }
 
-static void next_generation(struct cpu *cpu)
+/* The generations are those of the lists that are in force now. */
+static void choose_generations(struct cpu *cpu)
 {
-    if (++cpu->code_gen == 0) /* 0 marks links that need no generation */
-        cpu->code_gen = 1;
-    if (cpu->code && cpu->code->jit)
-        jit_new_generation(cpu->code->jit);
+    const uint32_t gen[2] = {cpu->spaces->system.gen, cpu->spaces->cur->user.gen};
+    for (unsigned user = 0; user < 2; user++) {
+        if (cpu->code_gen[user] == gen[user])
+            continue;
+        if (cpu->code && cpu->code->jit)
+            jit_new_generation(
+                cpu->code->jit, user,
+                user && shadow_lives(cpu->spaces, cpu->code_gen[1]) ? cpu->code_gen[1] : 0,
+                gen[user]);
+        cpu->code_gen[user] = gen[user];
+    }
 }
 
-/* Keeping global pages is a licence, not a duty (SDM 3A §4.10.4.1): this TLB forgets all. */
-void cpu_flush_tlb(struct cpu *cpu, bool keep_global)
+void cpu_flush_tlb(struct cpu *cpu)
 {
-    (void)keep_global;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush(&cpu->tlb[i]);
     cpu->stack_limit = 0;
-    next_generation(cpu);
     update_walk(cpu);
+    shadow_forget(cpu->spaces, &cpu->walk);
+    choose_generations(cpu);
     cpu->stats.tlb_flushes++;
+}
+
+/* The host page walks start at now; one that no walk starts at, where they start at several. */
+static const void *top_table(struct cpu *cpu)
+{
+    static const uint8_t none;
+    if (cpu->walk.mode == PAGING_PAE)
+        return &none;
+    const ram_t ram = memmap_ram(cpu->mem, cpu->walk.root & PAGE_MASK & cpu->mem->a20_mask, false);
+    return ram == RAM_NONE ? &none : ram_host(cpu->mem->ram, ram);
+}
+
+/* Blocks of the system: global pages outlive CR3; others are looked at, if they can be. */
+static bool system_holds(struct cpu *cpu, bool keep_global, bool same_root)
+{
+    const struct shadow_list *l = &cpu->spaces->system;
+    if (keep_global && !l->local)
+        return true;
+    if (keep_global) /* the local ones are of this root */
+        return same_root && shadow_holds(l, NULL);
+    return shadow_holds(l, top_table(cpu));
+}
+
+void cpu_flush_translations(struct cpu *cpu, bool keep_global)
+{
+    if (cpu->no_shadow) {
+        cpu_flush_tlb(cpu);
+        return;
+    }
+    struct shadow *sh = cpu->spaces;
+    const struct shadow_space *before = sh->cur;
+    for (unsigned i = 0; i < TLB_MODES; i++) {
+        if (keep_global)
+            tlb_flush_local(&cpu->tlb[i]);
+        else
+            tlb_flush(&cpu->tlb[i]);
+    }
+    cpu->stack_limit = 0;
+    update_walk(cpu);
+    const enum shadow_entered how = shadow_enter(sh, &cpu->walk);
+    const bool same_root = sh->cur == before && how <= SHADOW_CHANGED;
+    if (!system_holds(cpu, keep_global, same_root)) {
+        shadow_renew(sh, &sh->system);
+        cpu->stats.system_renewed++;
+    }
+    choose_generations(cpu);
+    cpu->stats.tlb_flushes++;
+    cpu->stats.tlb_global_kept += keep_global;
+    cpu->stats.spaces_kept += how == SHADOW_KEPT;
+    cpu->stats.spaces_changed += how == SHADOW_CHANGED;
+    cpu->stats.spaces_new += how == SHADOW_NEW;
+    cpu->stats.spaces_recycled += how == SHADOW_RECYCLED;
 }
 
 void cpu_flush_page(struct cpu *cpu, gla_t lin)
 {
+    struct shadow *sh = cpu->spaces;
+    struct shadow_list *const lists[] = {&sh->cur->user, &sh->system};
+    bool kept = true;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush_page(&cpu->tlb[i], lin);
     cpu->stack_limit = 0;
-    next_generation(cpu);
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        if (!cpu->no_shadow && shadow_holds_at(lists[i], lin, i ? top_table(cpu) : NULL))
+            continue;
+        shadow_renew(sh, lists[i]);
+        kept = false;
+    }
+    if (!kept)
+        choose_generations(cpu);
     cpu->stats.tlb_page_flushes++;
+    cpu->stats.page_flushes_kept += kept;
 }
 
 /*
@@ -161,6 +232,8 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
     for (unsigned i = 0; i < TLB_MODES; i++)
         if (cpu->tlb[i].keyed & lost)
             tlb_flush(&cpu->tlb[i]);
+    if (lost)
+        cpu->stack_limit = 0;
 }
 
 /*
@@ -173,7 +246,7 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
 static void map_changed(void *opaque)
 {
     for (struct cpu *cpu = opaque; cpu; cpu = cpu->next)
-        cpu_flush_tlb(cpu, false);
+        cpu_flush_tlb(cpu);
 }
 
 /* A page of host memory is traced from now on: its write lines must go. */
@@ -255,7 +328,12 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     cpu->topology = cfg->topology;
     cpu->apic_id = topology_apic_id(&cfg->topology, cfg->index);
     cpu->tsc_hz = cfg->tsc_hz;
-    cpu->code_gen = 1;
+    cpu->no_shadow = cfg->no_shadow;
+    cpu->spaces = shadow_create();
+    if (!cpu->spaces) {
+        error_set(err, "not enough host memory for what is known of address spaces");
+        goto fail;
+    }
     if (!cpu_features_parse(&cpu->feat, cfg->model, err))
         goto fail;
     if (cfg->index == 0 && cpu->feat.warning[0])
@@ -269,6 +347,14 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        cpu->code->jit->no_x87 = cfg->jit_no_x87;
+        cpu->code->jit->no_events = cfg->jit_no_events;
+        if (cfg->stats)
+            cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
+        if (cfg->stats && cpu->index == 0) {
+            cpu->code->jit->sampling = true;
+            jit_sample_start();
+        }
         if (cfg->jit_perfmap)
             jit_open_perfmap(cpu->code->jit);
         if (cfg->jit_verify && !(cpu->verify = verify_create())) {
@@ -280,10 +366,13 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->tlb[i].used = true;
         tlb_flush(&cpu->tlb[i]);
     }
+    if (cfg->stats)
+        cpu->latency = calloc(1, sizeof *cpu->latency); /* or does without */
     join_memory(cpu);
     cpu_reset(cpu, false);
     return cpu;
 fail:
+    shadow_destroy(cpu->spaces);
     free(cpu);
     return NULL;
 }
@@ -295,6 +384,8 @@ void cpu_destroy(struct cpu *cpu)
     code_cache_destroy(cpu->code);
     verify_destroy(cpu->verify);
     leave_memory(cpu);
+    shadow_destroy(cpu->spaces);
+    free(cpu->latency);
     free(cpu);
 }
 
@@ -351,6 +442,7 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu->mwait = MWAIT_NOT;
     cpu->cur = NULL;
     cpu->pending_dr6 = 0;
+    cpu->x87_live = false;
     if (!init) {
         cpu->milestones = 0;
         memset(&cpu->fpu, 0, sizeof cpu->fpu);
@@ -374,7 +466,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         cpu->msr_syscfg = cpu->msr_hwcr = cpu->msr_nb_cfg = cpu->msr_int_pending = 0;
         cpu->tsc_offset = 0;
     }
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
     if (log_on(cpu->log, LOG_RESET) && cpu->trace.registers)
         cpu->trace.registers(cpu->trace.opaque, cpu);
@@ -382,7 +474,7 @@ void cpu_reset(struct cpu *cpu, bool init)
 
 void cpu_loaded(struct cpu *cpu)
 {
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
 }
 
@@ -394,6 +486,19 @@ uint64_t cpu_icount(const struct cpu *cpu)
     if (cpu->cur) /* in the middle of a block: what has not run yet was counted with it */
         n -= (uint64_t)(cpu->block->n - cpu->cur->index);
     return n;
+}
+
+size_t cpu_share(const struct cpu *cpu, size_t whole)
+{
+    const size_t cpus = topology_cpus(&cpu->topology);
+    return cpus <= 8 ? whole : whole * 8 / cpus / PAGE_SIZE * PAGE_SIZE;
+}
+
+void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size)
+{
+    const struct jit *j = cpu->code->jit;
+    *used = j ? j->used : 0;
+    *size = j ? j->size : 0;
 }
 
 void cpu_set_end(struct cpu *cpu, uint64_t icount)
@@ -442,6 +547,12 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
 {
     struct cpu *cpu = opaque;
     (void)pin;
+    if (unlikely(cpu->latency != NULL)) {
+        if (!level)
+            latency_withdraw(cpu->latency);
+        else if (!cpu->halted && !(cpu_events(cpu) & EV_INTR))
+            latency_begin(cpu->latency, cpu_icount(cpu));
+    }
     if (level)
         raise_event(cpu, EV_INTR);
     else

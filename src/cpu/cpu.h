@@ -19,6 +19,7 @@
 #include "cpu/fault.h"
 #include "mmu/iomap.h"
 #include "mmu/memmap.h"
+#include "mmu/shadow.h"
 #include "mmu/tlb.h"
 #include "mmu/walk.h"
 #include <setjmp.h>
@@ -304,12 +305,28 @@ struct cpu_hooks {
     void *opaque;
 };
 
+/* Host code, and which guest instruction each piece of it stands for. */
+struct cpu_translation {
+    gla_t lin;            /* of the guest's code */
+    const uint8_t *guest; /* NULL: it reaches into a second page */
+    unsigned guest_len, insns;
+    const uint8_t *host; /* to be read here; it runs at runs_at */
+    uintptr_t runs_at;
+    size_t host_len;
+    /* Where instruction n begins in guest and host code; number insns is where both end, for the
+     * guest, and where what is out of line begins, for the host. */
+    const uint16_t *guest_at;
+    const uint32_t *host_at;
+};
+
 /* Text for -d, made above this floor (debug/trace.c). The CPU asks log_on() first; may be NULL. */
 struct cpu_trace {
     /* in_asm: len bytes of code at lin were decoded into a block */
     void (*code)(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
                  unsigned len);
     void (*registers)(void *opaque, const struct cpu *cpu); /* cpu_reset: all of them */
+    /* out_asm: a block was translated */
+    void (*translated)(void *opaque, const struct cpu *cpu, const struct cpu_translation *code);
     /* int: a fault is about to be delivered */
     void (*fault)(void *opaque, const struct cpu *cpu, const struct fault_record *r);
     void *opaque;
@@ -351,9 +368,8 @@ struct cpu {
     struct tlb *tlb_cur;    /* for accesses at the current privilege */
     const struct insn *cur; /* set before anything that may fault or ask for the time */
     struct segment seg[SEG_COUNT];
-    uint32_t mode;     /* MODE_*, from cpu_update_mode() */
-    uint32_t code_gen; /* cross-page links and the jump cache are valid for this generation */
-    uint32_t eflags;   /* without FLAGS_ARITH */
+    uint32_t mode;   /* MODE_*, from cpu_update_mode() */
+    uint32_t eflags; /* without FLAGS_ARITH */
     uint8_t cpl;
     bool shadow; /* STI or MOV SS just ran: no interrupts (and for MOV SS no #DB) for one more */
     bool shadow_ss;
@@ -393,6 +409,7 @@ struct cpu {
     uint64_t faults_seen;
     struct fault chain[3]; /* the exceptions that led to a triple fault */
     uint64_t chain_rip[3];
+    uint8_t nested; /* faults of deliveries since the first one, one behind the other */
     uint8_t sipi_vector;
     struct cpu_monitor monitor;
     uint64_t icount_end; /* instructions retired when budget reaches 0 */
@@ -401,11 +418,17 @@ struct cpu {
     bool ext;        /* delivering something from outside the program: EXT in error codes */
     bool delivering; /* an event is being delivered: a fault now may become #DF */
     uint8_t delivering_vector;
+    bool in_new_task;  /* a task switch is past the point where it can be undone, but not done */
     bool no_step_trap; /* the instruction delivered an event: no single-step trap behind it */
     uint64_t rep_rip, rep_icount; /* where and when a REP was left with iterations to go */
     jmp_buf unwind;               /* cpu_fault() comes back here */
     struct tlb tlb[TLB_MODES];
     struct walk_params walk;
+    struct shadow *spaces;
+    bool no_shadow; /* whatever flushes anything forgets everything */
+    /* Cross-page links and jump caches hold for the generation they were made in: [1] that of the
+     * space in force, for code of CPL 3, [0] of spaces->system, for other code. */
+    uint32_t code_gen[2];
     struct code_cache *code;
     struct block *link_from; /* the block that just ended, to be linked to the next one */
     unsigned link_slot;
@@ -421,10 +444,12 @@ struct cpu {
     uint32_t pending;  /* flags to be computed: pending.h */
     uint64_t pending_a, pending_b, pending_c; /* ... from these */
     uint64_t jit_flags, jit_target;           /* on their way */
-    uint64_t jit_salt;                        /* of the table of indirect branches */
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
     uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
     bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */
+    bool x87_live;         /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
+    uint64_t jit_from;     /* instructions retired when host code was entered */
+    bool jit_inside;       /* ... and not left yet */
     struct insn *jit_back; /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
@@ -456,16 +481,26 @@ struct cpu {
     struct cpu_watch watch[CPU_MAX_WATCHPOINTS];
     bool resume_over; /* do not stop at a breakpoint on the first instruction after a stop */
 
+    struct latency *latency; /* of interrupts; NULL: nobody wants to know */
+
     uint8_t milestones; /* bit n: enum cpu_milestone n was reached */
 
     struct cpu_stats {
         uint64_t blocks_decoded, insns_decoded, block_lookups, jump_cache_misses;
-        uint64_t tlb_misses[3]; /* by walk_access */
-        uint64_t walks, tlb_flushes, tlb_page_flushes;
+        uint64_t tlb_misses[3];                        /* by walk_access */
+        uint64_t walks, tlb_flushes, tlb_page_flushes; /* flushes: all kinds of whole ones */
+        uint64_t tlb_global_kept;                      /* ... that left global pages */
+        uint64_t spaces_kept, spaces_changed, spaces_new, spaces_recycled; /* enum shadow_entered */
+        uint64_t system_renewed,
+            page_flushes_kept; /* code of the system; INVLPG that changed none */
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
-        uint64_t translated_blocks, translated_insns, code_flushes;
+        uint64_t translated_blocks, translated_insns, translated_bytes, code_flushes;
+        uint64_t retranslated[3]; /* by enum jit_again */
+        uint64_t jit_insns;       /* executed in translated code */
+        uint64_t jit_exits[6];    /* from it, by enum jit_exit */
+        uint64_t ticks[4];        /* samples of CPU time, by enum jit_tick */
         uint64_t verified_blocks, unverified_blocks, verify_differences; /* runs in lockstep */
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
@@ -484,7 +519,11 @@ struct cpu_config {
     unsigned jit_threshold;       /* entries of a block before it is translated; 0: never */
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
+    bool jit_no_events;           /* SYSCALL, SYSRET and IRET by their handlers */
+    bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_perfmap;             /* names translated code for perf */
+    bool no_shadow;               /* nothing outlives a flush of the TLB */
+    bool stats;                   /* counts what costs something to count */
     bool jit_verify;              /* translated blocks run in lockstep with the interpreter */
     struct cpu_topology topology; /* all zeros: one CPU */
     uint64_t tsc_hz;
@@ -505,6 +544,10 @@ void cpu_run(struct cpu *cpu);
 
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);
+/* What one of the machine's CPUs gets of that much for each of eight: with more there is less. */
+size_t cpu_share(const struct cpu *cpu, size_t whole);
+/* Bytes of translated code, and of the room for it; 0 without the translator. */
+void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);
 /* Makes cpu_run() look at events and return after the current instruction. Its own thread only. */
 void cpu_kick(struct cpu *cpu);
@@ -528,8 +571,10 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t v);
 
 /* To be called after CS, SS, CR0, CR4, EFER, EFLAGS.VM/AC or CPL changed. */
 void cpu_update_mode(struct cpu *cpu);
-/* All TLB lines and cross-page links are void. */
-void cpu_flush_tlb(struct cpu *cpu, bool keep_global);
+/* Modes, memory map or what is watched changed: nothing known of addresses is true any more. */
+void cpu_flush_tlb(struct cpu *cpu);
+/* CR3 was loaded (global pages stay), or all translations are to be forgotten. */
+void cpu_flush_translations(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
@@ -556,6 +601,11 @@ static inline struct cpu *cpu_first(const struct ram *ram)
 static inline bool cpu_long(const struct cpu *cpu)
 {
     return cpu->efer & EFER_LMA;
+}
+/* Of the code that runs. */
+static inline uint32_t cpu_code_gen(const struct cpu *cpu)
+{
+    return cpu->code_gen[(cpu->mode & MODE_USER) != 0];
 }
 static inline bool cpu_code64(const struct cpu *cpu)
 {

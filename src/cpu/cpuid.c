@@ -14,8 +14,18 @@ static const struct feature_bit feature_bits[FEAT_COUNT] = {
 #undef FEATURE
 };
 
+#define LEAF_BIT(leaf) BIT64(((leaf) >> 31 << 5) | ((leaf)&31))
+/* Leaves with a feature in them. */
+static const uint64_t featured = 0
+#define FEATURE(name, leaf, sub, reg, bit, flag) | LEAF_BIT((uint64_t)leaf)
+#include "cpu/features.def"
+#undef FEATURE
+    ;
+
 static void add_features(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
+    if (!(featured & LEAF_BIT((uint64_t)leaf)))
+        return;
     for (unsigned i = 0; i < FEAT_COUNT; i++) {
         const struct feature_bit *f = &feature_bits[i];
         if (cpu->feat.has[i] && f->leaf == leaf && f->subleaf == subleaf)

@@ -88,5 +88,5 @@ void debug_io(struct cpu *cpu, uint16_t port, unsigned size)
 
 void debug_changed(struct cpu *cpu)
 {
-    cpu_flush_tlb(cpu, false);
+    cpu_flush_tlb(cpu);
 }

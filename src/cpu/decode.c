@@ -7,8 +7,6 @@
 #include "cpu/cpu.h"
 #include "cpu/decode_tables.h"
 
-#define MAX_LENGTH 15
-
 enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
 
 struct reader {
@@ -20,7 +18,7 @@ struct reader {
 
 static uint64_t fetch(struct reader *r, unsigned n)
 {
-    if (r->pos + n > MAX_LENGTH) {
+    if (r->pos + n > MAX_INSN_BYTES) {
         r->too_long = true;
         return 0;
     }
@@ -138,7 +136,7 @@ static const struct opcode *find_row(struct reader *r, struct insn *u, const str
         case T_GROUP:
         case T_MOD:
         case T_RM: {
-            if (r->pos >= MAX_LENGTH || r->pos >= r->avail) {
+            if (r->pos >= MAX_INSN_BYTES || r->pos >= r->avail) {
                 fetch(r, 1); /* says which */
                 return NULL;
             }
@@ -453,7 +451,7 @@ static bool is_vex(const struct reader *r, uint8_t opcode, uint32_t mode)
         return true;
     if (!(mode & MODE_PROT) || (mode & MODE_VM86))
         return false;
-    return r->pos < MIN(r->avail, MAX_LENGTH) && r->bytes[r->pos] >= 0xc0;
+    return r->pos < MIN(r->avail, MAX_INSN_BYTES) && r->bytes[r->pos] >= 0xc0;
 }
 
 /* The rest of a VEX prefix and the opcode byte; where to look for the row. Registers above 7 are

@@ -271,6 +271,8 @@ struct insn {
     bool vex : 1, vex_w : 1; /* has a VEX prefix; its W bit */
 };
 
+#define MAX_INSN_BYTES 15
+
 enum decode_status {
     DECODE_OK,
     DECODE_SHORT,    /* ran out of bytes: more are needed */

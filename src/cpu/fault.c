@@ -1,6 +1,7 @@
 /* See fault.h: the words, and the way out of an instruction. */
 #include "cpu/fault.h"
 #include "cpu/cpu.h"
+#include "cpu/fp/fp.h"
 
 static const struct {
     const char *text, *cite;
@@ -31,6 +32,8 @@ const char *fault_vector_name(unsigned vector)
 static _Noreturn void unwind(struct cpu *cpu, const struct fault *f)
 {
     cpu->fault = *f;
+    if (cpu->x87_live) /* in a handler that host code called */
+        fp_x87_store(cpu);
     longjmp(cpu->unwind, 1);
 }
 

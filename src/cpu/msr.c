@@ -372,7 +372,7 @@ static bool write_efer(struct cpu *cpu, uint64_t v)
     const bool flush = (v ^ cpu->efer) & EFER_NXE;
     cpu->efer = v;
     if (flush)
-        cpu_flush_tlb(cpu, false);
+        cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
     return true;
 }

@@ -42,6 +42,7 @@ static inline void bit_op(struct cpu *cpu, const struct insn *u, enum bit_op op)
                               : op == BIT_RESET ? with_bit_reset
                                                 : with_bit_complemented;
     const unsigned size = u->osize;
+    const uint64_t bit = bit_mask(cpu, u); /* the register it is in may be the operand */
     uint64_t v;
     if (!u->mem) {
         v = cpu->r[u->rm];
@@ -60,7 +61,7 @@ static inline void bit_op(struct cpu *cpu, const struct insn *u, enum bit_op op)
         }
     }
     /* ZF is unchanged, the others undefined: unchanged too */
-    cpu->flag_aux = flag_make_aux(v & bit_mask(cpu, u), flag_of(cpu), flag_af(cpu));
+    cpu->flag_aux = flag_make_aux(v & bit, flag_of(cpu), flag_af(cpu));
 }
 
 OP(op_bt)

@@ -90,6 +90,7 @@ OP(op_clac)
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
     cpu->eflags &= ~FLAG_AC;
+    cpu->stack_limit = 0;
     cpu->tlb_cur = &cpu->tlb[TLB_KERNEL]; /* all that depends on AC at CPL 0 */
 }
 OP(op_stac)
@@ -97,6 +98,7 @@ OP(op_stac)
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
     cpu->eflags |= FLAG_AC;
+    cpu->stack_limit = 0;
     cpu->tlb_cur = &cpu->tlb[cpu->cr4 & CR4_SMAP ? TLB_KERNEL_AC : TLB_KERNEL];
 }
 
@@ -291,27 +293,23 @@ OP_END(op_invpcid)
         cpu_gp0(cpu, REASON_INVPCID);
     if (type == 0 && !cpu_canonical_base(cpu, d[1]))
         cpu_gp0(cpu, REASON_INVPCID);
-    if (type != 0)
-        cpu_flush_tlb(cpu, type == 1 || type == 3);
-    else if ((d[0] & 0xfff) == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0))
+    /* of other PCIDs than the current one nothing is kept that is not looked at before it is used
+     */
+    const bool current = (d[0] & 0xfff) == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0);
+    if (type == 0 && current)
         cpu_flush_page(cpu, d[1]);
+    else if (type >= 2 || (type == 1 && current))
+        cpu_flush_translations(cpu, type != 2);
 }
 
 /* --- fast system calls: SDM 2B "SYSCALL", "SYSRET", "SYSENTER", "SYSEXIT" --- */
-
-static struct segment flat_segment(uint16_t sel, uint32_t attr)
-{
-    return (struct segment){.sel = sel,
-                            .limit = 0xffffffff,
-                            .attr = attr | ATTR_S | ATTR_P | ATTR_G | ATTR_A | ATTR_RW};
-}
 
 static void set_flat(struct cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool code64)
 {
     const uint32_t dpl = cpl << ATTR_DPL_SHIFT;
     cpu->cpl = (uint8_t)cpl;
-    cpu->seg[SEG_CS] = flat_segment(cs, ATTR_CODE | dpl | (code64 ? ATTR_L : ATTR_DB));
-    cpu->seg[SEG_SS] = flat_segment(ss, dpl | ATTR_DB);
+    cpu->seg[SEG_CS] = segment_flat(cs, ATTR_CODE | dpl | (code64 ? ATTR_L : ATTR_DB));
+    cpu->seg[SEG_SS] = segment_flat(ss, dpl | ATTR_DB);
     cpu_update_mode(cpu);
 }
 
@@ -372,7 +370,7 @@ OP_FAR(op_sysret)
     const uint16_t base = (uint16_t)(cpu->msr_star >> 48);
     const uint64_t rip = to64 ? cpu->r[REG_RCX] : (uint32_t)cpu->r[REG_RCX];
     if (code64)
-        cpu_set_rflags(cpu, (cpu->r[REG_R11] & UINT32_C(0x003c7fd7)) | FLAG_1);
+        cpu_set_rflags(cpu, (cpu->r[REG_R11] & SYSRET_FLAGS) | FLAG_1);
     else
         cpu->eflags |= FLAG_IF;
     set_flat(cpu, (uint16_t)((base + (to64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to64);

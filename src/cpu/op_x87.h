@@ -76,10 +76,23 @@ static inline void x87_ready(struct cpu *cpu)
         x87_pending(cpu);
 }
 
+/* The low bits of its opcode byte and ModRM: FOP */
+static inline unsigned x87_opcode(const struct insn *u)
+{
+    return ((u->row->attr >> A_ESC_SHIFT) & A_ESC_MASK) << 8 | u->modrm;
+}
+/* SEG_FLAT no longer says which: the default of the base register, which an override to another
+ * flat segment is not told apart from */
+static inline unsigned x87_data_segment(const struct insn *u)
+{
+    return u->seg != SEG_FLAT                                          ? u->seg
+           : !u->seg_ovr && (u->base == REG_RSP || u->base == REG_RBP) ? SEG_SS
+                                                                       : SEG_DS;
+}
 /* Last-instruction pointers, kept by all but control instructions. SDM 1 §8.1.8 */
 static inline void x87_note(struct cpu *cpu, const struct insn *u)
 {
-    cpu->fpu.fop = (uint16_t)(((u->row->attr >> A_ESC_SHIFT) & A_ESC_MASK) << 8 | u->modrm);
+    cpu->fpu.fop = (uint16_t)x87_opcode(u);
     cpu->fpu.fip = cpu_cur_rip(cpu);
     cpu->fpu.fcs = cpu->seg[SEG_CS].sel;
 }
@@ -87,12 +100,7 @@ static inline void x87_note_mem(struct cpu *cpu, const struct insn *u, uint64_t 
 {
     x87_note(cpu, u);
     cpu->fpu.fdp = off;
-    /* SEG_FLAT no longer says which: the default of the base register, which an override to
-     * another flat segment is not told apart from */
-    const unsigned seg = u->seg != SEG_FLAT                                          ? u->seg
-                         : !u->seg_ovr && (u->base == REG_RSP || u->base == REG_RBP) ? SEG_SS
-                                                                                     : SEG_DS;
-    cpu->fpu.fds = cpu->seg[seg].sel;
+    cpu->fpu.fds = cpu->seg[x87_data_segment(u)].sel;
 }
 
 /* seg_linear() of a memory operand at off, flat addresses in line. */

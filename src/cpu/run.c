@@ -7,6 +7,7 @@
 #include "cpu/except.h"
 #include "cpu/fp/fp.h"
 #include "cpu/jit/jit.h"
+#include "cpu/latency.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -111,9 +112,12 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
     cpu->budget--; /* time passes even if the handler is interrupted before its first instruction */
     cpu->stats.interrupts++;
     log_event(cpu, vector, "interrupt");
+    cpu->nested = 0;
     cpu->delivering = cpu->ext = true;
     cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
     except_deliver(cpu, vector, EVENT_HARDWARE, -1);
+    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI)
+        latency_end(cpu->latency, cpu_icount(cpu));
     cpu->delivering = cpu->ext = false;
 }
 
@@ -164,6 +168,22 @@ static void hold_back(struct cpu *cpu, int64_t n)
     cpu->held_back += n;
 }
 
+/* More than deliveries that differ can need. */
+#define MAX_NESTED 8
+
+/*
+ * Exceptions that are no double fault are handled one after the other (SDM 3A table 6-5), for ever
+ * if one is raised by its own delivery: #AC, with a misaligned stack for its handler at CPL 3. A
+ * processor hangs there, deaf to all but INIT and RESET. Here the instruction is tried anew, which
+ * comes to the same but takes time, so that the machine can be stopped.
+ */
+static void abandon(struct cpu *cpu, const struct fault *f)
+{
+    log_guest(cpu->log, "%s is raised by its own delivery, without end",
+              fault_vector_name(f->vector));
+    cpu->delivering = cpu->ext = false;
+}
+
 /* Back from cpu_fault(): the instruction did not happen; the exception is delivered instead. */
 static void take_fault(struct cpu *cpu)
 {
@@ -172,11 +192,14 @@ static void take_fault(struct cpu *cpu)
         if (!cpu->block->stale)
             cpu->jit_back->fn = cpu->jit_back_fn;
         cpu->jit_back = NULL;
+        jit_left(cpu, EXIT_FAULT);
     }
     hold_back(cpu, -cpu->held_back);
-    /* time passes even if every delivery faults; one that does was counted when it began */
+    /* time passes even if every delivery faults; one that does was counted when it began, and so
+     * was what switched to a task that faults before its first instruction */
     const struct insn *cur = cpu->cur;
-    const bool counted = cpu->delivering && !cur;
+    const bool counted = !cur && (cpu->delivering || cpu->in_new_task);
+    cpu->in_new_task = false;
     if (cur) {
         cpu->rip = cpu_cur_rip(cpu);
         cpu->budget += cpu->block->n - cur->index;
@@ -201,9 +224,15 @@ static void take_fault(struct cpu *cpu)
         cpu->delivering ? except_combine(cpu->delivering_vector, f.vector) : f.vector;
     log_fault(cpu, &f, fault_record(cpu, cur, combined));
     cpu->stats.exceptions[f.vector & 31]++;
+    if (!cpu->delivering)
+        cpu->nested = 0;
     if (cpu->delivering) {
         if (combined < 0) {
             shutdown(cpu);
+            return;
+        }
+        if (++cpu->nested > MAX_NESTED) {
+            abandon(cpu, &f);
             return;
         }
         if (combined != f.vector)
@@ -292,8 +321,8 @@ static void link_from_last(struct cpu *cpu, struct block *b)
     if (!(cpu->mode & MODE_FLAT) || from->mode != b->mode || cpu->breakpoints ||
         log_on(cpu->log, LOG_EXEC))
         return;
-    const bool same_page = from->page2 == RAM_NONE && b->page2 == RAM_NONE &&
-                           ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
+    const bool same_page =
+        code_link_stays(from, cpu->rip) && ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
     code_link(cpu->code, from, cpu->link_slot, b, cpu->rip, same_page);
 }
 
@@ -418,13 +447,6 @@ static bool interruptible(const struct cpu *cpu)
     return !cpu->shadow;
 }
 
-/* Whether anything but the next block asks for attention. */
-static bool needs_attention(const struct cpu *cpu)
-{
-    return cpu_events(cpu) || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) ||
-           (cpu->dr7 & 0xff) || cpu->breakpoints;
-}
-
 /* What the loop does after it has attended to events. */
 enum next { LEAVE, LOOK_AGAIN, RUN_BLOCK };
 
@@ -473,7 +495,7 @@ static enum next attend(struct cpu *cpu)
 static void run_loop(struct cpu *cpu)
 {
     for (;;) {
-        if (unlikely(needs_attention(cpu))) {
+        if (unlikely(run_needs_attention(cpu))) {
             cpu->link_from = NULL; /* what comes next may be a handler, no continuation */
             const enum next next = attend(cpu);
             if (next == LEAVE)

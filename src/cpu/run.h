@@ -18,6 +18,12 @@ insn_fn op_cpl_fault; /* A_CPL0 at CPL > 0 */
 
 /* Makes the running block leave before its instruction index (1..n-1). */
 void run_set_break(struct cpu *cpu, unsigned index);
+/* Whether anything but the next block asks for attention. */
+static inline bool run_needs_attention(const struct cpu *cpu)
+{
+    return cpu_events(cpu) || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
+           cpu->breakpoints;
+}
 bool cpu_breakpoint_at(const struct cpu *cpu, gla_t lin);
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
@@ -70,14 +76,14 @@ const struct insn *leave_direct(struct cpu *cpu, unsigned slot, uint64_t target)
     } while (0)
 
 /* An indirect continuation through the jump cache; flat modes only. */
-#define END_INDIRECT(cpu, target)                                                                 \
-    do {                                                                                          \
-        const uint64_t target_ = (target);                                                        \
-        const struct jump_line *j_ = &(cpu)->code->jump[jump_index(target_)];                     \
-        if (likely(j_->lin == target_ && j_->gen == (cpu)->code_gen && j_->mode == (cpu)->mode && \
-                   !j_->block->stale && ((cpu)->mode & MODE_FLAT)))                               \
-            ENTER_BLOCK(cpu, j_->block, target_);                                                 \
-        END_TO_LOOP(cpu, target_);                                                                \
+#define END_INDIRECT(cpu, target)                                                              \
+    do {                                                                                       \
+        const uint64_t target_ = (target);                                                     \
+        const struct jump_line *j_ = &(cpu)->code->jump[jump_index(target_)];                  \
+        if (likely(j_->lin == target_ && j_->gen == cpu_code_gen(cpu) &&                       \
+                   j_->mode == (cpu)->mode && !j_->block->stale && ((cpu)->mode & MODE_FLAT))) \
+            ENTER_BLOCK(cpu, j_->block, target_);                                              \
+        END_TO_LOOP(cpu, target_);                                                             \
     } while (0)
 
 /* An instruction that ends its block goes on behind itself, by the loop. */

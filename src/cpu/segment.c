@@ -50,17 +50,6 @@ bool desc_fetch_upper(struct cpu *cpu, uint16_t sel, struct desc *d)
     return ((d->upper >> 40) & 0x1f) == 0; /* the type field there must be 0 (SDM 3A §3.5.2) */
 }
 
-struct segment desc_segment(uint16_t sel, const struct desc *d)
-{
-    struct segment s = {.sel = sel, .attr = desc_attr(d)};
-    s.base = d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000);
-    s.base |= d->upper << 32;
-    s.limit = (d->lo & 0xffff) | (d->hi & 0xf0000);
-    if (s.attr & ATTR_G)
-        s.limit = s.limit << 12 | 0xfff;
-    return s;
-}
-
 void desc_set_accessed(struct cpu *cpu, struct desc *d)
 {
     if (d->hi & BIT(8))

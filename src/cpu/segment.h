@@ -73,7 +73,24 @@ bool desc_fetch_upper(struct cpu *cpu, uint16_t sel, struct desc *d);
 _Noreturn void sel_fault(struct cpu *cpu, unsigned vector, uint16_t sel, enum fault_reason why);
 
 /* The hidden part that d gives. */
-struct segment desc_segment(uint16_t sel, const struct desc *d);
+static inline struct segment desc_segment(uint16_t sel, const struct desc *d)
+{
+    struct segment s = {.sel = sel, .attr = desc_attr(d)};
+    s.base = d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000);
+    s.base |= d->upper << 32;
+    s.limit = (d->lo & 0xffff) | (d->hi & 0xf0000);
+    if (s.attr & ATTR_G)
+        s.limit = s.limit << 12 | 0xfff;
+    return s;
+}
+/* What SYSCALL and its like load, from no descriptor: all of memory. */
+static inline struct segment segment_flat(uint16_t sel, uint32_t attr)
+{
+    return (struct segment){.sel = sel,
+                            .limit = 0xffffffff,
+                            .attr = attr | ATTR_S | ATTR_P | ATTR_G | ATTR_A | ATTR_RW};
+}
+#define SYSRET_FLAGS UINT32_C(0x003c7fd7) /* those that SYSRET loads: SDM 2B "SYSRET" */
 void desc_set_accessed(struct cpu *cpu, struct desc *d);
 /* The same for a segment about to be loaded from d. May fault: before anything else changes. */
 void segment_mark(struct cpu *cpu, struct segment *g, struct desc *d);

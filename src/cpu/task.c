@@ -174,6 +174,7 @@ static void commit_image(struct cpu *cpu, const struct task_image *t)
     cpu->seg[SEG_LDTR] = (struct segment){.sel = t->ldt, .attr = ATTR_NULL};
     cpu->rip = t->ip;
     cpu->cur = NULL; /* rip is exact from here on */
+    cpu->in_new_task = true;
     cpu_update_mode(cpu);
 }
 
@@ -242,4 +243,5 @@ void task_switch(struct cpu *cpu, uint16_t sel, struct desc *d, const struct tas
         cpu_gp0(cpu, REASON_CODE_LIMIT);
     if (t.trap)
         cpu_fault_debug(cpu, BIT(15), REASON_DB_TASK);
+    cpu->in_new_task = false;
 }

@@ -358,6 +358,12 @@ static void info_stats(struct mon *mon, char *args)
     machine_print_stats(mon->machine, mon_line, mon);
 }
 
+static void info_jit(struct mon *mon, char *args)
+{
+    (void)args;
+    machine_print_jit(mon->machine, mon_line, mon);
+}
+
 static void info_name(struct mon *mon, char *args)
 {
     (void)args;
@@ -382,6 +388,7 @@ static const struct mon_command infos[] = {
     {"device", NULL, "[NAME]", "all fields of a device", info_device},
     {"fault", NULL, "[N|-l]", "why the last exceptions were raised", info_fault},
     {"ioports", NULL, "", "who answers at which port", info_ioports},
+    {"jit", NULL, "", "what the translator did, and the memory in use", info_jit},
     {"lapic", NULL, "[ID]", "the local APIC", info_lapic},
     {"mem", NULL, "", "ranges of linear memory that are mapped", info_mem},
     {"mtree", NULL, "", "the physical map and the ports", info_mtree},

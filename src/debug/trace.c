@@ -39,6 +39,52 @@ static void trace_code(void *opaque, const struct cpu *cpu, gla_t lin, const uin
     }
 }
 
+/* One instruction as text; how long it is, at least 1. */
+static unsigned disassemble(struct trace *t, const uint8_t *code, size_t len, gla_t at,
+                            unsigned bits, char *text, size_t size)
+{
+    const unsigned n = disas_one(t->disas, code, len, at, bits, text, size);
+    return n ? n : 1;
+}
+
+/* Host code of one piece on the right, on the left what it stands for. */
+static void list_piece(struct trace *t, const struct cpu_translation *c, size_t from, size_t to,
+                       const char *left)
+{
+    char text[160];
+    do {
+        *text = '\0';
+        unsigned n = 0;
+        if (from < to)
+            n = disassemble(t, c->host + from, to - from, c->runs_at + from, 64, text, sizeof text);
+        log_line(t->log, LOG_OUT, "%-52s | 0x%08" PRIxPTR ":  %s", left, c->runs_at + from, text);
+        from += n;
+        left = "";
+    } while (from < to);
+}
+
+static void trace_translated(void *opaque, const struct cpu *cpu, const struct cpu_translation *c)
+{
+    struct trace *t = opaque;
+    if (!t->disas)
+        t->disas = disas_create(DISAS_ATT);
+    if (!t->disas)
+        return;
+    const unsigned bits = regs_code_bits(cpu);
+    log_line(t->log, LOG_OUT, "OUT: cs=%04x %u instructions, %u bytes become %zu", //
+             cpu->seg[SEG_CS].sel, c->insns, c->guest_len, c->host_len);
+    list_piece(t, c, 0, c->host_at[0], "(entry)");
+    for (unsigned i = 0; i < c->insns; i++) {
+        const unsigned at = c->guest_at[i];
+        char text[160] = "(reaches into another page)", left[200];
+        if (c->guest)
+            disassemble(t, c->guest + at, c->guest_len - at, c->lin + at, bits, text, sizeof text);
+        snprintf(left, sizeof left, "0x%08" PRIx64 ":  %s", c->lin + at, text);
+        list_piece(t, c, c->host_at[i], c->host_at[i + 1], left);
+    }
+    list_piece(t, c, c->host_at[c->insns], c->host_len, "(out of line)");
+}
+
 static void int_line(void *opaque, const char *line)
 {
     struct trace *t = opaque;
@@ -80,7 +126,11 @@ struct trace *trace_create(struct machine *m)
         return NULL;
     t->machine = m;
     t->log = machine_log(m);
-    attach(m, &(struct cpu_trace){trace_code, trace_registers, trace_fault, t});
+    attach(m, &(struct cpu_trace){.code = trace_code,
+                                  .registers = trace_registers,
+                                  .translated = trace_translated,
+                                  .fault = trace_fault,
+                                  .opaque = t});
     return t;
 }
 

@@ -1,6 +1,6 @@
 /*
- * See ram.h. One memfd, mapped shared and without reservation, so that a guest of any size starts
- * at once and costs what it touches. Memory is handed out from the front and never given back:
+ * See ram.h. One mapping without reservation, so that a guest of any size starts at once and costs
+ * what it touches. Memory is handed out from the front and never given back:
  * parts that own some (guest RAM, ROM images, video memory) live as long as their machine.
  *
  * Left out: giving pages back to the host (ballooning), NUMA placement.
@@ -9,11 +9,10 @@
 #include "mmu/ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define HUGE_BYTES (2 * MiB)
 
 static uint64_t round_up(uint64_t v, uint64_t to)
 {
@@ -34,14 +33,14 @@ static bool no_memory(const struct ram *ram, const char *what, struct error *err
     size_text(size, sizeof size, ram->size_bytes);
     return error_set(err,
                      "too little host memory: %s for a guest of %s: %s; give a smaller -m or raise "
-                     "the limit (ulimit -%c)",
-                     what, size, strerror(errno), errno == EFBIG ? 'f' : 'v');
+                     "the limit (ulimit -v)",
+                     what, size, strerror(errno));
 }
 
 /* Address space for bytes at a multiple of HUGE_BYTES, so that huge pages can back all of it. */
 static uint8_t *reserve_aligned(uint64_t bytes)
 {
-    uint8_t *raw = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE,
+    uint8_t *raw = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
@@ -56,26 +55,16 @@ static uint8_t *reserve_aligned(uint64_t bytes)
 
 bool ram_create(struct ram *ram, uint64_t max_bytes, struct error *err)
 {
-    *ram = (struct ram){.memfd = -1, .size_bytes = round_up(max_bytes, PAGE_SIZE)};
+    *ram = (struct ram){.pagemap = -1, .size_bytes = round_up(max_bytes, PAGE_SIZE)};
     if (max_bytes == 0 || max_bytes > BIT64(46))
         return errno = ENOMEM, no_memory(ram, "no address space", err);
 
-    ram->memfd = memfd_create("vitrine-ram", MFD_CLOEXEC);
-    if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)ram->size_bytes) < 0) {
-        no_memory(ram, "no memory file", err);
-        goto fail;
-    }
     ram->host = reserve_aligned(ram->size_bytes);
     if (!ram->host) {
         no_memory(ram, "no address space", err);
         goto fail;
     }
-    if (mmap(ram->host, ram->size_bytes, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_NORESERVE | MAP_FIXED, ram->memfd, 0) == MAP_FAILED) {
-        no_memory(ram, "cannot map it", err);
-        goto fail;
-    }
-    /* Advice only: hosts without huge pages for shared memory run on, a little slower. */
+    /* Advice only: hosts without huge pages run on, a little slower. */
     madvise(ram->host, ram->size_bytes, MADV_HUGEPAGE);
 
     void *flags = mmap(NULL, ram->size_bytes >> PAGE_SHIFT, PROT_READ | PROT_WRITE,
@@ -85,6 +74,7 @@ bool ram_create(struct ram *ram, uint64_t max_bytes, struct error *err)
         goto fail;
     }
     ram->page_flags = flags;
+    ram->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     return true;
 
 fail:
@@ -98,9 +88,9 @@ void ram_destroy(struct ram *ram)
         munmap(ram->page_flags, ram->size_bytes >> PAGE_SHIFT);
     if (ram->host)
         munmap(ram->host, ram->size_bytes);
-    if (ram->memfd >= 0)
-        close(ram->memfd);
-    *ram = (struct ram){.memfd = -1};
+    if (ram->pagemap >= 0)
+        close(ram->pagemap);
+    *ram = (struct ram){.pagemap = -1};
 }
 
 ram_t ram_alloc(struct ram *ram, uint64_t size_bytes)
@@ -238,9 +228,27 @@ void ram_provide_chunk(struct ram *ram, ram_t at)
 #endif
 }
 
-/* SEEK_DATA on the memfd knows which pages exist (lseek(2)). */
-ram_t ram_next_data(const struct ram *ram, ram_t at)
+/* A page that is neither present nor swapped out was never touched: proc(5) "pagemap". */
+bool ram_next_data(const struct ram *ram, ram_t *at, ram_t *end, ram_t limit)
 {
-    const off_t data = at < ram->size_bytes ? lseek(ram->memfd, (off_t)at, SEEK_DATA) : -1;
-    return data < 0 ? ram->size_bytes : (ram_t)data & PAGE_MASK;
+    uint64_t page[RAM_DATA_BYTES / PAGE_SIZE];
+    while (*at < limit) {
+        const size_t bytes = MIN(limit - *at, RAM_DATA_BYTES), pages = bytes >> PAGE_SHIFT;
+        const uintptr_t first = (uintptr_t)(ram->host + *at) >> PAGE_SHIFT;
+        const ssize_t wanted = (ssize_t)(pages * sizeof *page);
+        *end = *at + bytes;
+        if (ram->pagemap < 0 ||
+            pread(ram->pagemap, page, (size_t)wanted, (off_t)(first * sizeof *page)) != wanted)
+            return true;
+        size_t i = 0, n;
+        while (i < pages && !(page[i] >> 62))
+            i++;
+        for (n = i; n < pages && page[n] >> 62;)
+            n++;
+        *end = *at + (n << PAGE_SHIFT);
+        *at += i << PAGE_SHIFT;
+        if (n > i)
+            return true;
+    }
+    return false;
 }

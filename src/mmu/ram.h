@@ -1,9 +1,10 @@
 /*
  * Host memory behind everything that can be read without calling a device: guest RAM, ROM images
- * and video memory. All of it sits in one reservation of one memfd, mapped once and lazily, so that
- * a page of it is named by one number, its ram_t (byte offset in the reservation). Decoded code,
- * dirty logs and later the translator are keyed by that, so A20, PAM and SMRAM remappings never
- * confuse them.
+ * and video memory. All of it sits in one reservation of anonymous memory, mapped lazily and in
+ * huge pages where the host has them (shared memory gets none on most hosts, and 4-KiB pages cost a
+ * guest with a large working set half its speed), so that a page of it is named by one number, its
+ * ram_t (byte offset in the reservation). Decoded code, dirty logs and later the translator are
+ * keyed by that, so A20, PAM and SMRAM remappings never confuse them.
  */
 #ifndef VITRINE_MMU_RAM_H
 #define VITRINE_MMU_RAM_H
@@ -31,7 +32,7 @@ struct ram {
     uint64_t size_bytes; /* length of the reservation */
     uint64_t used_bytes; /* handed out so far */
     uint8_t *page_flags; /* one byte a page */
-    int memfd;
+    int pagemap;         /* which pages exist: proc(5); -1: cannot be told */
     /* Write tags of [start, start+len) must be re-read: flags were set. Given by the CPUs; may be
      * NULL. */
     void (*flags_set)(void *opaque, ram_t start, uint64_t len);
@@ -98,8 +99,12 @@ static inline void ram_touch(struct ram *ram, ram_t at)
         ram_provide_chunk(ram, at);
 }
 
-/* The first page from at on that was ever touched; the end of the reservation if there is none. */
-ram_t ram_next_data(const struct ram *ram, ram_t at);
+/*
+ * The next pages from *at on that may hold something else than zeros: [*at, *end), at most
+ * RAM_DATA_BYTES of them. False if there are none up to limit.
+ */
+#define RAM_DATA_BYTES (2 * MiB)
+bool ram_next_data(const struct ram *ram, ram_t *at, ram_t *end, ram_t limit);
 
 /* Dirty log, for displays and snapshots. take: true if [at, at+len) was written since the last
  * take. */

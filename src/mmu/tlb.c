@@ -14,9 +14,24 @@ void tlb_flush(struct tlb *tlb)
     memset(tlb->line, 0, sizeof tlb->line);
     empty(&tlb->line[0].rd, 0);
     empty(&tlb->line[0].wr, 0);
+    memset(tlb->flags, 0, sizeof tlb->flags);
+    tlb->n_local = 0;
     tlb->used = false;
     tlb->large = false;
     tlb->keyed = 0;
+}
+
+void tlb_flush_local(struct tlb *tlb)
+{
+    for (unsigned k = 0; k < tlb->n_local; k++) {
+        const unsigned i = tlb->local[k];
+        if (!(tlb->flags[i] & TLB_GLOBAL)) {
+            empty(&tlb->line[i].rd, i);
+            empty(&tlb->line[i].wr, i);
+        }
+        tlb->flags[i] &= (uint8_t)~TLB_LISTED;
+    }
+    tlb->n_local = 0;
 }
 
 void tlb_flush_page(struct tlb *tlb, gla_t lin)

@@ -11,6 +11,8 @@
  *
  * The write half is valid only if D is set and the page is not RAM_TRACED (ram.h); everything
  * else takes the slow path, which is how self-modifying code, watchpoints and dirty logging work.
+ * Whether a page is traced must not decide what a guest that changed its tables still finds here:
+ * the slow path sees in writable[] that a page was walked for a write, and does not walk again.
  */
 #ifndef VITRINE_MMU_TLB_H
 #define VITRINE_MMU_TLB_H
@@ -38,9 +40,18 @@ struct tlb_line {
 struct tlb {
     struct tlb_line line[TLB_LINES];
     uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
-    bool used;                     /* something was filled since the last flush */
-    bool large;                    /* ... from a page above 4 KiB */
-    uint32_t keyed;                /* ... that PKRU governs: its two bits of each such key */
+    bool writable[TLB_LINES];      /* rd was walked for a write, even if its page is traced */
+    uint8_t flags[TLB_LINES];      /* TLB_GLOBAL, TLB_LISTED */
+    uint16_t local[TLB_LINES];     /* the lines that may hold pages that are not global */
+    unsigned n_local;
+    bool used;      /* something was filled since the last flush */
+    bool large;     /* ... from a page above 4 KiB */
+    uint32_t keyed; /* ... that PKRU governs: its two bits of each such key */
+};
+
+enum {
+    TLB_GLOBAL = BIT(0), /* survives loads of CR3 */
+    TLB_LISTED = BIT(1), /* in tlb.local */
 };
 
 static inline unsigned tlb_index(gla_t lin)
@@ -56,7 +67,25 @@ static inline bool tlb_hit(const struct tlb_half *h, gla_t lin, unsigned size)
     return (lin ^ h->tag) <= PAGE_SIZE - size;
 }
 
+/* Line i was filled with (part of) a page of 1 << shift bytes. */
+static inline void tlb_note_fill(struct tlb *tlb, unsigned i, unsigned shift, bool global)
+{
+    tlb->page_shift[i] = (uint8_t)shift;
+    tlb->used = true;
+    if (shift > PAGE_SHIFT)
+        tlb->large = true;
+    if (global) {
+        tlb->flags[i] |= TLB_GLOBAL;
+    } else {
+        if (!(tlb->flags[i] & TLB_LISTED))
+            tlb->local[tlb->n_local++] = (uint16_t)i;
+        tlb->flags[i] = TLB_LISTED;
+    }
+}
+
 void tlb_flush(struct tlb *tlb);
+/* All but global pages: costs what was filled. */
+void tlb_flush_local(struct tlb *tlb);
 void tlb_flush_page(struct tlb *tlb, gla_t lin);
 /* Drops the write halves that reach host memory [host, host+len). */
 void tlb_drop_writes(struct tlb *tlb, const uint8_t *host, uint64_t len);

@@ -37,6 +37,7 @@ struct walker {
     enum walk_access access;
     bool user, ac, set_ad;
     struct walk_result *r;
+    struct walk_trail *trail; /* NULL: nobody asks */
     /* RAM that held the last table: the next one is most likely in the same piece. */
     gpa_t piece_start;
     uint64_t piece_bytes;
@@ -68,6 +69,13 @@ static inline uint64_t load_entry(struct walker *w, void *host, gpa_t gpa, unsig
         return memmap_read(w->map, gpa, size);
     return size == 8 ? __atomic_load_n((uint64_t *)host, __ATOMIC_RELAXED)
                      : __atomic_load_n((uint32_t *)host, __ATOMIC_RELAXED);
+}
+
+static void leave_trail(struct walk_trail *t, const void *host, uint64_t entry)
+{
+    t->unknown |= !host;
+    t->step[t->n].host = host;
+    t->step[t->n++].value = entry | PTE_A;
 }
 
 static bool swap_entry(void *host, uint64_t old, uint64_t new, unsigned size)
@@ -191,6 +199,8 @@ static enum outcome walk_32bit(struct walker *w, gla_t lin)
     gpa_t gpa = ((p->root & 0xfffff000) | bits(lin, 31, 22) << 2) & w->map->a20_mask;
     void *host = entry_host(w, gpa, 4);
     uint64_t pde = load_entry(w, host, gpa, 4);
+    if (w->trail)
+        leave_trail(w->trail, host, pde);
     r->level = 2;
     r->entry_gpa = gpa;
     r->entry = pde;
@@ -215,6 +225,8 @@ static enum outcome walk_32bit(struct walker *w, gla_t lin)
     gpa = ((pde & 0xfffff000) | bits(lin, 21, 12) << 2) & w->map->a20_mask;
     host = entry_host(w, gpa, 4);
     uint64_t pte = load_entry(w, host, gpa, 4);
+    if (w->trail)
+        leave_trail(w->trail, host, pte);
     r->level = 1;
     r->entry_gpa = gpa;
     r->entry = pte;
@@ -277,6 +289,8 @@ static enum outcome walk_wide(struct walker *w, gla_t lin)
         gpa_t gpa = ((table & PTE_ADDRESS) | (lin >> shift & 511) << 3) & w->map->a20_mask;
         void *host = entry_host(w, gpa, 8);
         uint64_t entry = load_entry(w, host, gpa, 8);
+        if (w->trail)
+            leave_trail(w->trail, host, entry);
         r->level = (uint8_t)level;
         r->entry_gpa = gpa;
         r->entry = entry;
@@ -300,31 +314,74 @@ static enum outcome walk_wide(struct walker *w, gla_t lin)
     }
 }
 
-bool walk(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
-          bool user, bool ac, bool set_ad, struct walk_result *r)
+static bool walk_from(struct walker *w, gla_t lin)
 {
-    struct walker w = {
-        .map = map, .p = p, .access = access, .user = user, .ac = ac, .set_ad = set_ad, .r = r};
+    const struct walk_params *p = w->p;
+    struct walk_result *r = w->r;
     enum outcome outcome = DONE;
     if (p->mode < PAGING_4LEVEL)
         lin = (uint32_t)lin;
     do {
         *r = (struct walk_result){.executable = true};
+        if (w->trail)
+            *w->trail = (struct walk_trail){.wide = p->mode != PAGING_32BIT};
         switch (p->mode) {
         case PAGING_NONE:
-            r->gpa = lin & map->a20_mask;
+            r->gpa = lin & w->map->a20_mask;
             r->page_bytes = PAGE_SIZE;
             r->user = r->writable = r->dirty = true;
             break;
         case PAGING_32BIT:
-            outcome = walk_32bit(&w, lin);
+            outcome = walk_32bit(w, lin);
             break;
         default:
-            outcome = walk_wide(&w, lin);
+            outcome = walk_wide(w, lin);
             break;
         }
     } while (unlikely(outcome == AGAIN));
     return outcome == DONE;
+}
+
+bool walk(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
+          bool user, bool ac, bool set_ad, struct walk_result *r)
+{
+    struct walker w = {
+        .map = map, .p = p, .access = access, .user = user, .ac = ac, .set_ad = set_ad, .r = r};
+    return walk_from(&w, lin);
+}
+
+bool walk_fetch(struct memmap *map, const struct walk_params *p, gla_t lin, bool user,
+                struct walk_result *r, struct walk_trail *trail)
+{
+    struct walker w = {.map = map,
+                       .p = p,
+                       .access = WALK_EXEC,
+                       .user = user,
+                       .set_ad = true,
+                       .r = r,
+                       .trail = trail};
+    return walk_from(&w, lin);
+}
+
+static bool step_holds(const struct walk_trail *t, unsigned i)
+{
+    const uint64_t now = t->wide
+                             ? __atomic_load_n((const uint64_t *)t->step[i].host, __ATOMIC_RELAXED)
+                             : __atomic_load_n((const uint32_t *)t->step[i].host, __ATOMIC_RELAXED);
+    return ((now ^ t->step[i].value) & ~(uint64_t)PTE_D) == 0;
+}
+
+bool walk_trail_holds(const struct walk_trail *t, const struct walk_trail *before)
+{
+    for (unsigned i = t->n; i-- > 0;) {
+        /* neighbours share the upper entries */
+        if (before && i < before->n && before->step[i].host == t->step[i].host &&
+            before->step[i].value == t->step[i].value)
+            continue;
+        if (!step_holds(t, i))
+            return false;
+    }
+    return true;
 }
 
 const char *walk_reason_text(enum walk_reason reason)

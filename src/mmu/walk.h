@@ -67,12 +67,32 @@ struct walk_result {
 };
 
 /*
+ * The entries a walk went by, to see later whether it would go the same way: A is set in each (the
+ * walk did that), D may be or not.
+ */
+struct walk_trail {
+    uint8_t n;
+    bool wide;    /* entries of 8 bytes, not 4 */
+    bool unknown; /* some entry is not in host memory */
+    struct {
+        const void *host;
+        uint64_t value;
+    } step[5];
+};
+
+/* Whether memory still holds all of it. before: another trail that was just found to hold. */
+bool walk_trail_holds(const struct walk_trail *t, const struct walk_trail *before);
+
+/*
  * Translates lin. user: the access is made with user rights (CPL 3 and not an implicit
  * supervisor access). ac: EFLAGS.AC lifts SMAP for this access. set_ad: update A and D (false for
  * debuggers). Returns true on success; on failure r says what and where. Never raises.
  */
 bool walk(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
           bool user, bool ac, bool set_ad, struct walk_result *r);
+/* The same for a fetch that sets A, leaving its trail. */
+bool walk_fetch(struct memmap *map, const struct walk_params *p, gla_t lin, bool user,
+                struct walk_result *r, struct walk_trail *trail);
 
 const char *walk_reason_text(enum walk_reason reason);
 

@@ -6,6 +6,7 @@ were skipped, the process ends with 77. From the environment:
 
     VITRINE         the program under test (build/vitrine)
     VITRINE_GUEST   where scripts/make-guest put its disks (build/guest)
+    VITRINE_ACCEL   the engine and its switches, where a test does not name one (scripts/check --accel)
     VITRINE_SLOW    by how much every time limit is stretched: a sanitized build is several times slower
 """
 import fcntl
@@ -28,6 +29,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VITRINE = os.environ.get("VITRINE", os.path.join(ROOT, "build", "vitrine"))
 GUEST = os.environ.get("VITRINE_GUEST", os.path.join(ROOT, "build", "guest"))
+ACCEL = os.environ.get("VITRINE_ACCEL")
 SLOW = float(os.environ.get("VITRINE_SLOW", "1"))
 PROMPT = r"vitrine:/# "
 MiB = 1 << 20
@@ -105,7 +107,8 @@ class Vitrine(Reader):
     def __init__(self, args, directory, tty=True, stdin=None, limits=(), env=None, size=(25, 80), ignore=(),
                  program=VITRINE):
         super().__init__()
-        self.args = [program, *map(str, args)]
+        engine = ["-accel", ACCEL] if ACCEL and program == VITRINE and "-accel" not in args else []
+        self.args = [program, *engine, *map(str, args)]
         self.messages_file = tempfile.TemporaryFile(dir=directory)
         self.tty, self.status = tty, None
         if tty:

@@ -34,17 +34,16 @@ def archive(entries):
     return out
 
 
-def busybox_initramfs():
-    """A shell on the serial port, of i386 programs."""
+def busybox_initramfs(run="export PS1='vitrine:/# '; exec setsid cttyhack sh"):
+    """A shell on the serial port, of i386 programs; or what is to run in its place."""
     with open(foreign("busybox-i386"), "rb") as f:
         busybox = f.read()
-    init = b"""#!/bin/sh
+    init = f"""#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-export PS1='vitrine:/# '
-exec setsid cttyhack sh
-"""
+{run}
+""".encode()
     folders = [(name, 0o040755, b"") for name in ("bin", "dev", "proc", "sys")]
     links = [(f"bin/{name}", 0o120777, b"busybox")
              for name in "sh mount setsid cttyhack uname cat poweroff grep stty dmesg seq md5sum head".split()]

@@ -2,8 +2,10 @@
 """The translator under Linux: the same system as the interpreter's, to the instruction."""
 import os
 import re
+import subprocess
 
 import harness
+import test_guests
 
 PROGRAM = ("uname -m; seq 20000 | md5sum; sh -c 'i=0; while [ $i -lt 500 ]; do i=$((i + 1)); done; echo $i'; "
            "find / -xdev -type f | sort | xargs cat | md5sum; poweroff -f")
@@ -14,6 +16,20 @@ class Linux(harness.Case):
         words = ["console=ttyS0"] + ([f'vitrine.run="{run}"'] if run else [])
         return self.start("-m", "256", "-nographic", "-kernel", harness.guest("vmlinuz"), "-initrd",
                           harness.guest("initrd.img"), "-append", " ".join(words), *args, **options)
+
+    def same(self, engines, *args, run=PROGRAM, limit=240):
+        """Count, state, memory and what came over the serial port."""
+        results = {}
+        for engine in engines:
+            v = self.kernel("-icount", "shift=0", "-accel", f"{engine},stats=on", *args, tty=False, run=run)
+            self.assertEqual(0, v.wait(limit))
+            stats = [line for line in v.messages() if re.match(r"stats: (instructions|cpu \d|hash)", line)]
+            self.assertGreaterEqual(len(stats), 2)
+            results[engine] = (stats, v.seen)
+        first, *others = engines
+        for other in others:
+            self.assertEqual(results[first][0], results[other][0], f"{first} and {other}")
+            self.assertEqual(results[first][1], results[other][1], f"{first} and {other}")
 
 
 class Lockstep(Linux):
@@ -27,6 +43,29 @@ class Lockstep(Linux):
         self.assertTrue(blocks, text)
         self.assertEqual("0", blocks[3])
         self.assertGreater(int(blocks[1]), 50 * int(blocks[2]))
+
+
+class Determinism(Linux):
+    def outcome(self, engine):
+        v = self.kernel("-icount", "shift=0", "-accel", f"{engine},stats=on", tty=False, run=PROGRAM)
+        self.assertEqual(0, v.wait(900))
+        stats = [line for line in v.messages() if re.match(r"stats: (instructions|hash)", line)]
+        self.assertEqual(2, len(stats))
+        return stats, v.seen
+
+    def test_twenty_runs(self):
+        """Both engines, on a host that has nothing else to do and on one that has too much."""
+        expected = self.outcome("interp")
+        for load in (0, 3 * os.cpu_count()):
+            others = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(load)]
+            try:
+                for i in range(5):
+                    for engine in ("interp", "jit"):
+                        self.assertEqual(expected, self.outcome(engine), f"{engine}, {load} others, run {i}")
+            finally:
+                for process in others:
+                    process.kill()
+                    process.wait()
 
 
 class Jit(Linux):
@@ -43,27 +82,13 @@ class Jit(Linux):
         v.send("poweroff -f\n")
         self.ends(v)
 
-    def same(self, engines, *args):
-        """Count, state, memory and what came over the serial port."""
-        results = {}
-        for engine in engines:
-            v = self.kernel("-icount", "shift=0", "-accel", f"{engine},stats=on", *args, tty=False, run=PROGRAM)
-            self.assertEqual(0, v.wait(240))
-            stats = [line for line in v.messages() if re.match(r"stats: (instructions|cpu \d|hash)", line)]
-            self.assertGreaterEqual(len(stats), 2)
-            results[engine] = (stats, v.seen)
-        first, *others = engines
-        for other in others:
-            self.assertEqual(results[first][0], results[other][0], f"{first} and {other}")
-            self.assertEqual(results[first][1], results[other][1], f"{first} and {other}")
-
     def test_engines_agree(self):
         """Whatever is translated when: timer interrupts come at the same instruction."""
         self.same(("interp", "jit", "jit,threshold=1"))
 
     def test_switches(self):
         """Each mechanism off: the same outcome."""
-        self.same(("jit", "jit,chain=off", "jit,indirect=off"))
+        self.same(("jit", "jit,chain=off", "jit,indirect=off", "jit,shadow=off", "jit,events=off"))
 
     def test_perfmap(self):
         """Names of translated code, where perf looks for them."""
@@ -81,6 +106,24 @@ class Jit(Linux):
 
     def test_engines_agree_on_two(self):
         self.same(("interp", "jit,threshold=20"), "-smp", "2")
+
+
+class Jit32(Linux):
+    """Debian's i386 kernels, which unpack themselves and run in 32-bit code, and programs of that kind."""
+    flavour = "686"
+
+    def kernel(self, *args, run=None, **options):
+        initrd = self.write("initrd.img", test_guests.busybox_initramfs(run))
+        return self.start("-m", "256", "-nographic", "-kernel", test_guests.foreign(f"vmlinuz-{self.flavour}"),
+                          "-initrd", initrd, "-append", "console=ttyS0", *args, **options)
+
+    def test_engines_agree(self):
+        self.same(("interp", "jit", "jit,threshold=1"), limit=600,
+                  run="seq 20000 | md5sum; md5sum /bin/busybox; poweroff -f")
+
+
+class Jit32Pae(Jit32):
+    flavour = "686-pae"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@
 
 #include "cpu/decode_tables.h"
 #include "cpu/fp/fp.h"
+#include "cpu/jit/jit.h"
 #include "cpu/sys.h"
 #include <sys/mman.h>
 
@@ -143,6 +144,7 @@ static void open_machine(void)
     memmap_add(&rig.mem, &mmio, MMIO_AT, 0);
     ports = (struct io_region){.name = "ports", .ops = &port_ops};
     iomap_add(&rig.io, &ports, 0, 65536);
+    struct error no_translator;
     const struct cpu_config cfg = {
         .mem = &rig.mem,
         .io = &rig.io,
@@ -152,6 +154,7 @@ static void open_machine(void)
         .hooks = {.intr_ack = interrupt_vector},
         .model = "max,+sse4a",
         .tsc_hz = 1000000000,
+        .jit_threshold = jit_available(&no_translator),
     };
     rig.cpu = cpu_create(&cfg, &err);
     if (!rig.cpu)

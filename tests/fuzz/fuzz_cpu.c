@@ -2,9 +2,10 @@
  * Random code on random machines, in every mode: nothing crashes (the sanitizers look on), nothing
  * of the host is touched that is not the guest's (pages around it end the process), no run takes
  * more instructions than it was given, and every state that is reached could be one of a processor.
- * And the outcome is the same whether a run is made in one piece, from cached blocks, or in pieces
- * of a few instructions; and whether translations are forgotten between some of these (which a
- * program that changed its tables may notice), or the whole state that was saved and is loaded.
+ * And the outcome is the same whether a run is interpreted or translated (where the host can), in
+ * one piece, from cached blocks, or in pieces of a few instructions; and whether translations of
+ * addresses are forgotten between some of these (which a program that changed its tables may
+ * notice), or the whole state that was saved and is loaded.
  */
 #include "cpu_machine.h"
 
@@ -129,14 +130,25 @@ static void forget_and_load(void)
 
 /* --- running --- */
 
-enum manner { WHOLE, CACHED, PIECES, FLUSHED, LOADED };
+enum manner { INTERPRETED, WHOLE, CACHED, PIECES, FLUSHED, LOADED };
 static const char *const manners[] = {
+    [INTERPRETED] = "interpreted",
     [WHOLE] = "in one piece",
     [CACHED] = "from cached blocks",
     [PIECES] = "in pieces",
     [FLUSHED] = "in pieces, with empty TLBs",
     [LOADED] = "in pieces, saved and loaded",
 };
+
+/* From here on code is translated when it is first entered, or never. Nothing is cached. */
+static void choose_engine(bool translate)
+{
+    struct code_cache *cc = rig.cpu->code;
+    if (!cc->jit)
+        return;
+    code_flush(cc);
+    cc->jit->threshold = translate ? 1 : UINT32_MAX;
+}
 
 /* How long the pieces are and what is between them: the same for all ways that have some. */
 static uint64_t pieces_seed, pieces_rng;
@@ -185,7 +197,7 @@ static void run(enum manner how)
         run_to(stop);
         const bool forget = how >= FLUSHED && !piece(4);
         if (forget && how == FLUSHED)
-            cpu_flush_tlb(cpu, false);
+            cpu_flush_tlb(cpu);
         else if (forget)
             forget_and_load();
         idle = cpu_icount(cpu) == now ? idle + 1 : 0;
@@ -286,13 +298,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     save(&saved);
 
     char *text = NULL;
-    for (enum manner how = WHOLE, with = WHOLE; how <= LOADED; how++) {
-        if (how != WHOLE)
+    const enum manner first = rig.cpu->code->jit ? INTERPRETED : WHOLE;
+    choose_engine(false);
+    for (enum manner how = first, with = first; how <= LOADED; how++) {
+        if (how != first)
             start_again(&saved, a20_mask);
+        if (how == WHOLE)
+            choose_engine(true);
         const uint64_t start = cpu_icount(rig.cpu);
         run(how);
         char *now = dump_state(start);
-        if (how == WHOLE || how == FLUSHED) { /* what those that follow are held against */
+        if (how == first || how == FLUSHED) { /* what those that follow are held against */
             memcpy(after, rig_at(&rig, 0), RAM_BYTES);
             free(text);
             text = now;
@@ -314,8 +330,9 @@ static void summary(void)
 {
     if (!rig.cpu)
         return;
-    printf("%lu cases, %lu instructions, %lu exceptions, %lu interrupts\n", seen.cases,
-           seen.instructions, seen.exceptions, seen.interrupts);
+    printf("%lu cases, %lu instructions, %lu exceptions, %lu interrupts; %s\n", seen.cases,
+           seen.instructions, seen.exceptions, seen.interrupts,
+           rig.cpu->code->jit ? "interpreted and translated" : "interpreted: no translator here");
     memmap_del(&rig.mem, &mmio);
     rig_close(&rig);
 }

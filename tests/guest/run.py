@@ -4,7 +4,8 @@
     run.py --roms DIR [--emulator vitrine|qemu|bochs|PATH] [--arguments=ARGS] [--list|--compare] [--verbose] [CASE...]
 
 An image ends with "DONE name: N checks, F failed" and through isa-debug-exit; a FAIL line, a wrong
-exit status or no end in time fails the case. --list prints the failed checks, one a line, which is
+exit status or no end in time fails the case. VITRINE_ACCEL in the environment
+names the engine where ARGS do not. --list prints the failed checks, one a line, which is
 how the emulators are compared (docs/guest-tests.md). Cases that reset on purpose say "reboot = yes".
 """
 import argparse
@@ -25,6 +26,8 @@ def machine_command(emulator, rom, extra):
               "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-vga", "none"]
     if os.path.basename(emulator).startswith("qemu"):
         return [emulator, "-accel", "tcg", "-cpu", "max", "-net", "none", *common, *extra]
+    if "VITRINE_ACCEL" in os.environ and "-accel" not in extra:
+        extra = ["-accel", os.environ["VITRINE_ACCEL"], *extra]
     return [emulator, "-cpu", "max", *common, *extra]
 
 

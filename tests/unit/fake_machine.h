@@ -346,6 +346,11 @@ void machine_step(struct machine *m, struct cpu *cpu, bool alone)
     cpu->rip++;
     fake_stop(STOP_STEP);
 }
+void machine_print_jit(struct machine *m, void (*line)(void *, const char *), void *opaque)
+{
+    (void)m;
+    line(opaque, "executed in translated code 6");
+}
 void machine_print_stats(struct machine *m, void (*line)(void *, const char *), void *opaque)
 {
     (void)m;

@@ -119,7 +119,7 @@ static inline void rig_map(struct rig *r, gla_t lin, gpa_t gpa, uint64_t rights)
         table = ld64(e) & UINT64_C(0xffffffffff000);
     }
     st64(rig_at(r, table + ((lin >> 12) & 511) * 8), gpa | rights);
-    cpu_flush_tlb(r->cpu, false);
+    cpu_flush_tlb(r->cpu);
 }
 
 /* --- modes --- */

@@ -1,11 +1,17 @@
 /*
- * Random programs for a rig in 64-bit mode: valid code, most of it of the kind that compilers write
- * and the translator has templates for, in loops and calls that come back to it; memory operands on
- * few pages, among them ones that are read-only, absent, or hold the code itself.
+ * Random programs for a rig in 64-bit mode, or in 32-bit code of every kind: valid code, most of it
+ * of the kind that compilers write and the translator has templates for, in loops and calls that
+ * come back to it; memory operands on few pages, among them ones that are read-only, absent, or
+ * hold the code itself.
  *
  *      40000  the handlers' common part    60000  data, read-only from 62000, absent from 63000
+ *      40400  what SYSCALL leads to
+ *      40800  swap two pages of code       68000  the page table, for CPL 0
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
+ *
+ * 32-bit programs with paging find the code's pages also at the top of 4 GiB, the first one at 0:
+ * they may run around the end of the address space.
  */
 #ifndef VITRINE_TESTS_JIT_GEN_H
 #define VITRINE_TESTS_JIT_GEN_H
@@ -14,20 +20,33 @@
 
 enum {
     GEN_HANDLER = 0x40000,
-    GEN_CHUNKS_AT = 0x41000, /* a counter, then the addresses */
+    GEN_SYSCALL = 0x40400,
+    GEN_SWAP = 0x40800,       /* by INVLPG, and 256 bytes behind it by CR3 */
+    GEN_SUPERVISOR = 0x40ff0, /* a stack that is not for CPL 3 */
+    GEN_CHUNKS_AT = 0x41000,  /* a counter, then the addresses */
+    GEN_CONTROL_AT = 0x41800, /* x87 control words */
+    GEN_IMAGE_AT = 0x60c00,   /* of XSAVE and its like */
     GEN_CODE = 0x50000,
     GEN_CODE_END = 0x54000,
     GEN_DATA = 0x60000,
     GEN_READ_ONLY = 0x62000,
     GEN_ABSENT = 0x63000,
+    GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
+    GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */
 };
+
+#define GEN_HIGH UINT32_C(0xffffc000) /* the code again */
+
+enum gen_machine { GEN_LONG, GEN_COMPAT, GEN_FLAT, GEN_PAGING, GEN_PAE };
 
 struct gen {
     struct rig *rig;
+    enum gen_machine machine;
+    bool user, code64;
     uint8_t code[GEN_CODE_END - GEN_CODE];
     unsigned at; /* the next byte's offset in code */
     unsigned chunk[GEN_CHUNKS];
@@ -37,6 +56,7 @@ struct gen {
         bool absolute;      /* or an imm32 */
     } fixup[GEN_FIXUPS];
     bool stores_to_code;
+    bool x87; /* a lot of it */
 };
 
 /* --- values --- */
@@ -55,6 +75,12 @@ static inline uint32_t gen_data_address(struct gen *g)
     default:
         return GEN_DATA + (one_in(2) ? 0x1000 : 0) + in_page;
     }
+}
+
+/* How many general registers there are. */
+static inline unsigned gen_regs(const struct gen *g)
+{
+    return g->code64 ? 16 : 8;
 }
 
 static inline uint64_t gen_value(struct gen *g)
@@ -103,17 +129,25 @@ static inline void gen_n(struct gen *g, uint64_t v, unsigned n)
     g->at += n;
 }
 
-/* Registers that hold addresses now and then, and are rarely written otherwise. */
+/* Registers that hold addresses now and then, and are rarely written otherwise; the first four are
+ * there in every mode. */
 static const uint8_t gen_pointers[] = {REG_RBX, REG_RSI, REG_RDI, REG_RBP,
                                        REG_R9,  REG_R12, REG_R13, REG_R14};
 
+static inline unsigned gen_pointer(const struct gen *g)
+{
+    return gen_pointers[below(g->code64 ? ARRAY_SIZE(gen_pointers) : 4)];
+}
+
 static inline void gen_load_pointer(struct gen *g)
 {
-    const unsigned r = gen_pointers[below(ARRAY_SIZE(gen_pointers))];
-    gen_u8(g, 0x48 | r >> 3); /* MOV r64, imm32 */
+    const unsigned r = gen_pointer(g);
+    if (g->code64)
+        gen_u8(g, 0x48 | r >> 3); /* MOV r64, imm32 */
     gen_u8(g, 0xc7);
     gen_u8(g, 0xc0 | (r & 7));
-    gen_n(g, gen_data_address(g), 4);
+    /* in 32-bit code at times at the end of its address space */
+    gen_n(g, !g->code64 && one_in(16) ? -below(32) : gen_data_address(g), 4);
 }
 
 /* An opcode's bytes with what may stand before it. Rows of the opcode map by weight. */
@@ -179,6 +213,7 @@ static const struct gen_form gen_forms[] = {
     {"\x98", 1, 2, 0, 4, false, 0},           /* CBW, CWD */
     {"\x0f\xb0", 2, 2, 0, 3, true, 0},        /* CMPXCHG */
     {"\x0f\xc0", 2, 2, 0, 3, true, 0},        /* XADD */
+    {"\x0f\xc7", 2, 1, 0, 3, true, 2},        /* CMPXCHG8B, CMPXCHG16B */
     {"\x0f\x38\xf6", 3, 1, 0x66, 1, true, 0}, /* ADCX */
     {"\x0f\x38\xf6", 3, 1, 0xf3, 1, true, 0}, /* ADOX */
     {"\x0f\x38\xf0", 3, 2, 0, 1, true, 0},    /* MOVBE */
@@ -192,10 +227,15 @@ static const struct gen_form gen_forms[] = {
     {"\x9e", 1, 2, 0, 3, false, 0}, /* SAHF, LAHF */
     {"\xf5", 1, 1, 0, 1, false, 0}, /* CMC, CLC, STC */
     {"\xf8", 1, 2, 0, 2, false, 0},
-    {"\xfc", 1, 2, 0, 1, false, 0}, /* CLD, STD */
-    {"\xa4", 1, 4, 0, 2, false, 0}, /* MOVS, CMPS */
-    {"\xaa", 1, 6, 0, 2, false, 0}, /* STOS, LODS, SCAS */
-    {"\xd7", 1, 1, 0, 1, false, 0}, /* XLAT */
+    {"\xfc", 1, 2, 0, 1, false, 0},       /* CLD, STD */
+    {"\xa4", 1, 4, 0, 2, false, 0},       /* MOVS, CMPS */
+    {"\xaa", 1, 6, 0, 2, false, 0},       /* STOS, LODS, SCAS */
+    {"\xfa", 1, 2, 0, 2, false, 0},       /* CLI, STI */
+    {"\xd7", 1, 1, 0, 1, false, 0},       /* XLAT */
+    {"\x0f\x18", 2, 1, 0, 1, true, 0x0f}, /* PREFETCH */
+    {"\x0f\x0d", 2, 1, 0, 1, true, 3},
+    {"\x0f\xae", 2, 1, 0, 1, true, 0xe0},   /* fences, CLFLUSH, XSAVEOPT */
+    {"\x0f\x01\xe8", 3, 1, 0, 1, false, 0}, /* SERIALIZE */
     {"\x90", 1, 1, 0, 1, false, 0},
     {"\x0f\x1f", 2, 1, 0, 2, true, 0}, /* NOP */
     {"\x0f\x10", 2, 2, 0, 2, true, 0}, /* MOVUPS and its like */
@@ -206,7 +246,27 @@ static const struct gen_form gen_forms[] = {
     {"\x0f\xd4", 2, 1, 0x66, 1, true, 0},
     {"\x0f\xef", 2, 1, 0x66, 2, true, 0},
     {"\x0f\x58", 2, 2, 0xf2, 1, true, 0},
-    {"\x0f\x2e", 2, 2, 0, 1, true, 0}, /* UCOMISS */
+    {"\x0f\x2e", 2, 2, 0, 1, true, 0},        /* UCOMISS */
+    {"\x0f\x3a\x60", 3, 4, 0x66, 2, true, 0}, /* PCMPESTRM and its like */
+    {"\x0f\xae", 2, 1, 0, 1, true, 0x0c},     /* LDMXCSR, STMXCSR */
+    {"\x0f\x05", 2, 1, 0, 8, false, 0},       /* SYSCALL */
+    {"\x0f\x31", 2, 1, 0, 1, false, 0},       /* RDTSC */
+    {"\x0f\x01\xf9", 3, 1, 0, 1, false, 0},   /* RDTSCP */
+    {"\x0f\xae", 2, 1, 0xf3, 2, true, 0x0f},  /* RDFSBASE and its like */
+};
+
+/* Those of 32-bit code alone. */
+static const struct gen_form gen_forms32[] = {
+    {"\x40", 1, 16, 0, 16, false, 0},   /* INC, DEC */
+    {"\x60", 1, 2, 0, 2, false, 0},     /* PUSHA, POPA */
+    {"\x27", 1, 1, 0, 1, false, 0},     /* DAA */
+    {"\x2f", 1, 1, 0, 1, false, 0},     /* DAS */
+    {"\x37", 1, 1, 0, 1, false, 0},     /* AAA */
+    {"\xd4", 1, 2, 0, 1, false, 0},     /* AAM, AAD */
+    {"\x06", 1, 1, 0, 1, false, 0},     /* PUSH ES */
+    {"\x8c", 1, 1, 0, 1, true, 0x3f},   /* MOV r/m, Sreg */
+    {"\x82", 1, 1, 0, 1, true, 0},      /* the alias of 80h */
+    {"\x0f\xa0", 2, 1, 0, 1, false, 0}, /* PUSH FS */
 };
 
 /* SHLX and its like: VEX.map, pp, opcode; ModRM random. */
@@ -216,15 +276,20 @@ static const struct {
 } gen_vex[] = {{2, 1, 0xf7, false}, {2, 2, 0xf7, false}, {2, 3, 0xf7, false}, {3, 3, 0xf0, true},
                {2, 0, 0xf2, false}, {2, 0, 0xf5, false}, {2, 0, 0xf7, false}, {2, 3, 0xf6, false}};
 
-static inline const struct gen_form *gen_choose(void)
+static inline const struct gen_form *gen_choose_of(const struct gen_form *forms, unsigned count)
 {
     unsigned sum = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(gen_forms); i++)
-        sum += gen_forms[i].weight;
+    for (unsigned i = 0; i < count; i++)
+        sum += forms[i].weight;
     unsigned n = below(sum), i = 0;
-    for (; n >= gen_forms[i].weight; i++)
-        n -= gen_forms[i].weight;
-    return &gen_forms[i];
+    for (; n >= forms[i].weight; i++)
+        n -= forms[i].weight;
+    return &forms[i];
+}
+static inline const struct gen_form *gen_choose(const struct gen *g)
+{
+    return !g->code64 && one_in(12) ? gen_choose_of(gen_forms32, ARRAY_SIZE(gen_forms32))
+                                    : gen_choose_of(gen_forms, ARRAY_SIZE(gen_forms));
 }
 
 /* --- one instruction --- */
@@ -242,17 +307,18 @@ static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
     struct gen_rm m = {.len = 1, .rex = (reg >> 3) << 2};
     const unsigned r = (reg & 7) << 3;
     if (!memory) {
-        const unsigned rm = below(16);
+        const unsigned rm = below(gen_regs(g));
         m.bytes[0] = (uint8_t)(0xc0 | r | (rm & 7));
         m.rex |= rm >> 3;
         return m;
     }
     const unsigned kind = below(16);
-    if (kind == 0) { /* relative to RIP */
+    if (kind == 0) { /* relative to RIP; 32-bit code: absolute */
         m.bytes[0] = (uint8_t)(r | 5);
         m.len = 5;
-        m.rip = true;
+        m.rip = g->code64;
         m.target = gen_data_address(g);
+        st32(m.bytes + 1, m.target);
         return m;
     }
     if (kind == 1) { /* disp32 */
@@ -262,15 +328,14 @@ static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
         m.len = 6;
         return m;
     }
-    const unsigned base = one_in(20)   ? below(16)
-                          : one_in(10) ? REG_RSP
-                                       : gen_pointers[below(ARRAY_SIZE(gen_pointers))];
+    const unsigned base = one_in(20) ? below(gen_regs(g)) : one_in(10) ? REG_RSP : gen_pointer(g);
     const bool sib = (base & 7) == 4 || one_in(4);
     const unsigned mod = below(3);
     m.rex |= base >> 3;
     m.bytes[0] = (uint8_t)(mod << 6 | r | (sib ? 4 : base & 7));
-    if (sib) { /* R8 is small at times */
-        const unsigned index = one_in(2) ? 4 : one_in(2) ? 8 : below(16);
+    if (sib) { /* R8, or ECX, is small at times */
+        const unsigned small = g->code64 ? REG_R8 : REG_RCX;
+        const unsigned index = one_in(2) ? 4 : one_in(2) ? small : below(gen_regs(g));
         m.rex |= (index >> 3) << 1;
         m.bytes[m.len++] = (uint8_t)(below(4) << 6 | (index & 7) << 3 | (base & 7));
     }
@@ -278,7 +343,7 @@ static inline struct gen_rm gen_modrm(struct gen *g, unsigned reg, bool memory)
         m.bytes[m.len++] = (uint8_t)rnd();
     if (mod == 2 || (mod == 0 && (base & 7) == 5)) {
         if (mod == 0) { /* an address of its own, or RIP's: data all the same */
-            m.rip = !sib;
+            m.rip = !sib && g->code64;
             m.target = gen_data_address(g);
             st32(m.bytes + m.len, m.target);
         } else {
@@ -299,7 +364,7 @@ static inline void gen_place(struct gen *g, const struct gen_rm *m, unsigned imm
 static inline void gen_vex_insn(struct gen *g)
 {
     const unsigned k = below(ARRAY_SIZE(gen_vex));
-    const struct gen_rm m = gen_modrm(g, below(16), one_in(4));
+    const struct gen_rm m = gen_modrm(g, below(gen_regs(g)), one_in(4));
     gen_u8(g, 0xc4);
     gen_u8(g, (~m.rex & 7) << 5 | gen_vex[k].map);
     gen_u8(g, (one_in(2) ? 0x80u : 0) | (gen_vex[k].imm ? 15u : below(16)) << 3 | gen_vex[k].pp);
@@ -314,9 +379,9 @@ static inline void gen_vex_insn(struct gen *g)
 /* False: there is no such instruction; nothing was written. */
 static inline bool gen_try(struct gen *g)
 {
-    const struct gen_form *f = gen_choose();
+    const struct gen_form *f = gen_choose(g);
     const unsigned start = g->at;
-    unsigned reg = below(16);
+    unsigned reg = below(gen_regs(g));
     if (f->regs)
         do
             reg = below(8);
@@ -327,7 +392,7 @@ static inline bool gen_try(struct gen *g)
         m = gen_modrm(g, reg, memory);
     else if (f->span >= 8)
         m.rex = below(2);
-    if (one_in(40))
+    if (one_in(g->code64 ? 40 : 15))
         gen_u8(g, one_in(2) ? 0x64 : 0x65);
     if (one_in(80))
         gen_u8(g, 0x67);
@@ -338,7 +403,7 @@ static inline bool gen_try(struct gen *g)
     else if (one_in(10))
         gen_u8(g, 0x66);
     m.rex |= one_in(2) ? 8 : 0;
-    if (m.rex || one_in(4))
+    if (g->code64 && (m.rex || one_in(4)))
         gen_u8(g, 0x40 | m.rex);
     for (unsigned i = 0; i < f->len; i++)
         gen_u8(g, (uint8_t)f->bytes[i] + (i + 1u == f->len ? below(f->span) : 0));
@@ -348,7 +413,9 @@ static inline bool gen_try(struct gen *g)
     gen_n(g, gen_value(g), 8);
     struct insn u;
     const struct cpu *cpu = g->rig->cpu;
-    if (decode(&u, g->code + start, 15, cpu->mode, &cpu->feat, 0) != DECODE_OK ||
+    const uint32_t mode = (cpu->mode & ~(uint32_t)MODE_CODE_MASK) |
+                          (g->code64 ? (uint32_t)MODE_CODE64 : (uint32_t)MODE_CODE32);
+    if (decode(&u, g->code + start, 15, mode, &cpu->feat, 0) != DECODE_OK ||
         start + u.len < behind) {
         g->at = start;
         return false;
@@ -358,17 +425,196 @@ static inline bool gen_try(struct gen *g)
     return true;
 }
 
+/*
+ * x87, MMX, and what looks at their state. The random control words and environments that memory
+ * holds would unmask exceptions for the rest of the program, so there are better ones.
+ */
+static const uint16_t gen_control[] = {0x37f, 0x27f, 0x07f, 0xf7f, 0xb7f, 0x77f, 0x33f, 0x372};
+
+static const uint32_t gen_mxcsr[] = {0x1f80, 0x9fc0, 0x7f80, 0x3fbf, 0x1fbf, 0x1f00};
+
+static inline void gen_at(struct gen *g, unsigned opcode, unsigned reg, uint32_t address)
+{
+    if (opcode > 0xff)
+        gen_u8(g, opcode >> 8);
+    gen_u8(g, opcode & 0xff);
+    gen_u8(g, reg << 3 | 4);
+    gen_u8(g, 0x25);
+    gen_n(g, address, 4);
+}
+
+static inline void gen_x87_state(struct gen *g)
+{
+    static const uint8_t toggle_ts[] = {0x0f, 0x20, 0xc0, 0x83, 0xf0, 0x08, 0x0f, 0x22, 0xc0};
+    const unsigned good = one_in(8) ? ARRAY_SIZE(gen_control) : ARRAY_SIZE(gen_control) - 2;
+    switch (below(18)) {
+    case 16: /* LDMXCSR */
+    case 17:
+        gen_at(g, 0x0fae, 2, GEN_CONTROL_AT + 0x40 + 4 * below(ARRAY_SIZE(gen_mxcsr)));
+        break;
+    case 0: /* FXSAVE, FXRSTOR, XSAVE, XRSTOR */
+    case 1:
+        gen_at(g, 0x0fae, one_in(2) ? 0 : 4, GEN_IMAGE_AT);
+        break;
+    case 2:
+        gen_at(g, 0x0fae, one_in(2) ? 1 : 5, GEN_IMAGE_AT);
+        break;
+    case 3: /* FNSTENV, FLDENV, FNSAVE, FRSTOR */
+        gen_at(g, 0xd9, one_in(2) ? 6 : 4, GEN_IMAGE_AT + 0x80);
+        break;
+    case 4:
+        gen_at(g, 0xdd, one_in(2) ? 6 : 4, GEN_IMAGE_AT + 0x80);
+        break;
+    case 5: /* CLTS, or the opposite */
+        if (one_in(2)) {
+            gen_u8(g, 0x0f);
+            gen_u8(g, 0x06);
+        } else if (one_in(4)) {
+            for (unsigned i = 0; i < sizeof toggle_ts; i++)
+                gen_u8(g, toggle_ts[i]);
+        }
+        break;
+    case 6:
+    case 7:
+    case 8: /* FNINIT, or FNCLEX */
+        gen_u8(g, 0xdb);
+        gen_u8(g, one_in(4) ? 0xe2 : 0xe3);
+        break;
+    case 9: /* EMMS */
+    case 10:
+        gen_u8(g, 0x0f);
+        gen_u8(g, 0x77);
+        break;
+    default:
+        gen_at(g, 0xd9, 5, GEN_CONTROL_AT + 2 * below(good));
+        break;
+    }
+}
+
+static inline bool gen_is_x87(const struct insn *u)
+{
+    switch (u->op) {
+    case OP_FLDCW:
+    case OP_FLDENV:
+    case OP_FRSTOR:
+        return one_in(20);
+    default:
+        return true;
+    }
+}
+
+static inline void gen_x87_insn(struct gen *g)
+{
+    if (one_in(24)) {
+        gen_x87_state(g);
+        return;
+    }
+    const unsigned start = g->at;
+    struct insn u;
+    const struct cpu *cpu = g->rig->cpu;
+    do {
+        g->at = start;
+        const bool mmx = one_in(6);
+        struct gen_rm m = gen_modrm(g, below(8), one_in(3));
+        if (m.rex || one_in(8))
+            gen_u8(g, 0x40 | m.rex);
+        if (mmx) {
+            gen_u8(g, 0x0f);
+            if (one_in(8)) { /* PSHUFB and its kin */
+                gen_u8(g, 0x38);
+                gen_u8(g, below(12));
+            } else {
+                static const struct {
+                    uint8_t first, n;
+                } range[] = {{0x60, 12}, {0x6e, 10}, {0x7e, 2}, {0xc4, 2}, {0xd1, 46}};
+                const unsigned k = below(ARRAY_SIZE(range));
+                gen_u8(g, range[k].first + below(range[k].n));
+            }
+        } else {
+            gen_u8(g, 0xd8 + below(8));
+        }
+        for (unsigned i = 0; i < m.len; i++)
+            gen_u8(g, m.bytes[i]);
+        const unsigned behind = g->at;
+        gen_u8(g, (unsigned)rnd() & 0xff);
+        if (decode(&u, g->code + start, 15, cpu->mode, &cpu->feat, 0) == DECODE_OK &&
+            start + u.len >= behind && gen_is_x87(&u)) {
+            g->at = start + u.len;
+            gen_place(g, &m, g->at - behind);
+            return;
+        }
+    } while (true);
+}
+
+/* FS and GS, which may be anything; seldom the others, which ends what can be translated. */
+static inline void gen_load_segment(struct gen *g)
+{
+    const unsigned flat = g->user ? SEL_DATA_USER : SEL_DATA;
+    const unsigned odd = SEL_SPARE + 8 * below(GEN_SEGMENTS) + (g->user ? 3 : 0);
+    const unsigned sel = one_in(4) ? flat : one_in(10) ? 0 : odd;
+    gen_u8(g, 0x50 | REG_RAX);
+    gen_u8(g, 0xb8);
+    gen_n(g, one_in(6) ? flat : sel, 4);
+    gen_u8(g, 0x8e); /* MOV Sreg, AX */
+    if (one_in(6)) {
+        static const uint8_t sreg[] = {SEG_ES, SEG_DS, SEG_SS};
+        gen_u8(g, 0xc0 | sreg[below(3)] << 3);
+    } else {
+        gen_u8(g, 0xc0 | (SEG_FS + below(2)) << 3);
+    }
+    gen_u8(g, 0x58 | REG_RAX);
+    if (one_in(2)) { /* an access through FS or GS near where limits are */
+        gen_u8(g, one_in(2) ? 0x64 : 0x65);
+        gen_u8(g, one_in(2) ? 0x89 : 0x8b);
+        gen_u8(g, below(8) << 3 | 5);
+        gen_n(g, one_in(2) ? -below(16) : 0xff0 + below(32), 4);
+    }
+}
+
+/* REP, most often forwards, and at times over several pages. */
+static inline void gen_string(struct gen *g)
+{
+    static const uint8_t opcodes[] = {0xa4, 0xa5, 0xaa, 0xab, 0xa6, 0xa7, 0xae, 0xaf, 0xac, 0xad};
+    if (!one_in(4))
+        gen_u8(g, 0xfc); /* CLD */
+    if (!one_in(4)) {
+        gen_u8(g, 0xb9); /* MOV ECX */
+        gen_n(g, below(one_in(4) ? 700 : 20), 4);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (!one_in(2))
+            continue;
+        gen_u8(g, i ? 0xbe : 0xbf); /* MOV ESI, EDI */
+        gen_n(g, gen_data_address(g), 4);
+    }
+    const unsigned opcode = opcodes[below(ARRAY_SIZE(opcodes))];
+    if (one_in(20))
+        gen_u8(g, one_in(2) ? 0x64 : 0x67);
+    if (one_in(6))
+        gen_u8(g, 0x66);
+    gen_u8(g, one_in(3) ? 0xf2 : 0xf3);
+    if (g->code64 && one_in(3))
+        gen_u8(g, 0x48);
+    gen_u8(g, opcode);
+}
+
 static inline void gen_insn(struct gen *g)
 {
-    if (one_in(9)) {
+    if (g->x87 ? !one_in(3) : one_in(60)) {
+        gen_x87_insn(g);
+    } else if (one_in(9)) {
         gen_load_pointer(g);
-    } else if (one_in(40)) { /* MOV R8D, small */
+    } else if (g->code64 && one_in(40)) { /* MOV R8D, small */
         gen_u8(g, 0x41);
         gen_u8(g, 0xb8);
         gen_n(g, below(64), 4);
+    } else if (!g->code64 && one_in(50)) {
+        gen_load_segment(g);
     } else if (one_in(40)) { /* what REP repeats */
         gen_u8(g, 0xb9);
         gen_n(g, below(20), 4);
+    } else if (one_in(50)) {
+        gen_string(g);
     } else if (one_in(25)) {
         gen_vex_insn(g);
     } else {
@@ -393,6 +639,8 @@ static inline void gen_indirect(struct gen *g, bool call)
 {
     const unsigned slash = call ? 0xd0 : 0xe0;
     if (one_in(2)) { /* through memory: the list of chunks */
+        if (one_in(4))
+            gen_u8(g, one_in(2) ? 0x64 : 0x65);
         gen_u8(g, 0xff);
         gen_u8(g, call ? 0x14 : 0x24);
         gen_u8(g, 0x25);
@@ -406,10 +654,98 @@ static inline void gen_indirect(struct gen *g, bool call)
     }
 }
 
+/* From compatibility mode into 64-bit code and back, by far transfers. */
+static inline void gen_excursion(struct gen *g)
+{
+    const unsigned rpl = g->user ? 3 : 0;
+    gen_u8(g, 0xea); /* JMP far, to what follows */
+    gen_n(g, GEN_CODE + g->at + 6, 4);
+    gen_n(g, g->user ? SEL_CODE64_USER : SEL_CODE64, 2);
+    g->code64 = true;
+    for (unsigned n = below(6); n; n--)
+        gen_insn(g);
+    gen_u8(g, 0x6a); /* PUSH selector, PUSH address, RETFQ */
+    gen_u8(g, (g->user ? SEL_CODE32_USER : SEL_CODE32) | rpl);
+    gen_u8(g, 0x68);
+    gen_n(g, GEN_CODE + g->at + 6, 4);
+    gen_u8(g, 0x48);
+    gen_u8(g, 0xcb);
+    g->code64 = false;
+}
+
+/* Returns that no call belongs to, and calls that are returned from otherwise. */
+static inline void gen_odd_return(struct gen *g)
+{
+    static const uint8_t thunk[] = {
+        0xe8, 0x07, 0x00, 0x00, 0x00,             /* call over what is only speculated */
+        0xf3, 0x90, 0x0f, 0xae, 0xe8, 0xeb, 0xf9, /* pause; lfence; jmp back */
+        0x48, 0x89, 0x04, 0x24, 0xc3,             /* mov [rsp], rax; ret */
+    };
+    switch (below(6)) {
+    case 0: /* RET imm16 */
+        gen_u8(g, 0xc2);
+        gen_n(g, 8 * below(4), 2);
+        break;
+    case 1: /* PUSH, RET */
+        gen_u8(g, 0x68);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0xc3);
+        break;
+    case 2:
+        gen_u8(g, 0xb8);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        for (unsigned i = 0; i < sizeof thunk; i++)
+            gen_u8(g, thunk[i]);
+        break;
+    case 3: /* ADD qword [RSP], imm8; RET */
+        gen_u8(g, 0x48);
+        gen_u8(g, 0x83);
+        gen_u8(g, 0x04);
+        gen_u8(g, 0x24);
+        gen_u8(g, below(12));
+        gen_u8(g, 0xc3);
+        break;
+    case 4: /* PUSH CS; PUSH; RETFQ */
+        gen_u8(g, 0x6a);
+        gen_u8(g, g->user ? SEL_CODE64_USER : SEL_CODE64);
+        gen_u8(g, 0x68);
+        gen_to_chunk(g, below(GEN_CHUNKS), true);
+        gen_u8(g, 0x48);
+        gen_u8(g, 0xcb);
+        break;
+    default: /* DEC ECX; JZ over CALL: recursion */
+        gen_u8(g, 0xff);
+        gen_u8(g, 0xc9);
+        gen_u8(g, 0x74);
+        gen_u8(g, 5);
+        gen_u8(g, 0xe8);
+        gen_to_chunk(g, below(GEN_CHUNKS), false);
+        gen_u8(g, 0xc3);
+        break;
+    }
+}
+
+/* CALL of what exchanges two pages of code below its own return. */
+static inline void gen_call_swap(struct gen *g)
+{
+    gen_u8(g, 0xb8);
+    gen_n(g, GEN_SWAP + 0x100 * below(2), 4);
+    gen_u8(g, 0xff);
+    gen_u8(g, 0xd0);
+}
+
 /* How chunk c ends. Ways back are conditional, so that most is reached. */
 static inline void gen_end(struct gen *g, unsigned c)
 {
     const unsigned back = below(c + 1), ahead = c + 1 + below(GEN_CHUNKS - c);
+    if (g->code64 && one_in(5)) {
+        gen_odd_return(g);
+        return;
+    }
+    if (g->machine == GEN_LONG && !g->user && one_in(8)) {
+        gen_call_swap(g);
+        return;
+    }
     switch (below(12)) {
     case 0: /* DEC, JNZ */
     case 1:
@@ -455,54 +791,122 @@ static inline void gen_end(struct gen *g, unsigned c)
     }
 }
 
-/*
- * Exceptions go on at the next chunk of the list, with a new stack; flags and registers stay as
- * they were, the frame is there to be compared.
+#include "jit_gen_kernel.h"
+
+/* --- machines --- */
+
+/* One page in the machine's own tables; those of protected mode are in the rig's last pages for
+ * tables and cover the first and last 2 MiB: directory (with PAE four pointers to it) and tables.
  */
-static inline void gen_handlers(struct gen *g)
+static inline void gen_map(struct gen *g, gla_t lin, gpa_t gpa, uint64_t rights)
 {
-    static const uint8_t common[] = {
-        0x50,                                                     /* push rax */
-        0x48, 0x8b, 0x04,           0x25, 0x00, 0x10, 0x04, 0x00, /* mov rax, [41000] */
-        0x48, 0x8d, 0x40,           0x01,                         /* lea rax, [rax + 1] */
-        0x83, 0xe0, GEN_CHUNKS - 1,                               /* and eax, 15 */
-        0x48, 0x89, 0x04,           0x25, 0x00, 0x10, 0x04, 0x00, /* mov [41000], rax */
-        0x48, 0x8b, 0x04,           0xc5, 0x08, 0x10, 0x04, 0x00, /* mov rax, [41008 + rax*8] */
-        0x48, 0x89, 0x44,           0x24, 0x08,                   /* mov [rsp + 8], rax */
-        0x48, 0xc7, 0x44,           0x24, 0x20, 0x00, 0xff, 0x06,
-        0x00,       /* mov qword [rsp + 20h], 6ff00 */
-        0x58,       /* pop rax */
-        0x48, 0xcf, /* iretq */
-    };
-    rig_put(g->rig, GEN_HANDLER, common, sizeof common);
-    for (unsigned v = 0; v < 256; v++) {
-        uint8_t code[16], n = 0;
-        if (rig_has_error((int)v)) { /* lea rsp, [rsp + 8] */
-            static const uint8_t drop[] = {0x48, 0x8d, 0x64, 0x24, 0x08};
-            memcpy(code, drop, sizeof drop);
-            n = sizeof drop;
-        }
-        code[n++] = 0xe9;
-        st32(code + n, GEN_HANDLER - (RIG_HANDLERS + v * 16 + n + 4));
-        rig_put(g->rig, RIG_HANDLERS + v * 16, code, n + 4u);
+    enum { TABLE = 0x30000, NEXT = 0x1000 };
+    struct rig *r = g->rig;
+    if (g->machine == GEN_LONG || g->machine == GEN_COMPAT) {
+        rig_map(r, lin, gpa, rights);
+        return;
     }
+    const uint64_t link = RIG_P | RIG_W | RIG_U;
+    const unsigned high = lin >> 31 & 1;
+    const gpa_t table = TABLE + (3 + high) * NEXT;
+    if (g->machine == GEN_PAGING) {
+        st32(rig_at(r, TABLE + (lin >> 22) * 4), (uint32_t)(table | link));
+        st32(rig_at(r, table + (lin >> 12 & 1023) * 4), (uint32_t)(gpa | rights));
+    } else {
+        const gpa_t directory = TABLE + (1 + high) * NEXT;
+        st64(rig_at(r, TABLE + (lin >> 30) * 8), directory | RIG_P);
+        r->cpu->pdpte[lin >> 30] = directory | RIG_P;
+        st64(rig_at(r, directory + (lin >> 21 & 511) * 8), table | link);
+        st64(rig_at(r, table + (lin >> 12 & 511) * 8), gpa | rights);
+    }
+    r->cpu->cr3 = TABLE;
 }
 
-/* The machine of every program. */
-static inline void gen_machine(struct rig *r, bool user)
+static inline void gen_paging(struct gen *g)
 {
-    rig_long(r, user ? SEL_CODE64_USER : SEL_CODE64, user ? SEL_DATA_USER : SEL_DATA);
+    struct rig *r = g->rig;
+    if (g->machine == GEN_PAGING || g->machine == GEN_PAE) {
+        r->cpu->cr0 |= CR0_PG | CR0_WP | CR0_AM;
+        if (g->machine == GEN_PAE)
+            r->cpu->cr4 |= CR4_PAE;
+        memset(rig_at(r, 0x30000), 0, 5 * PAGE_SIZE);
+        for (gla_t at = 0; at < 512 * KiB; at += PAGE_SIZE)
+            gen_map(g, at, at, RIG_P | RIG_W);
+    }
     for (gla_t at = GEN_CHUNKS_AT; at < GEN_END; at += PAGE_SIZE) {
         const bool absent = at >= GEN_ABSENT && at < GEN_STACK;
         const bool fixed = at >= GEN_READ_ONLY && at < GEN_ABSENT;
         if (absent)
-            rig_map(r, at, 0, 0);
+            gen_map(g, at, 0, 0);
         else
-            rig_map(r, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
+            gen_map(g, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
+    }
+    if (g->machine != GEN_LONG) {
+        for (gla_t at = GEN_CODE; at < GEN_CODE_END; at += PAGE_SIZE)
+            gen_map(g, GEN_HIGH + (at - GEN_CODE), at, RIG_P | RIG_U | RIG_W);
+        gen_map(g, 0, GEN_CODE, RIG_P | RIG_U | RIG_W);
     }
     /* a program that changes its tables and flushes nothing may see either */
     for (gla_t at = RIG_TABLES; at < RIG_TABLES_END; at += PAGE_SIZE)
-        rig_map(r, at, at, RIG_P);
+        gen_map(g, at, at, RIG_P);
+}
+
+/* What FS and GS may hold: bases, limits, and all that has no access. */
+static inline void gen_segments(struct gen *g)
+{
+    const uint32_t data = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DB | (g->user ? ATTR_DPL : 0);
+    const struct {
+        uint32_t base, limit, attr;
+    } of[GEN_SEGMENTS] = {
+        {GEN_DATA + 0x800, ~0u, data | ATTR_G},
+        {GEN_DATA + 0x10, 0xfff, data},
+        {GEN_DATA + 0x1001, 0x1000, data},
+        {-(uint32_t)GEN_DATA, ~0u, data | ATTR_G},
+        {GEN_DATA, 0xffff, data & ~(uint32_t)ATTR_RW},
+        {GEN_DATA, 0xfff, data | ATTR_EC},
+        {0, ~0u, data | ATTR_CODE | ATTR_G},
+        {GEN_DATA, 2, data},
+    };
+    for (unsigned i = 0; i < GEN_SEGMENTS; i++)
+        rig_descriptor(g->rig, (uint16_t)(SEL_SPARE + 8 * i), of[i].base, of[i].limit, of[i].attr);
+    if (g->machine == GEN_LONG)
+        return;
+    for (unsigned s = SEG_FS; s <= SEG_GS; s++)
+        if (one_in(2))
+            rig_load_seg(g->rig, s,
+                         (uint16_t)(SEL_SPARE + 8 * below(GEN_SEGMENTS) + (g->user ? 3 : 0)));
+}
+
+/* A machine of some kind, and its handlers. */
+static inline void gen_machine(struct gen *g)
+{
+    static const enum gen_machine kinds[] = {GEN_LONG, GEN_LONG,   GEN_LONG, GEN_COMPAT,
+                                             GEN_FLAT, GEN_PAGING, GEN_PAE};
+    struct rig *r = g->rig;
+    g->machine = kinds[below(ARRAY_SIZE(kinds))];
+    g->user = !one_in(4);
+    g->code64 = g->machine == GEN_LONG;
+    const uint16_t data = g->user ? SEL_DATA_USER : SEL_DATA;
+    const uint16_t code = g->code64 ? (g->user ? SEL_CODE64_USER : SEL_CODE64)
+                                    : (g->user ? SEL_CODE32_USER : SEL_CODE32);
+    if (g->machine == GEN_LONG || g->machine == GEN_COMPAT) {
+        gen_handlers64(g);
+        rig_long(r, code, data);
+    } else {
+        gen_handlers32(g);
+        rig_prot(r, code, data);
+    }
+    if (g->machine != GEN_FLAT)
+        gen_paging(g);
+    if (g->machine == GEN_LONG)
+        rig_map(r, GEN_TABLE, gen_page_table(r), RIG_P | RIG_W);
+    gen_segments(g);
+    if (g->machine == GEN_LONG) {
+        gen_syscall(g);
+        r->cpu->cr4 |= one_in(4) ? 0 : CR4_FSGSBASE;
+        r->cpu->cr4 |= one_in(8) ? CR4_TSD : 0;
+    }
+    r->cpu->msr_tsc_aux = rnd() & 0xffff;
     r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
     r->cpu->fpu.cw = 0x37f;
     cpu_loaded(r->cpu);
@@ -513,6 +917,7 @@ static inline void gen_program(struct gen *g)
 {
     struct cpu *cpu = g->rig->cpu;
     g->stores_to_code = one_in(4);
+    g->x87 = one_in(4);
     memset(g->code, 0xcc, sizeof g->code);
     g->fixups = 0;
     g->at = below(3) * 0x1000 + (one_in(2) ? 0xf00 + below(0xf0) : below(0x1000));
@@ -522,6 +927,8 @@ static inline void gen_program(struct gen *g)
         g->chunk[c] = g->at;
         for (unsigned n = below(one_in(4) ? 24 : 8); n; n--)
             gen_insn(g);
+        if (g->machine == GEN_COMPAT && one_in(4))
+            gen_excursion(g);
         gen_end(g, c);
     }
     gen_u8(g, 0xe9);
@@ -535,6 +942,8 @@ static inline void gen_program(struct gen *g)
     for (unsigned c = 0; c < GEN_CHUNKS; c++)
         list[1 + c] = GEN_CODE + g->chunk[c];
     rig_put(g->rig, GEN_CHUNKS_AT, list, sizeof list);
+    rig_put(g->rig, GEN_CONTROL_AT, gen_control, sizeof gen_control);
+    rig_put(g->rig, GEN_CONTROL_AT + 0x40, gen_mxcsr, sizeof gen_mxcsr);
     uint64_t data[(GEN_ABSENT - GEN_DATA) / 8];
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
         data[i] = one_in(4) ? gen_value(g) : rnd();
@@ -544,12 +953,17 @@ static inline void gen_program(struct gen *g)
     for (unsigned i = 0; i < ARRAY_SIZE(gen_pointers); i++)
         cpu->r[gen_pointers[i]] = gen_data_address(g);
     cpu->r[REG_RSP] = GEN_END - 0x80;
+    if (!g->code64 && g->user && one_in(4)) /* what 32-bit code does not see */
+        for (unsigned i = 0; i < 16; i++)
+            cpu->r[i] |= (uint64_t)below(0x10000) << 32;
     cpu_set_rflags(cpu, (rnd() & FLAGS_ARITH) | FLAG_1 | (one_in(32) ? FLAG_AC : 0) |
                             (one_in(64) ? FLAG_TF : 0));
     for (unsigned i = 0; i < 16; i++)
         for (unsigned k = 0; k < 2; k++)
             cpu->zmm[i].q[k] = rnd();
     cpu->rip = GEN_CODE + g->chunk[0];
+    if (g->machine > GEN_FLAT || g->machine == GEN_COMPAT)
+        cpu->rip = (one_in(3) ? GEN_HIGH : GEN_CODE) + g->chunk[0];
     cpu_loaded(cpu);
 }
 

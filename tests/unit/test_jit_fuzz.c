@@ -9,6 +9,7 @@
 #include "jit_gen.h"
 
 #include "core/state.h"
+#include "core/vclock.h"
 #include "debug/disas.h"
 
 #include <inttypes.h>
@@ -20,7 +21,25 @@ static struct rig plain, jit;
 static struct gen gen;
 static uint8_t before[RAM_BYTES];
 static uint64_t instructions;
+static struct { /* what ran in each kind of machine */
+    uint64_t programs, instructions, translated;
+} ran[GEN_PAE + 1];
 static uint64_t began[2]; /* the counts of both at the start */
+
+/* Time is a line over the instructions since the start: what RDTSC reads. */
+static struct vclock line = {.base_ns = 12345, .base_icount = 7, .rate = UINT64_C(0x3a5c69e12)};
+static uint64_t others[2];
+
+static int64_t read_plain(void *opaque)
+{
+    (void)opaque;
+    return vclock_ns(&line, others[0] + cpu_icount(plain.cpu));
+}
+static int64_t read_jit(void *opaque)
+{
+    (void)opaque;
+    return vclock_ns(&line, others[1] + cpu_icount(jit.cpu));
+}
 
 /* --- bringing both to the same state --- */
 
@@ -51,6 +70,8 @@ static void start(const struct state *save)
     set_state(&jit, save);
     began[0] = cpu_icount(plain.cpu);
     began[1] = cpu_icount(jit.cpu);
+    for (unsigned i = 0; i < 2; i++)
+        others[i] = 100 - began[i];
 }
 
 /* --- comparing --- */
@@ -60,12 +81,24 @@ static uint64_t count(unsigned which)
     return cpu_icount(which ? jit.cpu : plain.cpu) - began[which];
 }
 
+static bool same_segments(const struct cpu *a, const struct cpu *b)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        const struct segment *x = &a->seg[i], *y = &b->seg[i];
+        if (x->sel != y->sel || x->base != y->base || x->limit != y->limit || x->attr != y->attr)
+            return false;
+    }
+    return true;
+}
+
 static bool same_state(void)
 {
     struct cpu *a = plain.cpu, *b = jit.cpu;
     return !memcmp(a->r, b->r, 16 * sizeof a->r[0]) && a->rip == b->rip && a->cpl == b->cpl &&
            cpu_get_rflags(a) == cpu_get_rflags(b) && a->cr2 == b->cr2 && count(0) == count(1) &&
-           a->halted == b->halted && a->mxcsr == b->mxcsr && !memcmp(a->zmm, b->zmm, sizeof a->zmm);
+           a->halted == b->halted && a->mxcsr == b->mxcsr &&
+           !memcmp(a->zmm, b->zmm, sizeof a->zmm) && same_segments(a, b) &&
+           !memcmp(&a->fpu, &b->fpu, sizeof a->fpu) && a->cr0 == b->cr0;
 }
 
 static bool same_memory(void)
@@ -90,6 +123,17 @@ static void print_differences(void)
                    "\n",
                    i, a->zmm[i].q[1], a->zmm[i].q[0], b->zmm[i].q[1], b->zmm[i].q[0]);
     }
+    const struct fpu *fa = &a->fpu, *fb = &b->fpu;
+    if (memcmp(fa, fb, sizeof *fa)) {
+        printf("  fpu cw %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n",
+               fa->cw, fa->sw, fa->used, fa->fop, fa->fip, fa->fdp, fa->fcs, fa->fds);
+        printf("  ..translated %x sw %x used %x op %x ip %" PRIx64 " dp %" PRIx64 " cs %x ds %x\n",
+               fb->cw, fb->sw, fb->used, fb->fop, fb->fip, fb->fdp, fb->fcs, fb->fds);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        if (memcmp(&fa->r[i], &fb->r[i], sizeof fa->r[i]))
+            printf("  x87 r%u %04x:%016" PRIx64 ", translated %04x:%016" PRIx64 "\n", i,
+                   fa->r[i].sexp, fa->r[i].mant, fb->r[i].sexp, fb->r[i].mant);
     for (unsigned i = 0, n = 0; i < RAM_BYTES && n < 8; i++) {
         if (*rig_at(&plain, i) == *rig_at(&jit, i))
             continue;
@@ -101,21 +145,31 @@ static void print_differences(void)
 
 /* --- locating --- */
 
+/* A change of MXCSR ends a run early where there is code to be thrown away. */
+static void run_all(struct rig *r, uint64_t n)
+{
+    const uint64_t end = cpu_icount(r->cpu) + n;
+    while (cpu_icount(r->cpu) < end && !r->cpu->halted)
+        rig_run(r, end - cpu_icount(r->cpu));
+}
+
 static void run_both(uint64_t n)
 {
-    rig_run(&plain, n);
-    rig_run(&jit, n);
+    run_all(&plain, n);
+    run_all(&jit, n);
 }
 
 static void print_insn(const struct cpu *cpu)
 {
     struct disas *d = disas_create(DISAS_INTEL);
     char text[160];
-    const gla_t at = cpu->rip;
+    gla_t at = cpu->rip;
+    if (at >= GEN_HIGH)
+        at += GEN_CODE - GEN_HIGH;
     if (d && at < RAM_BYTES - 16) {
-        disas_one(d, rig_at(&plain, at), 15, at, 64, text, sizeof text);
+        disas_one(d, rig_at(&plain, at), 15, at, cpu_code64(cpu) ? 64 : 32, text, sizeof text);
         printf("  %" PRIx64 "  %-40s", at, text);
-        for (unsigned i = 0; i < 16; i++)
+        for (unsigned i = 0; i < (cpu_code64(cpu) ? 16 : 8); i++)
             printf(" %" PRIx64, cpu->r[i]);
         printf(" %03" PRIx64 "\n", cpu_get_rflags(cpu));
     }
@@ -134,7 +188,7 @@ static void locate(const struct state *save)
         print_differences();
         start(save);
         const unsigned shown = MIN(n, 24u);
-        rig_run(&plain, n - shown);
+        run_all(&plain, n - shown);
         for (unsigned i = 0; i < shown; i++) {
             print_insn(plain.cpu);
             rig_run(&plain, 1);
@@ -155,18 +209,17 @@ static uint64_t slice(unsigned kind)
 static bool fuzz_one(void)
 {
     struct state save;
-    const bool user = !one_in(4);
     gen.rig = &plain;
     rig_tables(&plain); /* the last program may have written anywhere */
     ram_note_write(&plain.ram, plain.main.ram, RAM_BYTES);
-    gen_handlers(&gen);
-    gen_machine(&plain, user);
+    gen_machine(&gen);
     gen_program(&gen);
     memcpy(before, rig_at(&plain, 0), RAM_BYTES);
     state_init_save(&save);
     cpu_state(plain.cpu, &save);
     start(&save);
     const unsigned kind = below(3);
+    const uint64_t translated = jit.cpu->stats.translated_insns;
     bool same = true;
     for (uint64_t done = 0; same && done < STEPS && !plain.cpu->halted;) {
         const uint64_t n = slice(kind);
@@ -175,11 +228,15 @@ static bool fuzz_one(void)
         instructions += n;
         same = same_state();
     }
+    ran[gen.machine].programs++;
+    ran[gen.machine].instructions += count(1);
+    ran[gen.machine].translated += jit.cpu->stats.translated_insns - translated;
     if (!same || !same_memory()) {
         same = false;
-        printf("differs in slices of kind %u (cache emptied %" PRIu64 " times, code %" PRIu64
-               "):\n",
-               kind, jit.cpu->stats.cache_flushes, jit.cpu->stats.code_flushes);
+        printf("machine %u, %s: differs in slices of kind %u (cache emptied %" PRIu64
+               " times, code %" PRIu64 "):\n",
+               gen.machine, gen.user ? "user" : "kernel", kind, jit.cpu->stats.cache_flushes,
+               jit.cpu->stats.code_flushes);
         print_differences();
         locate(&save);
     }
@@ -207,7 +264,15 @@ static void test_programs(void **state)
     printf("%u programs, %" PRIu64 " instructions, %" PRIu64 " exceptions, %" PRIu64
            " blocks translated, %" PRIu64 " dropped, %u differ\n",
            n, instructions, faults, s->translated_blocks, s->blocks_dropped, wrong);
+    for (unsigned i = 0; i < ARRAY_SIZE(ran); i++)
+        printf("  machine %u: %" PRIu64 " programs, %" PRIu64 " instructions, %" PRIu64
+               " translated\n",
+               i, ran[i].programs, ran[i].instructions, ran[i].translated);
     assert_int_equal(wrong, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(ran) && n >= 1000; i++) {
+        assert_true(ran[i].instructions > STEPS / 2 * ran[i].programs);
+        assert_true(ran[i].translated > 20 * ran[i].programs);
+    }
     assert_true(s->translated_blocks > n && faults > n);
 }
 
@@ -216,6 +281,10 @@ static int setup(void **state)
     (void)state;
     rig_open_with(&plain, "max,+sse4a", RAM_BYTES, 0, false);
     rig_open_with(&jit, "max,+sse4a", RAM_BYTES, 1, false);
+    plain.time.read_clock = read_plain;
+    jit.time.read_clock = read_jit;
+    jit.time.line = &line;
+    jit.time.others = &others[1];
     return 0;
 }
 

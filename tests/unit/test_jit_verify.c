@@ -37,8 +37,7 @@ static void run_program(void)
 {
     rig_tables(&rig);
     ram_note_write(&rig.ram, rig.main.ram, RAM_BYTES);
-    gen_handlers(&gen);
-    gen_machine(&rig, !one_in(4));
+    gen_machine(&gen);
     gen_program(&gen);
     const uint64_t end = cpu_icount(rig.cpu) + STEPS;
     while (cpu_icount(rig.cpu) < end && !rig.cpu->halted && !rig.cpu->stats.verify_differences)
@@ -89,7 +88,7 @@ static void test_every_break_is_found(void **state)
         assert_true(verify_break(j, name));
         code_flush(rig.cpu->code);
         rig.cpu->stats.verify_differences = 0;
-        while (!rig.cpu->stats.verify_differences && programs++ < 1500)
+        while (!rig.cpu->stats.verify_differences && programs++ < 4000)
             run_program();
         const bool found = rig.cpu->stats.verify_differences, right = found && blamed(name);
         if (!right) {

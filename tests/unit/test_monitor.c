@@ -141,6 +141,7 @@ static void test_answers(void **state)
         {"info status", "VM status: running\r\n"},
         {"info version", "Vitrine 1.2.3\r\n"},
         {"info stats", "instructions 42\r\n"},
+        {"info jit", "executed in translated code 6\r\n"},
         {"x/4xb 0x100", "0000000000000100: 0x01 0x08 0x0f 0x16\r\n"},
         {"x /2xh 0x100", "0000000000000100: 0x0801 0x160f\r\n"},
         {"x/1xg 0x100", "0000000000000100: 0x322b241d160f0801\r\n"},

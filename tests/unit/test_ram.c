@@ -101,7 +101,7 @@ static void test_no_memory_names_m(void **state)
     assert_false(ram_create(&ram, UINT64_C(1) << 60, &err));
     assert_non_null(strstr(err.msg, "-m"));
     assert_null(strchr(err.msg, '\n'));
-    assert_int_equal(ram.memfd, -1);
+    assert_int_equal(ram.pagemap, -1);
 
 #ifndef __SANITIZE_ADDRESS__ /* which needs unlimited address space itself */
     pid_t pid = fork();
@@ -221,6 +221,48 @@ static void test_dirty_log(void **state)
     ram_destroy(&ram);
 }
 
+/* Every page that was written is in some run, runs come in order, and most of the rest is in none.
+ */
+static void test_next_data(void **state)
+{
+    (void)state;
+    struct ram ram;
+    struct error err = {0};
+    const uint64_t size = 64 * MiB;
+    static const ram_t written[] = {0, 5 * MiB + 123, 5 * MiB + PAGE_SIZE, 31 * MiB, 64 * MiB - 1};
+    assert_true(ram_create(&ram, size, &err));
+    for (unsigned pass = 0; pass < 2; pass++) {
+        unsigned found = 0;
+        uint64_t bytes = 0;
+        ram_t at = 0, end, last = 0;
+        for (; ram_next_data(&ram, &at, &end, size); last = at = end) {
+            assert_in_range(at, last, end - 1);
+            assert_in_range(end - at, PAGE_SIZE, RAM_DATA_BYTES);
+            assert_int_equal((at | end) & ~PAGE_MASK, 0);
+            assert_true(end <= size);
+            bytes += end - at;
+            for (unsigned i = 0; i < ARRAY_SIZE(written); i++)
+                found += written[i] >= at && written[i] < end;
+        }
+        if (pass == 0) {
+            assert_int_equal(bytes, 0);
+            for (unsigned i = 0; i < ARRAY_SIZE(written); i++)
+                *ram_host(&ram, written[i]) = 1;
+            continue;
+        }
+        assert_int_equal(found, ARRAY_SIZE(written));
+        assert_in_range(bytes, 5 * PAGE_SIZE, 10 * MiB); /* huge pages exist whole */
+    }
+    /* where it cannot be told, all of it is data */
+    close(ram.pagemap);
+    ram.pagemap = -1;
+    ram_t at = 7 * PAGE_SIZE, end = 0;
+    assert_true(ram_next_data(&ram, &at, &end, 9 * PAGE_SIZE));
+    assert_int_equal(at, 7 * PAGE_SIZE);
+    assert_int_equal(end, 9 * PAGE_SIZE);
+    ram_destroy(&ram);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_note_write),
         cmocka_unit_test(test_dirty_log),
+        cmocka_unit_test(test_next_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -335,6 +335,18 @@ PROGRAM(second_page, "add $0x100, %eax\n"
 PROGRAM(other_page, "add $0x200, %eax\n"
                     "hlt\n");
 
+/* The page-table entry of lin becomes v, behind the TLB's back. */
+static void change_entry(gla_t lin, uint64_t v)
+{
+    gpa_t table = RIG_TABLES;
+    for (unsigned level = 3; level > 0; level--)
+        table = ld64(rig_at(&rig, table + ((lin >> (12 + 9 * level)) & 511) * 8)) &
+                UINT64_C(0xffffffffff000);
+    uint8_t entry[8];
+    st64(entry, v);
+    rig_put(&rig, table + ((lin >> 12) & 511) * 8, entry, 8);
+}
+
 /* A linked branch to a page that is mapped elsewhere later; INVLPG and MOV CR3 make it void. */
 static void test_remap(void **state)
 {
@@ -351,15 +363,8 @@ static void test_remap(void **state)
             run_to_halt();
         }
         assert_int_equal(reg(REG_RAX), 0x404);
-        /* find the entry and change it behind the TLB's back */
-        gpa_t table = RIG_TABLES;
         const gla_t lin = HIGH + PAGE_SIZE;
-        for (unsigned level = 3; level > 0; level--)
-            table = ld64(rig_at(&rig, table + ((lin >> (12 + 9 * level)) & 511) * 8)) &
-                    UINT64_C(0xffffffffff000);
-        uint8_t entry[8];
-        st64(entry, (FRAMES + 4 * PAGE_SIZE) | RIG_P | RIG_W);
-        rig_put(&rig, table + ((lin >> 12) & 511) * 8, entry, 8);
+        change_entry(lin, (FRAMES + 4 * PAGE_SIZE) | RIG_P | RIG_W);
         /* invlpg (%rdi); hlt, or mov %rdi, %cr3; hlt */
         rig_put(&rig, CODE, how ? "\x0f\x22\xdf\xf4" : "\x0f\x01\x3f\xf4", 4);
         rig.cpu->r[REG_RDI] = how ? RIG_TABLES : lin;
@@ -368,6 +373,76 @@ static void test_remap(void **state)
         rig.cpu->rip = HIGH;
         run_to_halt();
         assert_int_equal(reg(REG_RAX), 0x605);
+    }
+}
+
+PROGRAM(store_eax, "movl %eax, 0x800(%rdi)\n"
+                   "hlt\n");
+
+/*
+ * An entry that was changed without INVLPG: whether the old translation is still used for a write
+ * must not depend on whether code was run from the page, before or since.
+ */
+static void test_stale_write(void **state)
+{
+    (void)state;
+    enum { DATA_ONLY, CODE_BEFORE, CODE_SINCE };
+    for (unsigned how = DATA_ONLY; how <= CODE_SINCE; how++) {
+        begin();
+        rig_map(&rig, HIGH, FRAMES, RIG_P | RIG_W);
+        LOAD(CODE, store_eax);
+        rig_put(&rig, FRAMES, "\xf4", 1); /* hlt */
+        rig.cpu->r[REG_RDI] = HIGH;
+        for (unsigned i = 0; i < 3; i++) {
+            if ((how == CODE_BEFORE && i == 0) || (how == CODE_SINCE && i == 1)) {
+                rig.cpu->rip = HIGH;
+                run_to_halt();
+            }
+            if (i == 1)
+                change_entry(HIGH, 0);
+            rig.cpu->r[REG_RAX] = 100 * how + i;
+            rig.cpu->rip = CODE;
+            run_to_halt();
+            assert_int_equal(ld32(rig_at(&rig, FRAMES + 0x800)), 100 * how + i);
+        }
+        rig_put(&rig, CODE + PAGE_SIZE / 2, "\x0f\x01\x3f\xf4", 4); /* invlpg (%rdi); hlt */
+        rig.cpu->rip = CODE + PAGE_SIZE / 2;
+        run_to_halt();
+        rig.cpu->rip = CODE;
+        assert_int_equal(run_to_event(1).vector, VEC_PF);
+    }
+}
+
+/* The same of fetches: whether another page's was looked up in between must not matter either. */
+static void test_stale_fetch(void **state)
+{
+    (void)state;
+    const gla_t other = HIGH + EXEC_LINES * PAGE_SIZE;
+    for (unsigned displaced = 0; displaced < 2; displaced++) {
+        begin();
+        rig_map(&rig, HIGH, FRAMES, RIG_P | RIG_W);
+        rig_map(&rig, other, FRAMES + 2 * PAGE_SIZE, RIG_P | RIG_W);
+        for (unsigned i = 0; i < 3; i++) { /* mov $i, %eax; hlt */
+            const uint8_t code[] = {0xb8, (uint8_t)i, 0, 0, 0, 0xf4};
+            rig_put(&rig, FRAMES + i * PAGE_SIZE, code, sizeof code);
+            rig_put(&rig, FRAMES + i * PAGE_SIZE + 0x100, code, sizeof code);
+        }
+        rig.cpu->rip = HIGH;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 0);
+        change_entry(HIGH, (FRAMES + PAGE_SIZE) | RIG_P | RIG_W);
+        if (displaced) {
+            rig.cpu->rip = other;
+            run_to_halt();
+            assert_int_equal(reg(REG_RAX), 2);
+        }
+        rig.cpu->rip = HIGH + 0x100;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 0);
+        cpu_flush_page(rig.cpu, HIGH);
+        rig.cpu->rip = HIGH + 0x100;
+        run_to_halt();
+        assert_int_equal(reg(REG_RAX), 1);
     }
 }
 
@@ -851,7 +926,7 @@ static void test_noncanonical_jump(void **state)
         rig.cpu->r[REG_RAX] = CODE + 0x100;
         run_to_halt();
         for (unsigned i = 0; i < high; i++)
-            cpu_flush_tlb(rig.cpu, false);
+            cpu_flush_tlb(rig.cpu);
         rig.cpu->rip = CODE;
         rig.cpu->r[REG_RAX] = (CODE + 0x100) ^ (uint64_t)high << 57;
         assert_int_equal(run_to_event(2).vector, VEC_GP);
@@ -865,7 +940,7 @@ static void test_jump_to_zero(void **state)
     for (unsigned i = 0; i < 130; i++) {
         begin();
         code_flush(rig.cpu->code);
-        cpu_flush_tlb(rig.cpu, false);
+        cpu_flush_tlb(rig.cpu);
         LOAD(CODE, jump);
         LOAD(0, arrived);
         rig.cpu->r[REG_RAX] = 0;
@@ -939,6 +1014,8 @@ int main(void)
         cmocka_unit_test(test_invalid_changes),
         cmocka_unit_test(test_page_behind_itself),
         cmocka_unit_test(test_remap),
+        cmocka_unit_test(test_stale_write),
+        cmocka_unit_test(test_stale_fetch),
         cmocka_unit_test(test_dma),
         cmocka_unit_test(test_cache_full),
         cmocka_unit_test(test_pieces),

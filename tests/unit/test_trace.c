@@ -71,6 +71,27 @@ static void test_trace(void **state)
                                 "0x00007c02:  06                    .byte    0x06\n"
                                 "0x00007c03:  f4                    hlt\n");
     logged[0] = '\0';
+    fake.log.mask |= LOG_OUT;
+    /* xor %eax, %eax; hlt: a byte of entry, two bytes, one byte, one out of line */
+    static const uint8_t host[] = {0x90, 0x31, 0xc0, 0xf4, 0xc3};
+    hooks->translated(hooks->opaque, &fake.cpu[0],
+                      &(struct cpu_translation){.lin = 0x7c00,
+                                                .guest = (const uint8_t[]){0x31, 0xc0, 0xf4},
+                                                .guest_len = 3,
+                                                .insns = 2,
+                                                .host = host,
+                                                .runs_at = 0x10000,
+                                                .host_len = sizeof host,
+                                                .guest_at = (const uint16_t[]){0, 2, 3},
+                                                .host_at = (const uint32_t[]){1, 3, 4}});
+    assert_string_equal(
+        logged,
+        "OUT: cs=0008 2 instructions, 3 bytes become 5\n"
+        "(entry)                                              | 0x00010000:  nop\n"
+        "0x00007c00:  xorl     %eax, %eax                     | 0x00010001:  xorl     %eax, %eax\n"
+        "0x00007c02:  hlt                                     | 0x00010003:  hlt\n"
+        "(out of line)                                        | 0x00010004:  retq\n");
+    logged[0] = '\0';
     hooks->registers(hooks->opaque, &fake.cpu[0]);
     assert_non_null(strstr(logged, "RAX=0000000000000000 RBX="));
     assert_int_equal(fake.log.category, LOG_RESET);

@@ -65,6 +65,14 @@ void fp_set_mxcsr(struct cpu *cpu, uint32_t v);
 void fp_x87_set_cc(uint16_t fsw);
 /* To be called after fpu.cw or the exception flags of fpu.sw were replaced. */
 void fp_x87_changed(struct cpu *cpu);
+/*
+ * For code that computes on the host's x87 registers (jit/): the guest's registers, tags and status
+ * word into the host's unit, and back. In between (cpu->x87_live) those in cpu->fpu are old, and
+ * whoever asks for them stores first. Vector registers are left alone, by the way as well. False:
+ * an exception is unmasked or pending, so each instruction has to be looked at.
+ */
+bool fp_x87_load(struct cpu *cpu);
+void fp_x87_store(struct cpu *cpu);
 
 /* What an arithmetic operation consists of, for fp_trap_end_arith(). */
 enum fp_lanes { FP_SS, FP_SD, FP_PS, FP_PD };

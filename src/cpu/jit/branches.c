@@ -19,100 +19,21 @@ static int64_t continuation(const struct tr *t, unsigned slot)
     return (int64_t)start_offset(t) + (slot ? last->disp : t->b->bytes);
 }
 
-/*
- * What the jump at from leads to, until jit_link() knows better: the exit. For another page a
- * check that its address still means what it did comes first. Flags that are not in memory yet are
- * put there on the way, unless the next block overwrites them unseen.
- */
-static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
-{
-    struct emit *e = t->e;
-    struct native *n = t->n;
-    const int64_t at = continuation(t, slot);
-    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE;
-    emit_here(e, from);
-    n->site[slot] = from;
-    n->exit[slot] = e->p;
-    if (t->def.valid) {
-        store_def(t, &t->def);
-        emit_mov_imm(e, H_R11, 0);
-        if (same_page) {
-            n->storing[slot] = n->exit[slot];
-            n->storing_site[slot] = emit_jmp_forward(e);
-            emit_here(e, n->storing_site[slot]);
-        }
-    }
-    if (!same_page) {
-        emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen), 0, 4);
-        n->generation[slot] = e->p - 4;
-        uint8_t *other = emit_jcc_forward(e, CC_NE);
-        /* the same code may be mapped elsewhere, with another page beside it */
-        emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
-        emit_alu_imm(e, 8, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
-        emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
-        uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
-        emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
-        n->site[slot] = emit_jmp_forward(e);
-        emit_here(e, other);
-        emit_here(e, elsewhere);
-        n->exit[slot] = e->p;
-    }
-    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
-    emit_jmp(e, stub(t, STUB_EXIT_LINK));
-}
-
-/* In front of the jumps to what follows: R11 as at a block's entry. */
-static void pass_flags(struct tr *t)
-{
-    t->n->def = t->def;
-    emit_mov_imm(t->e, H_R11, t->def.valid ? (uintptr_t)&t->n->def : 0);
-}
-
-/* Fall through to slot 0, or jump to slot 1. */
-static void go_on(struct tr *t, unsigned slot)
-{
-    pass_flags(t);
-    write_continuation(t, slot, emit_jmp_forward(t->e));
-}
-
-/* RIP behind u, into reg. */
-static void next_rip(struct tr *t, unsigned reg)
-{
-    emit_load(t->e, 8, reg, CPU_SLOT(jit_page));
-    emit_lea(t->e, 8, reg, h_mem(reg, (int32_t)(start_offset(t) + t->u->off + t->u->len)));
-}
-
-/* This instruction's handler goes on instead; nothing of it has happened yet. */
-static void bail_out(struct tr *t, uint8_t *from)
-{
-    t->late[t->n_late++] = (struct late){.from = from, .u = t->u};
-}
-
 static struct host_rm jump_line(const struct tr *t, size_t member)
 {
-    const uintptr_t table = (uintptr_t)t->j->jump[jit_jump_mode(t->b->mode)];
+    const uintptr_t table = (uintptr_t)jit_jumps(t->j, jit_jump_mode(t->b->mode));
     return h_sib(H_NONE, H_R14, 3, (int32_t)(table + member));
 }
 
-/* Looks for host code of RIP target (in a register, changed by it); R14 names its line then. */
-static void look_up(struct tr *t, unsigned target)
+/* Compares RIP target (in a register) with that of its line in the table, which R14 names then. */
+static void find_line(struct tr *t, unsigned target)
 {
     struct emit *e = t->e;
-    if (unlikely(t->j->no_indirect))
-        bail_out(t, emit_jmp_forward(e));
-    t->j->jump_modes_used |= BIT(jit_jump_mode(t->b->mode));
-    /* bits 63:56 are alike, or the salt of another generation could be in them */
-    emit_mov(e, 8, H_R14, target);
-    emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R14), 56, 1);
-    emit_alu_imm(e, 4, X_ADD, h_reg(H_R14), 1);
-    emit_alu_imm(e, 4, X_CMP, h_reg(H_R14), 1);
-    bail_out(t, emit_jcc_forward(e, CC_A));
-    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), UINT32_C(0x9e3779b1), 4); /* IMUL */
-    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 22, 1);
+    emit_rm_imm(e, 4, 0x69, H_R14, h_reg(target), JIT_JUMP_HASH, 4); /* IMUL */
+    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(H_R14), 32 - t->j->jump_bits, 1);
+    static_assert(sizeof(struct jit_jump) == 2 * 8, "the index is doubled, then scaled by 8");
     emit_alu(e, 4, X_ADD, H_R14, h_reg(H_R14));
-    emit_alu(e, 8, X_XOR, target, CPU_SLOT(jit_salt));
-    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, key)));
-    bail_out(t, emit_jcc_forward(e, CC_NE));
+    emit_alu(e, 8, X_CMP, target, jump_line(t, offsetof(struct jit_jump, rip)));
 }
 
 static void jump_there(struct tr *t)
@@ -120,11 +41,120 @@ static void jump_there(struct tr *t)
     emit_rm(t->e, 4, 0xff, 4, jump_line(t, offsetof(struct jit_jump, code)));
 }
 
+/*
+ * A continuation at offset at, in another page: by the link in the generation and to the address it
+ * was made for; else, in another address space or where the same code is mapped elsewhere, by the
+ * table of indirect branches; else on to the exit, behind this.
+ */
+static void write_far_link(struct tr *t, unsigned slot, int64_t at)
+{
+    struct emit *e = t->e;
+    struct native *n = t->n;
+    n->target_page[slot] = JIT_NO_PAGE;
+    emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
+    if (at & (int64_t)PAGE_MASK)
+        emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
+    emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen[(t->b->mode & MODE_USER) != 0]), 0, 4);
+    n->generation[slot] = e->p - 4;
+    uint8_t *other = emit_jcc_forward(e, CC_NE);
+    emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
+    uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
+    emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
+    n->site[slot] = emit_jmp_forward(e);
+    emit_here(e, other);
+    emit_here(e, elsewhere);
+    if (t->j->no_chain || t->j->no_indirect)
+        return;
+    emit_rm_imm(e, 4, 0x81, X_CMP, h_abs(&n->target_page[slot]), JIT_NO_PAGE, 4);
+    uint8_t *never = emit_jcc_forward(e, CC_E);
+    if (t->def.valid) /* who is there was not asked whether it changes its registers too early */
+        store_def(t, &t->def);
+    emit_lea(e, t->word, H_R10, h_mem(H_R10, (int32_t)(at & ~(int64_t)PAGE_MASK)));
+    find_line(t, H_R10);
+    uint8_t *missed = emit_jcc_forward(e, CC_NE);
+    jump_there(t);
+    emit_here(e, never);
+    emit_here(e, missed);
+}
+
+/*
+ * What the jump at from leads to, until jit_link() knows better: the exit. For another page a
+ * check that its address still means what it did comes first. Flags that are pending by registers
+ * get their operands stored on the way, if the next block changes those before it has new flags.
+ */
+static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
+{
+    struct emit *e = t->e;
+    struct native *n = t->n;
+    const int64_t at = continuation(t, slot);
+    const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE && code_link_stays(t->b, (gla_t)at);
+    emit_here(e, from);
+    n->site[slot] = from;
+    n->exit[slot] = e->p;
+    if (!same_page) {
+        write_far_link(t, slot, at);
+        n->exit[slot] = e->p;
+    }
+    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
+    emit_jmp(e, stub(t, STUB_EXIT_LINK));
+    if (t->def.valid) {
+        n->storing[slot] = e->p;
+        store_def(t, &t->def);
+        n->storing_site[slot] = emit_jmp_forward(e);
+    }
+}
+
+/* Fall through to slot 0, or jump to slot 1. */
+static void go_on(struct tr *t, unsigned slot)
+{
+    leave_flags(t);
+    write_continuation(t, slot, emit_jmp_forward(t->e));
+}
+
+/* RIP behind u, into reg. */
+static void next_rip(struct tr *t, unsigned reg)
+{
+    emit_load(t->e, 8, reg, CPU_SLOT(jit_page));
+    emit_lea(t->e, t->word, reg, h_mem(reg, (int32_t)(start_offset(t) + t->u->off + t->u->len)));
+}
+
+/* This instruction's handler goes on instead; nothing of it has happened yet. */
+static void bail_out(struct tr *t, uint8_t *from)
+{
+    *new_late(t) = (struct late){.from = from, .u = t->u};
+}
+
+/* Looks for host code of RIP target (in a register); R14 names its line then. */
+static void look_up(struct tr *t, unsigned target)
+{
+    struct emit *e = t->e;
+    if (unlikely(t->j->no_indirect))
+        bail_out(t, emit_jmp_forward(e));
+    find_line(t, target);
+    bail_out(t, emit_jcc_forward(e, CC_NE));
+}
+
 static void branch_conditionally(struct tr *t)
 {
     need_flags(t, op_info[t->u->op].flags_read);
-    pass_flags(t);
+    leave_flags(t);
     uint8_t *taken = emit_jcc_forward(t->e, (unsigned)(t->u->op - OP_JO));
+    uint8_t *not_taken = emit_jmp_forward(t->e);
+    write_continuation(t, 0, not_taken);
+    write_continuation(t, 1, taken);
+}
+
+static void count_and_branch(struct tr *t)
+{
+    const struct insn *u = t->u;
+    if (u->op == OP_LOOP) {
+        clobber(t, REG_RCX);
+        emit_lea(t->e, u->asize, H_RCX, h_mem(H_RCX, -1));
+    }
+    emit_test(t->e, u->asize, h_reg(H_RCX), H_RCX);
+    t->host_flags = 0;
+    leave_flags(t);
+    uint8_t *taken = emit_jcc_forward(t->e, u->op == OP_LOOP ? CC_NE : CC_E);
     uint8_t *not_taken = emit_jmp_forward(t->e);
     write_continuation(t, 0, not_taken);
     write_continuation(t, 1, taken);
@@ -134,10 +164,10 @@ static void call(struct tr *t)
 {
     struct emit *e = t->e;
     clobber(t, REG_RSP);
-    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
     const struct host_rm at = stack_check(t, H_R10, true);
     next_rip(t, H_R11);
-    emit_store(e, 8, at, H_R11);
+    emit_store(e, t->word, at, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
     go_on(t, 1);
 }
@@ -146,11 +176,10 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = stack_check(t, H_R15, true);
-    emit_load(e, 8, H_R10, at);
-    emit_mov(e, 8, H_R11, H_R10);
-    look_up(t, H_R11);
-    emit_lea(e, 8, H_R15, h_mem(H_R15, (int32_t)(8 + t->u->imm)));
+    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), true);
+    emit_load(e, t->word, H_R10, at);
+    look_up(t, H_R10);
+    emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));
     jump_there(t);
 }
 
@@ -158,17 +187,17 @@ static void ret(struct tr *t)
 static void load_target(struct tr *t)
 {
     if (t->u->mem)
-        emit_load(t->e, 8, H_R10, address_check(t, effective_address(t, H_R10), 8, false, true));
+        emit_load(t->e, t->word, H_R10,
+                  address_check(t, effective_address(t, H_R10, t->word), t->word, false, true));
     else
-        emit_mov(t->e, 8, H_R10, get(t, t->u->rm, H_R10));
+        emit_mov(t->e, t->word, H_R10, get(t, t->u->rm, H_R10));
 }
 
 static void jump_indirect(struct tr *t)
 {
     flush_flags(t);
     load_target(t);
-    emit_mov(t->e, 8, H_R11, H_R10);
-    look_up(t, H_R11);
+    look_up(t, H_R10);
     jump_there(t);
 }
 
@@ -178,25 +207,29 @@ static void call_indirect(struct tr *t)
     flush_flags(t);
     load_target(t);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R10);
-    emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
     emit_lea(e, 8, H_R10, stack_check(t, H_R10, true));
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     look_up(t, H_R11);
     next_rip(t, H_R11);
-    emit_store(e, 8, h_mem(H_R10, 0), H_R11);
-    emit_lea(e, 8, H_R15, h_mem(H_R15, -8));
+    emit_store(e, t->word, h_mem(H_R10, 0), H_R11);
+    emit_lea(e, t->word, H_R15, h_mem(H_R15, -(int32_t)t->word));
     emit_load(e, 8, H_R10, CPU_SLOT(jit_target));
     jump_there(t);
 }
 
 void translate_end(struct tr *t)
 {
+    flush_note(t);
     switch (t->how[t->u->index]) {
     case T_JMP:
         go_on(t, 1);
         break;
     case T_JCC:
         branch_conditionally(t);
+        break;
+    case T_LOOP:
+        count_and_branch(t);
         break;
     case T_CALL:
         call(t);
@@ -210,13 +243,21 @@ void translate_end(struct tr *t)
     case T_CALL_IND:
         call_indirect(t);
         break;
+    case T_EVENT:
+        flush_flags(t);
+        emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
+        emit_jmp(t->e, stub(t, STUB_EVENT));
+        break;
     default:
-        if (bind_ends_block(t->u)) { /* its handler knows where to go on */
+        if (t->how[t->u->index] == T_HANDLER &&
+            bind_ends_block(t->u)) { /* its handler knows where to go on */
+            t->before = false;       /* the stub looks for them */
             flush_flags(t);
             emit_mov_imm(t->e, H_R11, (uintptr_t)t->u);
             emit_jmp(t->e, stub(t, STUB_EXIT_INSN));
         } else {
             translate_insn(t);
+            flush_note(t);
             go_on(t, 0);
         }
         break;
@@ -233,8 +274,18 @@ void write_late(struct tr *t)
             continue;
         }
         emit_here(e, l->from);
+        if (l->settle) {
+            emit_call(e, stub(t, STUB_FLAGS));
+            emit_jmp(e, l->back);
+            continue;
+        }
         if (l->def.valid)
             store_def(t, &l->def);
+        store_note(t, l->note);
+        if (l->x87) {
+            write_x87_load(t, l);
+            continue;
+        }
         emit_mov_imm(e, H_R11, (uintptr_t)l->u);
         if (l->back) {
             emit_call(e, stub(t, l->flags ? STUB_INSN_FLAGS : STUB_INSN));

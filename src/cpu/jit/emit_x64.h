@@ -89,7 +89,7 @@ enum { X_ROL, X_ROR, X_RCL, X_RCR, X_SHL, X_SHR, X_SAR = 7 };
 /* /op of F6h and F7h. */
 enum { X_NOT = 2, X_NEG, X_MUL, X_IMUL, X_DIV, X_IDIV };
 /* Conditions (SDM 2D appendix B.1.4.7). */
-enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS };
+enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_L = 12 };
 /* Mandatory prefixes, and the same as VEX.pp. */
 enum { P_NONE, P_66, P_F3, P_F2 };
 

@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 #define CODE_BYTES  (32 * MiB)
+#define JUMP_BITS   12
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
+#define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
-#define SALTS       128
 
 /* --- the host --- */
 
@@ -27,7 +28,12 @@ static void *low_memory(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED)
+        return NULL;
+    if ((uintptr_t)p >= PENDING_DEF) /* Linux takes it from there */
+        return p;
+    munmap(p, bytes);
+    return NULL;
 }
 
 static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
@@ -37,17 +43,16 @@ static bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
 }
 
 /* What the guest may be offered, of the host: templates use it, CPUID does not. */
-static void ask_host(struct jit *j)
+static void ask_host(bool has[])
 {
     enum { EAX, EBX, ECX, EDX };
-#define FEATURE(name, leaf, sub, reg, bit, flag) \
-    j->host_has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
+#define FEATURE(name, leaf, sub, reg, bit, flag) has[FEAT_##name] = cpuid_bit(leaf, sub, reg, bit);
 #include "cpu/features.def"
 #undef FEATURE
-    j->host_has[FEAT_NONE] = true;
+    has[FEAT_NONE] = true;
     /* the operating system has to keep the registers, too */
     if (!__builtin_cpu_supports("avx2"))
-        j->host_has[FEAT_AVX] = false;
+        has[FEAT_AVX] = false;
 }
 
 /* Two mappings of one memory: none of them can be written and executed. */
@@ -56,17 +61,146 @@ static bool map_code(struct jit *j)
     const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
     if (fd < 0)
         return false;
-    if (ftruncate(fd, (off_t)CODE_BYTES) == 0) {
-        j->code = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        j->run = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    if (ftruncate(fd, (off_t)j->size) == 0) {
+        j->code = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
     }
     close(fd);
     if (j->code == MAP_FAILED)
         j->code = NULL;
     if (j->run == MAP_FAILED)
         j->run = NULL;
-    j->size = CODE_BYTES;
     return j->code && j->run;
+}
+
+/* Asks the host for the pages up to end many at a time: to fault each in, twice, is dear. */
+static void provide_code(struct jit *j, size_t end)
+{
+#ifdef MADV_POPULATE_WRITE
+    while (j->provided < end) {
+        const size_t bytes = MIN(CODE_CHUNK, j->size - j->provided);
+        madvise(j->code + j->provided, bytes, MADV_POPULATE_WRITE);
+        madvise(j->run + j->provided, bytes, MADV_POPULATE_READ);
+        j->provided += bytes;
+    }
+#else
+    (void)j, (void)end;
+#endif
+}
+
+/* --- the table of indirect branches --- */
+
+static size_t jump_bytes(const struct jit *j)
+{
+    return JIT_JUMP_MODES * sizeof *j->jump << j->jump_bits;
+}
+
+/* An empty line's RIP: one that belongs into another line, so that no look-up finds it. */
+static uint64_t no_rip(unsigned index)
+{
+    return index == 0;
+}
+
+static void empty_jumps(struct jit *j, unsigned user)
+{
+    struct jit_jump_log *log = &j->filled[user];
+    if (log->n < JIT_JUMP_LOG) {
+        for (unsigned i = 0; i < log->n; i++)
+            *log->line[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j, log->line[i]->rip))};
+    } else {
+        for (unsigned m = user; m < JIT_JUMP_MODES; m += 2) {
+            if (!(j->jump_modes_used & BIT64(m)))
+                continue;
+            memset(jit_jumps(j, m), 0, sizeof *j->jump << j->jump_bits);
+            jit_jumps(j, m)->rip = no_rip(0);
+        }
+    }
+    log->n = 0;
+}
+
+static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
+{
+    const unsigned index = jit_jump_index(j, rip);
+    struct jit_jump *line = &jit_jumps(j, mode)[index];
+    struct jit_jump_log *log = &j->filled[mode & JIT_JUMP_USER];
+    if (line->rip == no_rip(index) && log->n < JIT_JUMP_LOG)
+        log->line[log->n++] = line;
+    *line = (struct jit_jump){.rip = rip, .code = code};
+    j->jump_modes_used |= BIT64(mode);
+}
+
+static void save_jumps(struct jit *j, unsigned user, uint32_t gen)
+{
+    const struct jit_jump_log *log = &j->filled[user];
+    if (log->n == 0 || log->n == JIT_JUMP_LOG)
+        return;
+    struct jit_jump_set *set = &j->jumps[0];
+    for (unsigned i = 1; i < JIT_JUMP_SETS && set->gen; i++)
+        if (!j->jumps[i].gen || j->jumps[i].saved_at < set->saved_at)
+            set = &j->jumps[i];
+    set->gen = gen;
+    set->n = log->n;
+    set->saved_at = ++j->jumps_clock;
+    for (unsigned i = 0; i < log->n; i++) {
+        set->saved[i].line = log->line[i];
+        set->saved[i].was = *log->line[i];
+    }
+}
+
+/* The table is empty. */
+static void restore_jumps(struct jit *j, unsigned user, uint32_t gen)
+{
+    struct jit_jump_log *log = &j->filled[user];
+    for (unsigned k = 0; k < JIT_JUMP_SETS; k++) {
+        struct jit_jump_set *set = &j->jumps[k];
+        if (set->gen != gen)
+            continue;
+        for (unsigned i = 0; i < set->n; i++) {
+            *set->saved[i].line = set->saved[i].was;
+            log->line[i] = set->saved[i].line;
+        }
+        log->n = set->n;
+        set->gen = 0;
+        return;
+    }
+}
+
+/* --- life --- */
+
+static size_t natives_bytes(const struct jit *j)
+{
+    return (j->max_natives + (size_t)1) * sizeof *j->natives; /* one for verify.c */
+}
+
+static bool host_suffices(bool has[], struct error *err)
+{
+    ask_host(has);
+    return (has[FEAT_AVX] && has[FEAT_BMI1] && has[FEAT_BMI2] && has[FEAT_LZCNT] &&
+            has[FEAT_POPCNT]) ||
+           error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT");
+}
+
+/* What map_code() and low_memory() ask for, as little of it as shows whether it can be had. */
+static bool memory_suffices(struct error *err)
+{
+    const int fd = memfd_create("vitrine-code", MFD_CLOEXEC);
+    void *low = low_memory(PAGE_SIZE), *run = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, PAGE_SIZE) == 0)
+        run = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    const bool ok = low && run != MAP_FAILED;
+    if (low)
+        munmap(low, PAGE_SIZE);
+    if (run != MAP_FAILED)
+        munmap(run, PAGE_SIZE);
+    if (fd >= 0)
+        close(fd);
+    return ok || error_set(err, "this host gives no memory for translated code");
+}
+
+bool jit_available(struct error *err)
+{
+    bool has[FEAT_COUNT + 1];
+    return host_suffices(has, err) && memory_suffices(err);
 }
 
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
@@ -78,23 +212,31 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     }
     j->cpu = cpu;
     j->fp_native = true;
-    ask_host(j);
-    if (!j->host_has[FEAT_AVX] || !j->host_has[FEAT_BMI1] || !j->host_has[FEAT_BMI2] ||
-        !j->host_has[FEAT_LZCNT] || !j->host_has[FEAT_POPCNT]) {
-        error_set(err, "the translator needs a host with AVX2, BMI1, BMI2, LZCNT and POPCNT; use "
-                       "-accel interp");
+    j->full_why = AGAIN_FULL;
+    if (!host_suffices(j->host_has, err)) {
+        error_prefix(err, "-accel jit");
         free(j);
         return NULL;
     }
     j->threshold = MAX(threshold, 1u);
     verify_break(j, NULL);
-    j->natives = low_memory(MAX_NATIVES * sizeof *j->natives);
-    j->jump = low_memory(JIT_JUMP_MODES * sizeof *j->jump);
-    if (!j->natives || !j->jump || !map_code(j)) {
-        error_set(err, "this host gives no memory for translated code; use -accel interp");
+    /* there is less than 1 GiB of low memory, for up to 255 CPUs */
+    j->size = cpu_share(cpu, CODE_BYTES);
+    j->max_natives = (unsigned)cpu_share(cpu, MAX_NATIVES);
+    j->jump_bits = j->size == CODE_BYTES ? JUMP_BITS : JUMP_BITS - 4;
+    j->natives = low_memory(natives_bytes(j));
+    j->jump = low_memory(jump_bytes(j));
+    if (j->natives && j->size == CODE_BYTES)
+        madvise(j->natives, natives_bytes(j), MADV_HUGEPAGE);
+    j->past = jit_past_create();
+    if ((uintptr_t)j->natives < PENDING_DEF || !j->jump || !j->past || !map_code(j)) {
+        error_set(err, "-accel jit: this host gives too little memory for translated code; use "
+                       "-accel interp");
         jit_destroy(j);
         return NULL;
     }
+    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
+        jit_jumps(j, m)->rip = no_rip(0);
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
@@ -107,16 +249,21 @@ void jit_destroy(struct jit *j)
 {
     if (!j)
         return;
+    if (j->sampling)
+        jit_sample_stop();
+    jit_sample_forget(j->cpu);
     if (j->perfmap)
         fclose(j->perfmap);
     if (j->code)
-        munmap(j->code, CODE_BYTES);
+        munmap(j->code, j->size);
     if (j->run)
-        munmap((void *)(uintptr_t)j->run, CODE_BYTES);
+        munmap((void *)(uintptr_t)j->run, j->size);
     if (j->natives)
-        munmap(j->natives, MAX_NATIVES * sizeof *j->natives);
+        munmap(j->natives, natives_bytes(j));
     if (j->jump)
-        munmap(j->jump, JIT_JUMP_MODES * sizeof *j->jump);
+        munmap(j->jump, jump_bytes(j));
+    free(j->count);
+    free(j->past);
     free(j);
 }
 
@@ -148,6 +295,7 @@ static void name_cpu(struct cpu *cpu)
         return;
     syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
     named = cpu;
+    jit_sample_cpu(cpu);
 }
 
 /* --- from the interpreter --- */
@@ -165,6 +313,7 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
     jit_see_patches(cpu);
     cpu->block = b;
     cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
+    jit_entered(cpu, b);
     return j->enter(cpu, jit_runs_at(j, n->body));
 }
 
@@ -176,9 +325,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(near_edge(cpu, rip)))
         return b->first(cpu, u);
-    j->jump_modes_used |= BIT(jit_jump_mode(b->mode)); /* also if no code looks there yet */
-    j->jump[jit_jump_mode(b->mode)][jit_jump_index(rip)] =
-        (struct jit_jump){.key = rip ^ cpu->jit_salt, .code = jit_runs_at(j, n->indirect)};
+    fill_jump(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
     return jit_run(cpu, b, n);
@@ -194,7 +341,7 @@ static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)
 
 void jit_watch(struct jit *j, struct block *b)
 {
-    if ((b->mode & MODE_CODE_MASK) != MODE_CODE64 || (b->mode & MODE_ALIGN) || !b->cached)
+    if (!jit_mode_ok(b->mode) || !b->cached)
         return;
     b->heat = j->threshold;
     b->insn->fn = op_warm;
@@ -224,13 +371,13 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
     const uint32_t generation = from->link_gen[slot];
     if (!n || !to->native || !n->site[slot] || near_edge(j->cpu, from->link_lin[slot]))
         return;
-    if (n->generation[slot]) {
+    assert(!n->generation[slot] == !generation);
+    if (generation) {
         memcpy(n->generation[slot], &generation, 4);
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
-    } else if (generation) {
-        return; /* in this page, but the next block reaches into another one */
     }
-    const bool store = n->storing[slot] && to->native->wants_flags;
+    const bool store = n->storing[slot] && to->native->wants_flags &&
+                       (to->native->changes & pending_registers(&n->def));
     if (store)
         emit_patch(n->storing_site[slot], to->native->entry);
     emit_patch(n->site[slot], store ? n->storing[slot] : to->native->entry);
@@ -238,35 +385,40 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
 
 void jit_unlink(struct block *from, unsigned slot)
 {
-    const struct native *n = from->native;
+    struct native *n = from->native;
     if (!n || !n->site[slot])
         return;
     if (n->generation[slot]) {
         const uint32_t never = 0;
         memcpy(n->generation[slot], &never, 4);
+        n->target_page[slot] = JIT_NO_PAGE;
     }
-    if (n->storing[slot]) /* falls through to the exit */
-        emit_patch(n->storing_site[slot], n->storing_site[slot] + 4);
     emit_patch(n->site[slot], n->exit[slot]);
 }
 
 void jit_translate(struct jit *j, struct block *b)
 {
-    if (j->n_natives == MAX_NATIVES || j->used + BLOCK_ROOM > j->size) {
+    if (j->n_natives == j->max_natives || j->used + BLOCK_ROOM > j->size) {
         j->full = true;
         return;
     }
     jit_unhook(b);
     struct native *n = &j->natives[j->n_natives];
     *n = (struct native){.entry = NULL};
+    provide_code(j, j->used + BLOCK_ROOM);
     struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
-    if (!translate_block(j, b, n, &e))
+    j->translating = true;
+    const bool fits = translate_block(j, b, n, &e);
+    j->translating = false;
+    if (!fits)
         return; /* stays with the interpreter */
     j->n_natives++;
     name_for_perf(j, n, (size_t)(e.p - n->indirect));
     j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
     j->cpu->stats.translated_blocks++;
     j->cpu->stats.translated_insns += b->n;
+    j->cpu->stats.translated_bytes += (size_t)(e.p - n->indirect);
+    jit_past_translated(j->past, b, &j->cpu->stats);
     b->native = n;
     jit_rehook(b);
     for (unsigned slot = 0; slot < 2; slot++)
@@ -280,10 +432,11 @@ void jit_translate(struct jit *j, struct block *b)
     }
 }
 
-void jit_drop(struct block *b)
+void jit_drop(struct jit *j, struct block *b)
 {
     if (!b->native)
         return;
+    jit_past_gone(j->past, b, AGAIN_WRITTEN);
     struct emit e = {.p = b->native->entry, .end = b->native->body};
     emit_jmp(&e, b->native->left);
 }
@@ -298,6 +451,7 @@ void jit_mxcsr_changed(struct cpu *cpu, bool running)
         return;
     j->fp_native = native;
     j->full = true;
+    j->full_why = AGAIN_MXCSR;
     if (running)
         cpu_stop_after_current(cpu);
 }
@@ -307,23 +461,19 @@ void jit_flush(struct jit *j)
     j->used = j->stub_end;
     j->n_natives = 0;
     j->full = false;
+    jit_past_gone(j->past, NULL, j->full_why);
+    j->full_why = AGAIN_FULL;
     j->cpu->stats.code_flushes++;
-    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        if (j->jump_modes_used & BIT(m))
-            memset(j->jump[m], 0, sizeof j->jump[m]);
+    for (unsigned user = 0; user < 2; user++)
+        empty_jumps(j, user);
+    for (unsigned i = 0; i < JIT_JUMP_SETS; i++)
+        j->jumps[i].gen = 0;
 }
 
-/*
- * Keys are salted with a number that changes, in bits 63:57: a canonical address has bits 63:56
- * equal, so keys of two salts never are, and the table is cleared every 127th time only. No salt is
- * 0, or an empty line would be one of RIP 0.
- */
-void jit_new_generation(struct jit *j)
+void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen)
 {
-    j->salt = (uint8_t)(j->salt % (SALTS - 1) + 1);
-    j->cpu->jit_salt = (uint64_t)j->salt << 57;
-    if (j->salt == 1)
-        for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-            if (j->jump_modes_used & BIT(m))
-                memset(j->jump[m], 0, sizeof j->jump[m]);
+    if (old)
+        save_jumps(j, user, old);
+    empty_jumps(j, user);
+    restore_jumps(j, user, gen);
 }

@@ -19,49 +19,78 @@
 #define VITRINE_CPU_JIT_JIT_H
 
 #include "cpu/block.h"
+#include "cpu/jit/count.h"
 #include "cpu/jit/emit_x64.h"
 #include "cpu/jit/pending.h"
+#include "cpu/jit/statistics.h"
 
 #include <stdio.h>
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
     uint8_t *indirect; /* from an indirect branch: R10 is RIP */
-    uint8_t *entry;    /* from another block: R11 is 0, or its def if flags are not in memory;
-                          takes its length off the budget first */
+    uint8_t *entry;    /* from another block: takes its length off the budget first */
     uint8_t *body;     /* behind that */
     uint8_t *left;     /* goes back to the run loop, as entry does once the block is dropped */
     uint8_t *site[2];  /* displacement of the jump to the next block, by slot; NULL: none */
     uint8_t *exit[2];  /* where it leads while there is no such block */
-    /* Where flags are still to be put into memory: code that does so and jumps on, and its
-     * displacement, for a next block that wants them. NULL: they are there. */
+    /* Where def is pending at the end: code that puts its operands into memory and jumps on, and
+     * its displacement, for a next block that changes them too early. NULL: nothing to be put. */
     uint8_t *storing[2], *storing_site[2];
     bool wants_flags;       /* of before: something in the block may see them */
-    struct pending_def def; /* flags at the end, where they are not in memory */
+    uint32_t changes;       /* guest registers that it changes while it may see them */
+    struct pending_def def; /* what is pending at the end, if it names registers */
     uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
-    gla_t target_page[2];   /* ... and the linear address that page must have */
+    gla_t target_page[2]; /* ... and the linear address that page must have; JIT_NO_PAGE: no link */
 };
 
-#define JIT_JUMP_LINES 1024
-#define JIT_JUMP_MODES 32
+#define JIT_JUMP_MODES 64
+#define JIT_JUMP_USER  1 /* in the number of a mode */
+#define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
+#define JIT_JUMP_LOG   1024
+#define JIT_JUMP_SETS  SHADOW_SPACES
+#define JIT_NO_PAGE    1 /* an address no page has */
 
-/* Indirect branches: RIP (salted, see jit_new_generation) to where host code is entered. */
+/* Indirect branches: RIP to where host code is entered, in this generation. */
 struct jit_jump {
-    uint64_t key;
+    uint64_t rip;
     const uint8_t *code;
 };
+/* The lines filled in a generation, to be emptied; if they are too many, all lines are. */
+struct jit_jump_log {
+    unsigned n;
+    struct jit_jump *line[JIT_JUMP_LOG];
+};
+/* The lines of a generation that may come back. */
+struct jit_jump_set {
+    uint32_t gen; /* 0: none */
+    unsigned n;
+    uint64_t saved_at; /* the oldest makes room */
+    struct {
+        struct jit_jump *line;
+        struct jit_jump was;
+    } saved[JIT_JUMP_LOG];
+};
+
+#define STRING_STUBS 24
 
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
+    STUB_X87,        /* the guest's x87 registers into the host's, or x87_live stays clear */
+    STUB_X87_STORE,  /* ... and back; both keep all other registers */
     STUB_INSN,       /* R11 = insn: its handler, back behind it */
     STUB_INSN_FLAGS, /* the same, and host flags are the guest's then */
     STUB_FLAGS,      /* host flags become the guest's */
     STUB_SETTLE,     /* pending flags become the interpreter's */
     STUB_VECTORS,    /* the guest's vector registers into the host's */
     STUB_EXIT_LINK,  /* R11 = block + slot: goes on at its continuation */
-    STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop; R11 as at its entry */
+    STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
+    STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
+    STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
+    STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
+    STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
 };
 
@@ -72,21 +101,34 @@ struct jit {
     jit_enter_fn *enter;
     uint8_t *code, *run; /* the same memory: where it is written, where it runs */
     size_t size, used, stub_end;
+    size_t provided; /* up to there the host was asked for pages */
     const uint8_t *stub[STUB_COUNT];
     struct native *natives; /* of all blocks, in low memory */
-    unsigned n_natives;
-    struct jit_jump (*jump)[JIT_JUMP_LINES]; /* by mode, then by jit_jump_index() */
-    uint32_t jump_modes_used;
-    uint8_t salt;
+    unsigned n_natives, max_natives;
+    struct jit_jump *jump; /* by mode, then by jit_jump_index() */
+    unsigned jump_bits;    /* log2 of the lines of a mode */
+    uint64_t jump_modes_used;
+    struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
+    struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
+    uint64_t jumps_clock;
     unsigned threshold;            /* entries of a block before it is translated */
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
+    enum jit_again full_why;
+    struct jit_past *past; /* what was translated before */
+    volatile bool translating;
+    bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
+    bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
+    bool no_x87;                  /* ... x87 and MMX by their handlers */
     FILE *perfmap;                /* NULL: none */
+    struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
 };
 
+/* Whether the host has what the translator needs; err says what is not there. */
+bool jit_available(struct error *err);
 /* NULL with err set where the host does not let us run code we wrote, or lacks BMI2. */
 struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err);
 void jit_destroy(struct jit *j);
@@ -100,25 +142,40 @@ void jit_translate(struct jit *j, struct block *b);
 /* from's continuation is to; or is nobody's business any more. */
 void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to);
 void jit_unlink(struct block *from, unsigned slot);
-void jit_drop(struct block *b);
+void jit_drop(struct jit *j, struct block *b);
 void jit_flush(struct jit *j);
 /* The guest's MXCSR changed, by an instruction that runs or while none did. */
 void jit_mxcsr_changed(struct cpu *cpu, bool running);
-/* Linear addresses mean something else now. */
-void jit_new_generation(struct jit *j);
+/* Linear addresses mean something else now, for code of CPL 3 or for all other: what they did when
+ * gen was in force, if ever. old: the generation until now, 0 if it will not come back. */
+void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen);
 /* Runs the first instruction of b by the interpreter, until jit_rehook(). */
 void jit_unhook(struct block *b);
 void jit_rehook(struct block *b);
 
-static inline unsigned jit_jump_index(gla_t rip)
+static inline unsigned jit_jump_index(const struct jit *j, gla_t rip)
 {
-    return (uint32_t)rip * UINT32_C(0x9e3779b1) >> 22;
+    return (uint32_t)rip * JIT_JUMP_HASH >> (32 - j->jump_bits);
 }
-/* Those bits of a 64-bit mode that distinguish code at one address. */
+static inline struct jit_jump *jit_jumps(const struct jit *j, unsigned mode)
+{
+    return j->jump + ((size_t)mode << j->jump_bits);
+}
+/* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
+static inline bool jit_mode_ok(uint32_t mode)
+{
+    const uint32_t flat32 = MODE_CODE32 | MODE_SS32 | MODE_FLAT | MODE_PROT;
+    const uint32_t flat32_mask = MODE_CODE_MASK | MODE_SS32 | MODE_FLAT | MODE_PROT | MODE_VM86;
+    if (mode & MODE_ALIGN)
+        return false;
+    return (mode & MODE_CODE_MASK) == MODE_CODE64 || (mode & flat32_mask) == flat32;
+}
+/* Those bits of a mode that distinguish code at one address. */
 static inline unsigned jit_jump_mode(uint32_t mode)
 {
-    return (mode & MODE_USER ? 1 : 0) | (mode & MODE_CPL0 ? 2 : 0) | (mode & MODE_NO_X87 ? 4 : 0) |
-           (mode & MODE_NO_SSE ? 8 : 0) | (mode & MODE_NO_AVX ? 16 : 0);
+    return (mode & MODE_USER ? JIT_JUMP_USER : 0) | (mode & MODE_CPL0 ? 2 : 0) |
+           (mode & MODE_NO_X87 ? 4 : 0) | (mode & MODE_NO_SSE ? 8 : 0) |
+           (mode & MODE_NO_AVX ? 16 : 0) | ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
@@ -145,6 +202,8 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);
+/* Whether u, of b, is done without its handler, as a rule. */
+bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */
 bool stubs_write(struct jit *j, struct emit *e);
 

@@ -25,12 +25,39 @@ void put(struct tr *t, unsigned g, unsigned from)
         emit_mov(t->e, 8, guest_host[g], from);
 }
 
+/* A field of u's segment register. */
+static struct host_rm segment_field(const struct insn *u, size_t field)
+{
+    return h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field));
+}
+
 /*
- * The linear address of u's memory operand (64-bit addresses only), in a register: a guest's own
- * or scratch. Keeps R14 and, unless there is an index in memory, R11; changes no flags but for a
- * segment base.
+ * FS and GS outside 64-bit mode: a writable data segment that grows upwards and holds size bytes
+ * at offset off; all others are the handler's (SDM 3A §5.3, §5.5). Uses R11.
  */
-unsigned effective_address(struct tr *t, unsigned scratch)
+static void check_segment(struct tr *t, unsigned off, unsigned size)
+{
+    struct emit *e = t->e;
+    const unsigned late = t->n_late;
+    emit_load(e, 4, H_R11, segment_field(t->u, offsetof(struct segment, attr)));
+    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), ATTR_NULL | ATTR_CODE | ATTR_EC | ATTR_RW);
+    emit_alu_imm(e, 4, X_CMP, h_reg(H_R11), ATTR_RW);
+    leave_line(t, emit_jcc_forward(e, CC_NE));
+    emit_load(e, 4, H_R11, segment_field(t->u, offsetof(struct segment, limit)));
+    emit_alu_imm(e, 8, X_SUB, h_reg(H_R11), (int32_t)size - 1);
+    emit_alu(e, 8, X_CMP, H_R11, h_reg(off));
+    leave_line(t, emit_jcc_forward(e, CC_L));
+    if (t->how[t->u->index] >= T_JMP) /* a branch's handler does not come back */
+        for (unsigned i = late; i < t->n_late; i++)
+            t->late[i].back = NULL;
+}
+
+/*
+ * The linear address of u's memory operand of size bytes, in a register: a guest's own or scratch.
+ * size 0: without segment, for LEA. Keeps R14 and, unless there is an index in memory or a segment
+ * to be checked, R11; changes no flags but for a segment.
+ */
+unsigned effective_address(struct tr *t, unsigned scratch, unsigned size)
 {
     const struct insn *u = t->u;
     unsigned base = H_NONE, index = H_NONE;
@@ -45,52 +72,59 @@ unsigned effective_address(struct tr *t, unsigned scratch)
     if (u->xindex != REG_ZERO)
         index = get(t, u->xindex, base == scratch ? H_R11 : scratch);
     unsigned lin = scratch;
-    if (base != H_NONE && index == H_NONE && disp == 0)
-        lin = base;
-    else
-        emit_lea(t->e, 8, scratch,
+    if (base == H_NONE || index != H_NONE || disp != 0)
+        emit_lea(t->e, u->asize, scratch,
                  h_sib(base, index, index == H_NONE ? 0 : u->scale, (int32_t)disp));
-    if (u->seg == SEG_FS || u->seg == SEG_GS) {
-        const int32_t slot = (int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg +
-                                       offsetof(struct segment, base));
-        emit_mov(t->e, 8, scratch, lin);
-        emit_alu(t->e, 8, X_ADD, scratch, h_gs(slot));
+    else if (u->asize == 4) /* the upper half does not count */
+        emit_mov(t->e, 4, scratch, base);
+    else
+        lin = base;
+    if (size && (u->seg == SEG_FS || u->seg == SEG_GS)) {
         t->host_flags = 0;
+        if (t->word == 4)
+            check_segment(t, scratch, size);
+        emit_mov(t->e, 8, scratch, lin);
+        emit_alu(t->e, t->word, X_ADD, scratch, segment_field(u, offsetof(struct segment, base)));
         lin = scratch;
     }
     return lin;
 }
 
-/* R11 and R14: the line for lin, then the difference to its tag is compared. The jump on a miss. */
-static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
+uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
+                      unsigned index, unsigned addend)
 {
-    struct emit *e = t->e;
     const int32_t half =
         write ? (int32_t)offsetof(struct tlb_line, wr) : (int32_t)offsetof(struct tlb_line, rd);
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
-    emit_rorx(e, H_R11, lin, PAGE_SHIFT - 5);
-    emit_rorx(e, H_R14, lin, PAGE_SHIFT + TLB_BITS - 5);
-    emit_alu(e, 4, X_XOR, H_R11, h_reg(H_R14));
-    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), (TLB_LINES - 1) * 32);
-    struct host_rm tag, addend;
-    if (t->b->mode & MODE_USER) {
+    emit_rorx(e, index, lin, PAGE_SHIFT - 5);
+    emit_rorx(e, addend, lin, PAGE_SHIFT + TLB_BITS - 5);
+    emit_alu(e, 4, X_XOR, index, h_reg(addend));
+    emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
+    struct host_rm tag, add;
+    if (user) {
         const int32_t at = (int32_t)(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER +
                                      offsetof(struct tlb, line)) +
                            half;
-        tag = h_gs_index(H_R11, 0, at + (int32_t)offsetof(struct tlb_half, tag));
-        addend = h_gs_index(H_R11, 0, at + (int32_t)offsetof(struct tlb_half, addend));
-    } else { /* which of the two depends on EFLAGS.AC */
-        emit_alu(e, 8, X_ADD, H_R11, CPU_SLOT(tlb_cur));
-        tag = h_mem(H_R11, half + (int32_t)offsetof(struct tlb_half, tag));
-        addend = h_mem(H_R11, half + (int32_t)offsetof(struct tlb_half, addend));
+        tag = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, tag));
+        add = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, addend));
+    } else { /* which of the two of the kernel depends on EFLAGS.AC */
+        emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
+        tag = h_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
+        add = h_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
     }
-    emit_load(e, 8, H_R14, tag);
-    emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
-    emit_alu_imm(e, 8, X_CMP, h_reg(H_R14), (int32_t)(PAGE_SIZE - size));
+    emit_load(e, 8, addend, tag);
+    emit_alu(e, 8, X_XOR, addend, h_reg(lin));
+    emit_alu_imm(e, 8, X_CMP, h_reg(addend), (int32_t)(PAGE_SIZE - size));
     uint8_t *miss = emit_jcc_forward(e, CC_A);
-    emit_load(e, 8, H_R14, addend);
+    emit_load(e, 8, addend, add);
     return miss;
+}
+
+/* Uses R11; R14 is the addend. */
+static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
+{
+    return emit_look_up(t->e, t->b->mode & MODE_USER, lin, size, write, H_R11, H_R14);
 }
 
 /*
@@ -101,7 +135,7 @@ struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool wri
 {
     t->host_flags = 0;
     uint8_t *miss = look_up(t, lin, size, write);
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = miss, .u = t->u, .def = t->def};
     if (!ends)
         l->back = t->e->p; /* moved behind the instruction by translate_insn() */
@@ -119,7 +153,7 @@ struct host_rm stack_check(struct tr *t, unsigned lin, bool ends)
     emit_load(e, 8, H_R14, CPU_SLOT(stack_page));
     emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
     emit_alu(e, 8, X_CMP, H_R14, CPU_SLOT(stack_limit));
-    struct late *l = &t->late[t->n_late++];
+    struct late *l = new_late(t);
     *l = (struct late){.from = emit_jcc_forward(e, CC_AE),
                        .u = t->u,
                        .def = t->def,
@@ -137,14 +171,14 @@ void write_stack_look_up(struct tr *t, struct late *l)
 {
     struct emit *e = t->e;
     emit_here(e, l->from);
-    uint8_t *miss = look_up(t, l->lin, 8, true);
+    uint8_t *miss = look_up(t, l->lin, t->word, true);
     emit_store(e, 8, CPU_SLOT(stack_addend), H_R14);
     emit_mov(e, 8, H_R11, l->lin);
     emit_alu_imm(e, 8, X_AND, h_reg(H_R11), -(int32_t)PAGE_SIZE);
     emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
-    emit_store_imm(e, 8, CPU_SLOT(stack_limit), PAGE_SIZE - 8 + 1);
+    emit_store_imm(e, 8, CPU_SLOT(stack_limit), (int32_t)(PAGE_SIZE - t->word + 1));
     emit_jmp(e, l->found);
-    struct late *rest = &t->late[t->n_late++];
+    struct late *rest = new_late(t);
     *rest = *l;
     rest->from = miss;
     rest->stack = false;
@@ -153,8 +187,8 @@ void write_stack_look_up(struct tr *t, struct late *l)
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write)
 {
     const struct insn *u = t->u;
-    const unsigned lin = effective_address(t, H_R10);
-    if (u->base == REG_RSP && u->xindex == REG_ZERO && size <= 8 && u->seg != SEG_FS &&
+    const unsigned lin = effective_address(t, H_R10, size);
+    if (u->base == REG_RSP && u->xindex == REG_ZERO && size <= t->word && u->seg != SEG_FS &&
         u->seg != SEG_GS)
         return stack_check(t, lin, false);
     return address_check(t, lin, size, write, false);

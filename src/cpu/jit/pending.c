@@ -120,6 +120,10 @@ static void settle_all(struct cpu *cpu, enum pending_op op, unsigned size)
         cpu->flag_sp = (uint64_t)sign_extend(a, size * 8);
         cpu->flag_aux = b & 1 ? AUX_CF : 0;
         break;
+    case PENDING_RESULT:
+        logic(cpu, a, size);
+        cpu->flag_aux = flag_make_aux(b & 1, b >> 1 & 1, false);
+        break;
     case PENDING_COUNT:
         flags_set_arith(cpu, a ? 0 : FLAG_ZF);
         break;
@@ -129,29 +133,30 @@ static void settle_all(struct cpu *cpu, enum pending_op op, unsigned size)
     }
 }
 
-void jit_settle(struct cpu *cpu)
-{
-    const uint32_t p = cpu->pending;
-    if (!p)
-        return;
-    cpu->pending = 0;
-    settle_all(cpu, p & 0xff, 1u << (p >> 8 & 0xff));
-    settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24));
-}
-
 static uint64_t value_of(const struct cpu *cpu, struct value v)
 {
     return v.kind == V_REG ? cpu->r[v.v] : (uint64_t)v.v;
 }
 
-void pending_set(struct cpu *cpu, const struct pending_def *d)
+void jit_settle(struct cpu *cpu)
 {
-    if (d->part) {
-        cpu->pending_c = value_of(cpu, d->a);
-        cpu->pending = (cpu->pending & 0xffff) | d->kind << 16;
+    uint32_t p = cpu->pending;
+    if (!p)
         return;
+    if (p >= PENDING_DEF) {
+        const struct pending_def *d = (const struct pending_def *)(uintptr_t)p;
+        cpu->pending_a = value_of(cpu, d->a);
+        cpu->pending_b = value_of(cpu, d->b);
+        p = d->kind;
     }
-    cpu->pending_a = value_of(cpu, d->a);
-    cpu->pending_b = value_of(cpu, d->b);
-    cpu->pending = d->kind;
+    cpu->pending = 0;
+    settle_all(cpu, p & 0xff, 1u << (p >> 8 & 0xff));
+    settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24));
+}
+
+uint32_t jit_flags(struct cpu *cpu)
+{
+    jit_settle(cpu);
+    const uint32_t f = flags_arith(cpu);
+    return (f & 0xff) << 8 | (f & FLAG_OF ? 1 : 0);
 }

@@ -6,28 +6,32 @@
  * cpu->pending: bits 7:0 an operation that wrote all flags (enum pending_op), bits 15:8 the log2
  * of its width in bytes; bits 23:16 one behind it that wrote only some (enum pending_part), bits
  * 31:24 its width. A store of all 32 bits forgets what was pending; one of the upper half adds to
- * it.
+ * it. From PENDING_DEF on it is the address of a struct pending_def instead, whose operands are in
+ * the registers it names: a block's end leaves it so, and no block changes them before that.
  */
 #ifndef VITRINE_CPU_JIT_PENDING_H
 #define VITRINE_CPU_JIT_PENDING_H
 
 #include "cpu/cpu.h"
 
+#define PENDING_DEF UINT32_C(0x40000000) /* what is mapped "low" is not below */
+
 enum pending_op {
     PENDING_NONE,
     PENDING_SHL, /* a: operand, b: count, not 0 */
     PENDING_SHR,
     PENDING_SAR,
-    PENDING_ADD,   /* a: result, b: addend */
-    PENDING_SUB,   /* a: result, b: subtrahend */
-    PENDING_ADD2,  /* a, b: the operands */
-    PENDING_CMP,   /* a, b: the operands of a subtraction */
-    PENDING_LOGIC, /* a: result */
-    PENDING_NEG,   /* a: result */
-    PENDING_IMUL,  /* a: lower half, b: whether the upper half matters (CF, OF) */
-    PENDING_BMI,   /* a: result, b: CF; OF is clear, PF and AF come from the result */
-    PENDING_COUNT, /* a: zero or not: ZF; the others are clear */
-    PENDING_ALL,   /* a: AL and AH after SETO AL, LAHF */
+    PENDING_ADD,    /* a: result, b: addend */
+    PENDING_SUB,    /* a: result, b: subtrahend */
+    PENDING_ADD2,   /* a, b: the operands */
+    PENDING_CMP,    /* a, b: the operands of a subtraction */
+    PENDING_LOGIC,  /* a: result */
+    PENDING_NEG,    /* a: result */
+    PENDING_IMUL,   /* a: lower half, b: whether the upper half matters (CF, OF) */
+    PENDING_BMI,    /* a: result, b: CF; OF is clear, PF and AF come from the result */
+    PENDING_COUNT,  /* a: zero or not: ZF; the others are clear */
+    PENDING_RESULT, /* a: result, b: bit 0 CF, bit 1 OF; AF is clear */
+    PENDING_ALL,    /* a: AL and AH after SETO AL, LAHF */
 };
 
 /*
@@ -71,8 +75,11 @@ struct pending_def {
     struct value a, b;
 };
 
-/* The flags of d are pending from now on; the registers it names are in cpu. */
-void pending_set(struct cpu *cpu, const struct pending_def *d);
+/* The guest registers it names, a bit each. */
+uint32_t pending_registers(const struct pending_def *d);
+/* These two use general registers only: host code calls them with guest values in the others. */
 void jit_settle(struct cpu *cpu);
+/* ... and the flags as after SETO AL, LAHF. */
+uint32_t jit_flags(struct cpu *cpu);
 
 #endif

@@ -2,6 +2,8 @@
  * Common host code: the way in, the ways out, and calls of C from the middle of a block. Written
  * once by the emitter, so that the assignment of registers is written down in one place (jit.h).
  */
+#include "cpu/fp/fp.h"
+#include "cpu/jit/events.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/pending.h"
 #include "cpu/jit/translate.h"
@@ -39,14 +41,41 @@ static insn_fn *handler_of(const struct block *b, const struct insn *u)
     return u->fused ? bind_plain(u, b->mode) : u == b->insn ? b->first : u->fn;
 }
 
-/* Runs u by its handler. True: the block is left, cpu->rip says for where. */
+/* Whether u's handler asks neither for the guest's x87 state nor uses the host's unit. */
+static bool leaves_x87_alone(const struct insn *u)
+{
+    if ((op_info[u->op].attr & (OA_X87 | OA_FP)) || (u->row->attr & A_MMX))
+        return false;
+    switch (u->op) {
+    case OP_FWAIT:
+    case OP_FXSAVE:
+    case OP_FXRSTOR:
+    case OP_XSAVE:
+    case OP_XRSTOR:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
+    case OP_XSAVES:
+    case OP_XRSTORS:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Runs u by its handler. True: the block is left, cpu->rip says for where. x87 registers that were
+ * in the host's are there again, if an exception of the guest's permits. */
 static bool run_insn(struct cpu *cpu, struct insn *u)
 {
     struct block *b = sync(cpu, u);
+    const bool x87 = cpu->x87_live;
+    if (x87 && !leaves_x87_alone(u))
+        fp_x87_store(cpu);
     if (b->stale) { /* cannot be: who made it so has left */
         op_stale(cpu, u);
         return true;
     }
+    if (unlikely(cpu->code->jit->count != NULL))
+        jit_count_call(cpu->code->jit, b, u, false);
     struct insn *next = u + 1;
     insn_fn *const next_fn = next->fn;
     cpu->jit_back = next;
@@ -65,6 +94,8 @@ static bool run_insn(struct cpu *cpu, struct insn *u)
         op_stale(cpu, next);
         return true;
     }
+    if (x87 && !cpu->x87_live)
+        fp_x87_load(cpu);
     return false;
 }
 
@@ -75,29 +106,17 @@ static uint64_t host_flags(const struct cpu *cpu)
 
 static bool c_insn(struct cpu *cpu, struct insn *u)
 {
-    return run_insn(cpu, u);
+    if (!run_insn(cpu, u))
+        return false;
+    jit_left(cpu, EXIT_HANDLER);
+    return true;
 }
 
 static bool c_insn_flags(struct cpu *cpu, struct insn *u)
 {
-    if (run_insn(cpu, u))
+    if (c_insn(cpu, u))
         return true;
     cpu->jit_flags = host_flags(cpu);
-    return false;
-}
-
-static bool c_flags(struct cpu *cpu, struct insn *u)
-{
-    (void)u;
-    jit_settle(cpu);
-    cpu->jit_flags = host_flags(cpu);
-    return false;
-}
-
-static bool c_settle(struct cpu *cpu, struct insn *u)
-{
-    (void)u;
-    jit_settle(cpu);
     return false;
 }
 
@@ -107,28 +126,38 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     const unsigned slot = block_and_slot & 1;
     sync(cpu, b->insn);
     cpu->cur = NULL;
+    jit_left(cpu, EXIT_LINK);
     const struct insn *last = &b->insn[b->n - 1];
-    const uint64_t target =
-        slot ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm : cpu->r[REG_PC] + b->bytes;
+    const uint64_t behind = cpu->r[REG_PC] + b->bytes;
+    const uint64_t target = slot              ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm
+                            : cpu_code64(cpu) ? behind
+                                              : (uint32_t)behind;
     END_DIRECT(cpu, slot, target);
 }
 
-/* def: flags that the block before did not put into memory, since this one overwrites them. */
-static const struct insn *c_exit_start(struct cpu *cpu, struct block *b,
-                                       const struct pending_def *def)
+static const struct insn *c_exit_start(struct cpu *cpu, struct block *b)
 {
-    if (def)
-        pending_set(cpu, def);
     sync(cpu, b->insn);
     cpu->cur = NULL;
+    jit_left(cpu, EXIT_LOOP);
     END_TO_LOOP(cpu, cpu->r[REG_PC]);
 }
 
 static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 {
     struct block *b = sync(cpu, u);
+    jit_left(cpu, EXIT_END);
     insn_fn *fn = handler_of(b, u);
+    if (unlikely(cpu->code->jit->count != NULL))
+        jit_count_call(cpu->code->jit, b, u, true);
     return fn(cpu, u);
+}
+
+/* Behind an event that events.c did. */
+static const struct insn *c_exit_done(struct cpu *cpu)
+{
+    jit_left(cpu, EXIT_END);
+    return NULL;
 }
 
 /* --- their code --- */
@@ -146,16 +175,29 @@ static void move_vectors(struct emit *e, uint8_t opcode)
     emit_store_imm(e, 1, SLOT(vec_live), opcode == 0x28);
 }
 
+static void spill_general(struct emit *e)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (guest_host[g] != H_NONE)
+            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
+    emit_store(e, 8, SLOT(budget), H_R13);
+}
+
 static void spill(struct emit *e)
 {
     emit_alu_imm(e, 1, X_CMP, SLOT(vec_live), 0);
     uint8_t *done = emit_jcc_forward(e, CC_E);
     move_vectors(e, 0x29);
     emit_here(e, done);
-    for (unsigned g = 0; g < 16; g++)
-        if (guest_host[g] != H_NONE)
-            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
-    emit_store(e, 8, SLOT(budget), H_R13);
+    spill_general(e);
+}
+
+static void store_x87(const struct jit *j, struct emit *e)
+{
+    emit_alu_imm(e, 1, X_CMP, SLOT(x87_live), 0);
+    uint8_t *done = emit_jcc_forward(e, CC_E);
+    emit_call(e, j->stub[STUB_X87_STORE]);
+    emit_here(e, done);
 }
 
 static void reload(struct emit *e)
@@ -190,8 +232,28 @@ static void write_enter(struct emit *e)
     emit_rm(e, 4, 0xff, 4, h_reg(H_R10)); /* JMP R10 */
 }
 
+/* C that uses general registers only. flags: it returns those the host gets, as after SETO AL and
+ * LAHF. */
+static void write_light(struct emit *e, const void *fn, bool flags)
+{
+    static const uint8_t caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI,
+                                           H_R8,  H_R9,  H_R10, H_R11};
+    for (unsigned i = 0; i < ARRAY_SIZE(caller_saved); i++)
+        emit_push(e, caller_saved[i]);
+    arguments(e, fn);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    if (flags) {
+        emit_alu_imm(e, 1, X_ADD, h_reg(H_RAX), 0x7f);
+        emit_u8(e, 0x9e); /* SAHF */
+    }
+    for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
+        emit_pop(e, caller_saved[i]);
+    emit_u8(e, 0xc3);
+}
+
 /* A call from the middle of a block: comes back, or the block is left. */
-static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), bool flags)
+static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cpu *, struct insn *),
+                       bool flags)
 {
     spill(e);
     arguments(e, (const void *)(uintptr_t)fn);
@@ -208,20 +270,32 @@ static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), 
     emit_u8(e, 0xc3); /* RET */
     emit_here(e, leave);
     emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8); /* the return address */
+    store_x87(j, e);
     frame_down(e);
     emit_alu(e, 4, X_XOR, H_RAX, h_reg(H_RAX));
     emit_u8(e, 0xc3);
 }
 
-/* The last of a block: C goes on in our caller's place. start: STUB_EXIT_START's arguments. */
-static void write_exit(struct emit *e, const void *fn, bool start)
+static void write_event(struct emit *e)
+{
+    spill_general(e);
+    arguments(e, (const void *)(uintptr_t)jit_event);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    emit_mov(e, 8, H_R14, H_RAX);
+    reload(e);
+    emit_load(e, 8, H_R10, SLOT(rip));
+    emit_load(e, 8, H_R11, SLOT(cur));
+    emit_rm(e, 4, 0xff, 4, h_reg(H_R14)); /* JMP R14 */
+}
+
+/* The last of a block: C goes on in our caller's place. start: its argument is in R10. */
+static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool start)
 {
     spill(e);
+    store_x87(j, e);
     arguments(e, fn);
-    if (start) {
+    if (start)
         emit_mov(e, 8, H_RSI, H_R10);
-        emit_mov(e, 8, H_RDX, H_R11);
-    }
     frame_down(e);
     emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
 }
@@ -230,35 +304,53 @@ bool stubs_write(struct jit *j, struct emit *e)
 {
     for (unsigned s = 0; s < STUB_COUNT; s++) {
         j->stub[s] = e->p;
+        if (s >= STUB_STRING && s <= STUB_STRING_LAST) {
+            write_string_stub(e, s - STUB_STRING);
+            continue;
+        }
         switch ((enum jit_stub)s) {
         case STUB_ENTER:
             write_enter(e);
             break;
+        case STUB_X87:
+            write_light(e, (const void *)(uintptr_t)fp_x87_load, false);
+            break;
+        case STUB_X87_STORE:
+            write_light(e, (const void *)(uintptr_t)fp_x87_store, false);
+            break;
         case STUB_INSN:
-            write_call(e, c_insn, false);
+            write_call(j, e, c_insn, false);
             break;
         case STUB_INSN_FLAGS:
-            write_call(e, c_insn_flags, true);
+            write_call(j, e, c_insn_flags, true);
             break;
         case STUB_FLAGS:
-            write_call(e, c_flags, true);
+            write_light(e, (const void *)(uintptr_t)jit_flags, true);
             break;
         case STUB_SETTLE:
-            write_call(e, c_settle, false);
+            write_light(e, (const void *)(uintptr_t)jit_settle, false);
             break;
         case STUB_VECTORS:
             move_vectors(e, 0x28);
             emit_u8(e, 0xc3);
             break;
         case STUB_EXIT_LINK:
-            write_exit(e, (const void *)(uintptr_t)c_exit_link, false);
+            write_exit(j, e, (const void *)(uintptr_t)c_exit_link, false);
             break;
         case STUB_EXIT_START:
-            write_exit(e, (const void *)(uintptr_t)c_exit_start, true);
+            write_exit(j, e, (const void *)(uintptr_t)c_exit_start, true);
             break;
         case STUB_EXIT_INSN:
-            write_exit(e, (const void *)(uintptr_t)c_exit_insn, false);
+            write_exit(j, e, (const void *)(uintptr_t)c_exit_insn, false);
             break;
+        case STUB_EXIT_DONE:
+            write_exit(j, e, (const void *)(uintptr_t)c_exit_done, false);
+            break;
+        case STUB_EVENT:
+            write_event(e);
+            break;
+        case STUB_STRING:
+        case STUB_STRING_LAST:
         case STUB_COUNT:
             break;
         }

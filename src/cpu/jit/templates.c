@@ -6,6 +6,8 @@
 
 static bool address_ok(const struct insn *u)
 {
+    if (u->asize == 4) /* CS keeps its checks in 32-bit code (decode.c) */
+        return u->seg == SEG_FLAT || u->seg == SEG_FS || u->seg == SEG_GS;
     /* an address relative to RIP is the displacement behind an offset in the page */
     return u->asize == 8 && u->disp >= INT32_MIN + 2 * (int64_t)PAGE_SIZE &&
            u->disp <= INT32_MAX - 2 * (int64_t)PAGE_SIZE;
@@ -24,12 +26,14 @@ static enum template alu(const struct insn *u)
                                    u->row->opnd[0] == O_Ob || u->row->opnd[0] == O_Ov);
     if (u->mem && !address_ok(u)) /* LOCK is nothing here: all CPUs take turns on one thread */
         return T_HANDLER;
-    if (!to_mem && high_byte(u->a, u->osize))
+    const bool carry = u->op == OP_ADC || u->op == OP_SBB;
+    const bool from_high = !is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize);
+    if (to_mem && (carry || (from_high && u->op != OP_MOV)))
         return T_HANDLER;
-    if (!is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize))
-        return T_HANDLER;
-    if (to_mem && (u->op == OP_ADC || u->op == OP_SBB))
-        return T_HANDLER;
+    if (!to_mem && (high_byte(u->a, u->osize) || from_high)) {
+        const bool pinned = guest_host[u->a >> 3] != H_NONE;
+        return carry || !pinned ? T_HANDLER : T_HIGH_BYTE;
+    }
     return u->op == OP_MOV ? T_MOV : T_ALU;
 }
 
@@ -46,9 +50,9 @@ static enum template shift(const struct insn *u)
     return T_SHIFT_IMM;
 }
 
-static enum template by_op(const struct insn *u)
+static enum template by_op(const struct tr *t, const struct insn *u)
 {
-    const bool mem_ok = !u->mem || address_ok(u);
+    const bool mem_ok = !u->mem || address_ok(u), word = u->osize == t->word;
     switch (u->op) {
     case OP_ADD:
     case OP_OR:
@@ -66,7 +70,7 @@ static enum template by_op(const struct insn *u)
     case OP_MOVZX:
     case OP_MOVSX:
     case OP_MOVSXD:
-        return mem_ok && (u->mem || u->row->opnd[1] != O_Eb || !(u->b & 1)) ? T_EXTEND : T_HANDLER;
+        return mem_ok ? T_EXTEND : T_HANDLER;
     case OP_LEA:
         return mem_ok && u->osize >= 4 ? T_LEA : T_HANDLER;
     case OP_INC:
@@ -85,7 +89,7 @@ static enum template by_op(const struct insn *u)
         return mem_ok && u->osize >= 4 ? T_IMUL : T_HANDLER;
     case OP_MUL:
     case OP_IMUL1:
-        return !u->mem && u->osize >= 4 ? T_MUL : T_HANDLER;
+        return mem_ok && u->osize >= 4 ? T_MUL : T_HANDLER;
     case OP_XCHG:
         return u->osize < 4 || u->row->opnd[0] != O_Ev ? T_HANDLER
                : u->mem                                ? rmw_template(u, mem_ok)
@@ -99,27 +103,29 @@ static enum template by_op(const struct insn *u)
     case OP_IDIV:
         return mem_ok && u->osize >= 4 ? T_DIV : T_HANDLER;
     case OP_PUSH:
-        return u->osize == 8 && (u->row->opnd[0] == O_Zv || is_imm(u->row->opnd[0])) ? T_PUSH
-                                                                                     : T_HANDLER;
+        return word && (u->row->opnd[0] == O_Zv || is_imm(u->row->opnd[0])) ? T_PUSH : T_HANDLER;
     case OP_POP:
-        return u->osize == 8 && u->row->opnd[0] == O_Zv ? T_POP : T_HANDLER;
+        return word && u->row->opnd[0] == O_Zv ? T_POP : T_HANDLER;
     case OP_LEAVE:
-        return u->osize == 8 ? T_LEAVE : T_HANDLER;
+        return word ? T_LEAVE : T_HANDLER;
     case OP_JMP:
-        return T_JMP;
+        return u->osize == 2 ? T_HANDLER : T_JMP;
+    case OP_LOOP:
+    case OP_JCXZ:
+        return u->osize != 2 && u->asize >= 4 ? T_LOOP : T_HANDLER;
     case OP_CALL:
-        return u->osize == 8 ? T_CALL : T_HANDLER;
+        return word ? T_CALL : T_HANDLER;
     case OP_RET:
-        return u->osize == 8 ? T_RET : T_HANDLER;
+        return word ? T_RET : T_HANDLER;
     case OP_JMPN:
-        return mem_ok && u->osize == 8 ? T_JMP_IND : T_HANDLER;
+        return mem_ok && word ? T_JMP_IND : T_HANDLER;
     case OP_CALLN:
-        return mem_ok && u->osize == 8 ? T_CALL_IND : T_HANDLER;
+        return mem_ok && word ? T_CALL_IND : T_HANDLER;
     default:
         break;
     }
     if (u->op >= OP_JO && u->op <= OP_JG)
-        return T_JCC;
+        return u->osize == 2 ? T_HANDLER : T_JCC;
     const enum template other = u->mem ? rmw_template(u, mem_ok) : T_HANDLER;
     if (other != T_HANDLER)
         return other;
@@ -127,25 +133,33 @@ static enum template by_op(const struct insn *u)
         return !u->mem && !high_byte(u->a, 1) ? T_SETCC : T_HANDLER;
     if (u->op >= OP_CMOVO && u->op <= OP_CMOVG)
         return mem_ok && u->osize >= 4 ? T_CMOV : T_HANDLER;
-    return bits_template(u, mem_ok);
+    const enum template bits = bits_template(u, mem_ok);
+    return bits != T_HANDLER ? bits : string_template(u);
 }
 
 enum template template_of(const struct tr *t, const struct insn *u)
 {
-    const uint32_t mode = t->b->mode;
-    if ((mode & MODE_CODE_MASK) != MODE_CODE64 || (mode & MODE_ALIGN))
-        return T_HANDLER;
+    const bool mem_ok = !u->mem || address_ok(u);
     if (t->j->cpu->world && u->mem && (u->lock || u->op == OP_XCHG))
         return T_HANDLER; /* which is atomic */
-    const enum template how = by_op(u);
-    return how == T_HANDLER ? vector_template(t, u, !u->mem || address_ok(u)) : how;
+    enum template how = by_op(t, u);
+    if (how == T_HANDLER)
+        how = system_template(t, u, mem_ok);
+    if (how != T_HANDLER)
+        return how;
+    if ((op_info[u->op].attr & OA_X87) || (u->row->attr & A_MMX) || u->op == OP_FWAIT) {
+        const enum template x87 = x87_template(t, u, mem_ok);
+        if (x87 != T_VEC)
+            return x87;
+    }
+    return vector_template(t, u, mem_ok);
 }
 
 /* --- small things --- */
 
 void leave_line(struct tr *t, uint8_t *from)
 {
-    t->late[t->n_late++] = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+    *new_late(t) = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
 void call_stub(struct tr *t, enum jit_stub s)
@@ -156,9 +170,12 @@ void call_stub(struct tr *t, enum jit_stub s)
 
 void by_handler(struct tr *t)
 {
+    t->before = false; /* the stub looks for them */
     flush_flags(t);
+    flush_note(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
     call_stub(t, STUB_INSN);
+    t->x87 = false;
     flags_unknown(t);
 }
 
@@ -224,7 +241,7 @@ void flags_from_host(struct tr *t)
     emit_u8(e, 0x9f);                       /* LAHF */
     emit_store(e, 8, CPU_SLOT(pending_a), H_RAX);
     emit_mov(e, 8, H_RAX, H_R10);
-    emit_store_imm(e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ALL, 8));
+    store_pending(t, pending_kind(PENDING_ALL, 8));
 }
 
 static void with_carry(struct tr *t, unsigned x)
@@ -287,7 +304,7 @@ static void alu_registers(struct tr *t, unsigned x)
     if (twice && wanted(t)) {
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store(t->e, 8, CPU_SLOT(pending_b), d);
-        emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ADD2, size));
+        store_pending(t, pending_kind(PENDING_ADD2, size));
     }
     if (imm)
         op_imm(t, x, h_reg(d));
@@ -423,7 +440,7 @@ static void t_mov(struct tr *t)
         if (imm)
             emit_store_imm(t->e, size, m, immediate(u));
         else
-            emit_store(t->e, size, m, get(t, reg_of(u->b, size), H_R11));
+            emit_store(t->e, size, m, size == 1 ? get_byte(t, u->b, H_R11) : get(t, u->b, H_R11));
         return;
     }
     const unsigned g = reg_of(u->a, size);
@@ -459,7 +476,7 @@ static void t_extend(struct tr *t)
     if (u->mem)
         m = memory_operand(t, from, false);
     else
-        m = h_reg(get(t, reg_of(u->b, from == 1 ? 1 : 4), H_R11));
+        m = h_reg(from == 1 ? get_byte(t, u->b, H_R11) : get(t, u->b, H_R11));
     const unsigned d = u->osize == 2 && guest_host[g] == H_NONE ? H_R10 : home(g, H_R10);
     uint32_t opcode;
     if (u->op == OP_MOVZX)
@@ -479,11 +496,7 @@ static void t_lea(struct tr *t)
 {
     const struct insn *u = t->u;
     clobber(t, u->reg);
-    struct insn plain = *u; /* a segment has no part in it */
-    plain.seg = SEG_FLAT;
-    t->u = &plain;
-    const unsigned lin = effective_address(t, H_R10);
-    t->u = u;
+    const unsigned lin = effective_address(t, H_R10, 0);
     if (u->osize == 8) {
         put(t, u->reg, lin);
     } else {
@@ -538,7 +551,7 @@ void settle_for(struct tr *t, unsigned in)
     flush_flags(t);
     emit_test_imm(t->e, 1, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)in);
     uint8_t *fine = emit_jcc_forward(t->e, CC_E);
-    call_stub(t, STUB_SETTLE);
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
     emit_here(t->e, fine);
     t->host_flags = 0;
 }
@@ -556,7 +569,7 @@ static void t_incdec(struct tr *t)
         settle_for(t, PART_CF | PART_CF_OF);
     else if (wanted(t)) { /* the host's CF is kept, so all is settled without a look */
         flush_flags(t);
-        call_stub(t, STUB_FLAGS);
+        emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
     }
     const unsigned d = begin_change(t, g, H_R10);
     emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
@@ -619,7 +632,7 @@ static void t_shift_imm(struct tr *t)
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store_imm(t->e, 8, CPU_SLOT(pending_b), (int32_t)count);
         /* a full writer: what was pending before does not matter */
-        emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(shift_pending(x), size));
+        store_pending(t, pending_kind(shift_pending(x), size));
     }
     emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
     put(t, g, d);
@@ -640,8 +653,7 @@ static void t_shift_cl(struct tr *t)
         uint8_t *none = emit_jcc_forward(t->e, CC_E);
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store(t->e, 8, CPU_SLOT(pending_b), H_RCX);
-        emit_store_imm(t->e, 4, CPU_SLOT(pending),
-                       (int32_t)pending_kind(shift_pending(x), u->osize));
+        store_pending(t, pending_kind(shift_pending(x), u->osize));
         emit_here(t->e, none);
         t->host_flags = 0;
     }
@@ -662,7 +674,7 @@ static void product_flags(struct tr *t, unsigned low)
         return;
     emit_rm(t->e, 1, 0x0f90, 0, CPU_SLOT(pending_b)); /* SETO */
     emit_store(t->e, 8, CPU_SLOT(pending_a), low);
-    emit_store_imm(t->e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_IMUL, t->u->osize));
+    store_pending(t, pending_kind(PENDING_IMUL, t->u->osize));
 }
 
 static void t_imul(struct tr *t)
@@ -695,7 +707,12 @@ static void t_mul(struct tr *t)
     const struct insn *u = t->u;
     clobber(t, REG_RAX);
     clobber(t, REG_RDX);
-    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL, h_reg(get(t, u->rm, H_R11)));
+    struct host_rm m;
+    if (u->mem)
+        m = memory_operand(t, u->osize, false);
+    else
+        m = h_reg(get(t, u->rm, H_R11));
+    emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL, m);
     product_flags(t, H_RAX);
 }
 
@@ -765,16 +782,25 @@ static void t_cmov(struct tr *t)
 
 /* --- the stack --- */
 
+/* A pointer to the stack as it counts, in a register: reg's own, or scratch. */
+unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch)
+{
+    if (t->word == 8)
+        return reg;
+    emit_mov(t->e, 4, scratch, reg);
+    return scratch;
+}
+
 static void t_push(struct tr *t)
 {
     const struct insn *u = t->u;
     clobber(t, REG_RSP);
-    emit_lea(t->e, 8, H_R10, h_mem(H_R15, -8));
+    emit_lea(t->e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
     const struct host_rm m = stack_check(t, H_R10, false);
     if (u->row->opnd[0] == O_Zv)
-        emit_store(t->e, 8, m, get(t, u->reg, H_R11));
+        emit_store(t->e, t->word, m, get(t, u->reg, H_R11));
     else
-        emit_store_imm(t->e, 8, m, (int32_t)u->imm);
+        emit_store_imm(t->e, t->word, m, (int32_t)u->imm);
     emit_mov(t->e, 8, H_R15, H_R10);
 }
 
@@ -783,14 +809,15 @@ static void t_pop(struct tr *t)
     const unsigned g = t->u->reg;
     clobber(t, g);
     clobber(t, REG_RSP);
-    const struct host_rm m = stack_check(t, H_R15, false);
+    const unsigned sp = stack_pointer(t, H_R15, H_R10);
+    const struct host_rm m = stack_check(t, sp, false);
     if (g == REG_RSP) {
-        emit_load(t->e, 8, H_R15, m);
+        emit_load(t->e, t->word, H_R15, m);
         return;
     }
     const unsigned d = home(g, H_R10);
-    emit_load(t->e, 8, d, m);
-    emit_lea(t->e, 8, H_R15, h_mem(H_R15, 8));
+    emit_load(t->e, t->word, d, m);
+    emit_lea(t->e, t->word, H_R15, h_mem(H_R15, (int32_t)t->word));
     put(t, g, d);
 }
 
@@ -798,10 +825,11 @@ static void t_leave(struct tr *t)
 {
     clobber(t, REG_RSP);
     clobber(t, REG_RBP);
-    const struct host_rm m = stack_check(t, H_RBP, false);
-    emit_load(t->e, 8, H_R10, m);
-    emit_lea(t->e, 8, H_R15, h_mem(H_RBP, 8));
-    emit_mov(t->e, 8, H_RBP, H_R10);
+    const unsigned bp = stack_pointer(t, H_RBP, H_R10);
+    const struct host_rm m = stack_check(t, bp, false);
+    emit_load(t->e, t->word, H_R11, m);
+    emit_lea(t->e, t->word, H_R15, h_mem(H_RBP, (int32_t)t->word));
+    emit_mov(t->e, 8, H_RBP, H_R11);
 }
 
 static void t_nop(struct tr *t)
@@ -843,18 +871,37 @@ static template_fn *const templates[] = {
     [T_XADD] = t_xadd,
     [T_BT_MEM] = t_bt_mem,
     [T_VEC] = t_vec,
+    [T_X87] = t_x87,
     [T_PUSH] = t_push,
     [T_POP] = t_pop,
     [T_LEAVE] = t_leave,
+    [T_HIGH_BYTE] = t_high_byte,
+    [T_DOUBLE_SHIFT] = t_double_shift,
+    [T_BT_STRING] = t_bt_string,
+    [T_CMPXCHG_WIDE] = t_cmpxchg_wide,
+    [T_STRING] = t_string,
+    [T_FENCE] = t_fence,
+    [T_STATE] = t_state,
+    [T_RDPKRU] = t_rdpkru,
+    [T_PUSH_MEM] = t_push_mem,
+    [T_STI] = t_sti,
+    [T_PUSHF] = t_pushf,
+    [T_POPF] = t_popf,
+    [T_RDTSC] = t_rdtsc,
+    [T_READ_BASE] = t_read_base,
+    [T_WRITE_BASE] = t_write_base,
+    [T_REP] = t_rep,
 };
 
 void translate_insn(struct tr *t)
 {
     const unsigned late = t->n_late;
+    const struct x87_note before = t->note;
     templates[t->how[t->u->index]](t);
     /* what left the line comes back behind the whole instruction */
     for (unsigned i = late; i < t->n_late; i++) {
-        if (t->late[i].back) {
+        t->late[i].note = before;
+        if (t->late[i].back && !t->late[i].x87 && !t->late[i].settle) {
             t->late[i].back = t->e->p;
             t->late[i].flags = t->host_flags && flags_read(t);
             t->late[i].vectors = t->vectors;

@@ -48,8 +48,7 @@ static struct host_rm source(struct tr *t)
     return u->mem ? memory_operand(t, u->osize, false) : guest_operand(u->rm);
 }
 
-/* CF was set by the host and is kept, if it matters. */
-static void keep_carry(struct tr *t)
+void keep_carry(struct tr *t)
 {
     if (!wanted(t))
         return;

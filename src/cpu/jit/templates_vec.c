@@ -7,6 +7,7 @@
  * The registers are loaded when a block that uses them finds them not loaded (cpu->vec_live), and
  * stored by whatever leaves to C: code that has nothing to do with vectors never pays.
  */
+#include "cpu/fp/fp.h"
 #include "cpu/jit/translate.h"
 
 /* The encoding, as far as the decoder does not keep it. */
@@ -50,6 +51,8 @@ static struct encoding encoding_of(const struct tr *t)
     enc.opcode = *p;
     if (has_imm8(u->row))
         enc.imm8 = start[u->len - 1];
+    if (t->word == 4 && u->row->opnd[3] == O_Lx) /* bit 7 does not count outside 64-bit mode */
+        enc.imm8 &= 0x7f;
     return enc;
 }
 
@@ -72,11 +75,13 @@ static int memory_bytes(enum operand o, const struct insn *u)
     case O_Wd:
     case O_Md:
     case O_Ed:
+    case O_Qd:
         return 4;
     case O_Wsd:
     case O_Wq:
     case O_Mq:
     case O_Eq:
+    case O_Qq:
         return 8;
     case O_Ey:
     case O_My:
@@ -122,6 +127,9 @@ static enum role role_of(enum operand o, const struct insn *u)
     case O_Udq:
     case O_Uq:
     case O_Ux:
+    case O_Pq:
+    case O_Pd:
+    case O_Nq:
         return ROLE_VECTOR;
     case O_Wss:
     case O_Wsd:
@@ -132,6 +140,8 @@ static enum role role_of(enum operand o, const struct insn *u)
     case O_Wd:
     case O_Ww:
     case O_Wx:
+    case O_Qq:
+    case O_Qd:
         return u->mem ? ROLE_MEMORY : ROLE_VECTOR;
     case O_Mb:
     case O_Mw:
@@ -163,6 +173,12 @@ static bool in_modrm_rm(enum operand o)
            o == O_Ry;
 }
 
+/* The host would take 8 bytes where outside 64-bit mode VEX.W counts for nothing. */
+static bool sized_by_w(enum operand o)
+{
+    return o == O_Ey || o == O_My || o == O_Ry || o == O_Gy || o == O_Ry_Mb || o == O_Ry_Mw;
+}
+
 /* --- choosing --- */
 
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok)
@@ -170,7 +186,7 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
     const struct opcode *row = u->row;
     const uint32_t mode = t->b->mode, attr = op_info[u->op].attr;
     const bool vex = row->attr & A_VEX;
-    if (!(row->attr & (A_SSE | A_VEX)) || (row->attr & (A_MMX | A_VSIB | A_CPL0)) || !mem_ok ||
+    if (!(row->attr & (A_SSE | A_VEX | A_MMX)) || (row->attr & (A_VSIB | A_CPL0)) || !mem_ok ||
         t->b->page2 != RAM_NONE)
         return T_HANDLER;
     if ((row->attr & A_SSE) && (mode & MODE_NO_SSE))
@@ -181,25 +197,19 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
         return T_HANDLER;
     if ((attr & OA_FP) ? !t->j->fp_native : (attr & OA_FAULT))
         return T_HANDLER;
-    /* what they compute is up to the host, and the handlers ask the host in their own way */
     switch (u->op) {
-    case OP_PCMPESTRM:
-    case OP_PCMPESTRI:
-    case OP_PCMPISTRM:
-    case OP_PCMPISTRI:
-    case OP_VPCMPESTRM:
-    case OP_VPCMPESTRI:
-    case OP_VPCMPISTRM:
-    case OP_VPCMPISTRI:
+    case OP_MASKMOVQ: /* bytes of memory that are not written are not looked up, either */
     case OP_MASKMOVDQU:
     case OP_VMASKMOVDQU:
-    case OP_VZEROALL:
-    case OP_VZEROUPPER:
+        return T_HANDLER;
     case OP_LDMXCSR:
     case OP_STMXCSR:
     case OP_VLDMXCSR:
     case OP_VSTMXCSR:
-        return T_HANDLER;
+        return t->j->fp_native ? T_VEC : T_HANDLER;
+    case OP_VZEROALL:
+    case OP_VZEROUPPER:
+        return T_VEC;
     default:
         break;
     }
@@ -208,6 +218,8 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
         const enum operand o = row->opnd[i];
         const enum role role = role_of(o, u);
         if (role == ROLE_OTHER || (role == ROLE_MEMORY && memory_bytes(o, u) < 0))
+            return T_HANDLER;
+        if (t->word == 4 && u->vex_w && sized_by_w(o))
             return T_HANDLER;
         vectors += role == ROLE_VECTOR;
         general += role == ROLE_GENERAL;
@@ -228,7 +240,7 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
 /* --- writing --- */
 
 /* The guest's vector registers are in the host's from here on. */
-static void need_vectors(struct tr *t)
+void need_vectors(struct tr *t)
 {
     if (t->vectors)
         return;
@@ -272,15 +284,83 @@ static bool wants_alignment(const struct insn *u)
     }
 }
 
+/*
+ * The guest's MXCSR is the host's, with what flags cpu->mxcsr has besides (fp/fp.h): while nothing
+ * is unmasked, or this would not be a template.
+ */
+static void store_mxcsr(struct tr *t)
+{
+    struct emit *e = t->e;
+    const struct host_rm m = memory_operand(t, 4, true);
+    emit_sse(e, P_NONE, false, 0x0fae, 3, CPU_SLOT(jit_target), -1); /* STMXCSR */
+    emit_load(e, 4, H_R11, CPU_SLOT(jit_target));
+    emit_alu(e, 4, X_OR, H_R11, CPU_SLOT(mxcsr));
+    emit_store(e, 4, CPU_SLOT(mxcsr), H_R11);
+    emit_store(e, 4, m, H_R11);
+    t->host_flags = 0;
+}
+
+/* Anything but all exceptions masked is the handler's, and reserved bits. */
+static void load_mxcsr(struct tr *t)
+{
+    struct emit *e = t->e;
+    const int32_t must_be_zero = ~0xffff, masks = (int32_t)MXCSR_MASKS;
+    emit_load(e, 4, H_R11, memory_operand(t, 4, false));
+    emit_mov(e, 4, H_R10, H_R11);
+    emit_alu_imm(e, 4, X_AND, h_reg(H_R10), must_be_zero | masks);
+    emit_alu_imm(e, 4, X_CMP, h_reg(H_R10), masks);
+    leave_line(t, emit_jcc_forward(e, CC_NE));
+    emit_store(e, 4, CPU_SLOT(mxcsr), H_R11);
+    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), ~(int32_t)MXCSR_EXC);
+    emit_store(e, 4, CPU_SLOT(jit_target), H_R11);
+    emit_sse(e, P_NONE, false, 0x0fae, 2, CPU_SLOT(jit_target), -1);
+    t->host_flags = 0;
+}
+
+/* False: u has the usual operands. */
+static bool odd_one(struct tr *t)
+{
+    switch (t->u->op) {
+    case OP_LDMXCSR:
+    case OP_VLDMXCSR:
+        load_mxcsr(t);
+        return true;
+    case OP_STMXCSR:
+    case OP_VSTMXCSR:
+        store_mxcsr(t);
+        return true;
+    case OP_VZEROALL:
+    case OP_VZEROUPPER: {
+        const uint8_t code[3] = {0xc5, t->u->op == OP_VZEROALL ? 0xfc : 0xf8, 0x77};
+        need_vectors(t);
+        emit_bytes(t->e, code, 3);
+        return true;
+    }
+    case OP_PCMPESTRI:
+    case OP_PCMPISTRI:
+    case OP_VPCMPESTRI:
+    case OP_VPCMPISTRI:
+        clobber(t, REG_RCX);
+        return false;
+    default:
+        return false;
+    }
+}
+
 void t_vec(struct tr *t)
 {
     const struct insn *u = t->u;
     const struct opcode *row = u->row;
+    if (odd_one(t))
+        return;
     const struct encoding enc = encoding_of(t);
     unsigned reg = u->reg, general = REG_COUNT;
     bool general_rm = false;
     struct host_rm rm = h_reg(u->rm);
-    need_vectors(t);
+    if (row->attr & A_MMX)
+        need_x87(t);
+    if (row->attr & (A_SSE | A_VEX))
+        need_vectors(t);
     for (unsigned i = 0; i < 4; i++) {
         const enum operand o = row->opnd[i];
         if (role_of(o, u) != ROLE_GENERAL)
@@ -296,7 +376,7 @@ void t_vec(struct tr *t)
             continue;
         const int bytes = memory_bytes(o, u);
         const unsigned size = bytes ? (unsigned)bytes : MAX(u->vl, 16u);
-        const unsigned lin = effective_address(t, H_R10);
+        const unsigned lin = effective_address(t, H_R10, size);
         if (wants_alignment(u)) {
             emit_test_imm(t->e, 1, h_reg(lin), (int32_t)size - 1);
             leave_line(t, emit_jcc_forward(t->e, CC_NE));

@@ -2,6 +2,21 @@
 #include "cpu/jit/translate.h"
 #include "cpu/jit/verify.h"
 
+/* Bytes of an address in b's code. */
+static unsigned word_of(const struct block *b)
+{
+    return (b->mode & MODE_CODE_MASK) == MODE_CODE64 ? 8 : 4;
+}
+
+bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u)
+{
+    struct tr t;
+    t.j = (struct jit *)(uintptr_t)j;
+    t.b = (struct block *)(uintptr_t)b;
+    t.word = word_of(b);
+    return template_of(&t, u) != T_HANDLER;
+}
+
 /* Where other blocks and indirect branches enter. */
 static void write_entry(struct tr *t)
 {
@@ -10,7 +25,6 @@ static void write_entry(struct tr *t)
     t->n->indirect = e->p; /* R10 = RIP */
     emit_alu_imm(e, 8, X_AND, h_reg(H_R10), -(int32_t)PAGE_SIZE);
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
-    emit_mov_imm(e, H_R11, 0);
     t->n->entry = e->p;
     emit_alu_imm(e, 8, X_SUB, h_reg(H_R13), b->n);
     uint8_t *spent = emit_jcc_forward(e, CC_S);
@@ -47,6 +61,31 @@ static void translate_one(struct tr *t)
         t->late[late].u = u; /* the handler is right */
 }
 
+/* -d out_asm; host[i] is where instruction i's code begins, with one more behind the last. */
+static void list_code(const struct tr *t, uint8_t *const *host)
+{
+    const struct block *b = t->b;
+    struct cpu *cpu = t->j->cpu;
+    uint16_t guest_at[BLOCK_MAX_INSNS + 1];
+    uint32_t host_at[BLOCK_MAX_INSNS + 1];
+    for (unsigned i = 0; i <= b->n; i++) {
+        guest_at[i] = i < b->n ? b->insn[i].off : b->bytes;
+        host_at[i] = (uint32_t)(host[i] - t->n->indirect);
+    }
+    const struct cpu_translation code = {
+        .lin = cpu->r[REG_PC],
+        .guest = b->page2 == RAM_NONE ? ram_host(cpu->mem->ram, b->start) : NULL,
+        .guest_len = b->bytes,
+        .insns = b->n,
+        .host = t->n->indirect,
+        .runs_at = (uintptr_t)jit_runs_at(t->j, t->n->indirect),
+        .host_len = (size_t)(t->e->p - t->n->indirect),
+        .guest_at = guest_at,
+        .host_at = host_at,
+    };
+    cpu->trace.translated(cpu->trace.opaque, cpu, &code);
+}
+
 bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e)
 {
     struct tr tr, *t = &tr;
@@ -55,16 +94,24 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     t->j = j;
     t->b = b;
     t->n = n;
+    t->word = word_of(b);
     t->e = e;
     for (unsigned i = 0; i < b->n; i++)
         t->how[i] = template_of(t, &b->insn[i]);
     analyse_flags(t);
+    uint8_t *host[BLOCK_MAX_INSNS + 1];
     write_entry(t);
     for (unsigned i = 0; i < b->n; i++) {
         t->u = &b->insn[i];
+        host[i] = e->p;
         translate_one(t);
+        if (ends_before(t, i))
+            t->before = false;
     }
+    host[b->n] = e->p;
     write_late(t);
     write_leaving(t);
-    return !e->full;
+    if (unlikely(log_on(j->cpu->log, LOG_OUT)) && j->cpu->trace.translated && !e->full)
+        list_code(t, host);
+    return !e->full && t->n_late < MAX_LATE;
 }

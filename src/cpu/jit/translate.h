@@ -59,17 +59,41 @@ enum template {
     T_CMPXCHG,
     T_XADD,
     T_VEC,
+    T_X87,
     T_BT_MEM, /* BT BTS BTR BTC, immediate */
     T_PUSH,
     T_POP,
     T_LEAVE,
+    T_HIGH_BYTE, /* AH CH DH BH */
+    T_DOUBLE_SHIFT,
+    T_BT_STRING,    /* BT BTS BTR BTC, in memory, by a register */
+    T_CMPXCHG_WIDE, /* CMPXCHG8B, CMPXCHG16B */
+    T_STRING,       /* MOVS STOS LODS */
+    T_FENCE,
+    T_STATE, /* CLI CLD STD CLAC STAC SWAPGS, MOV from CR */
+    T_RDPKRU,
+    T_PUSH_MEM,
+    T_STI,
+    T_PUSHF,
+    T_POPF,
+    T_RDTSC,      /* and RDTSCP */
+    T_READ_BASE,  /* RDFSBASE, RDGSBASE */
+    T_WRITE_BASE, /* WRFSBASE, WRGSBASE */
+    T_REP,
     /* the last of a block */
     T_JMP,
     T_JCC,
+    T_LOOP, /* LOOP, JCXZ: those that do not look at ZF */
     T_CALL,
     T_RET,
     T_JMP_IND,
     T_CALL_IND,
+    T_EVENT, /* SYSCALL SYSRET IRET */
+};
+
+/* The x87 pointers are those of the block's instructions insn - 1 and mem - 1 (0: in memory). */
+struct x87_note {
+    uint8_t insn, mem;
 };
 
 /* Code out of line, written behind the block: u by its handler. */
@@ -79,6 +103,9 @@ struct late {
     const struct insn *u;
     bool flags;             /* host flags are to be the guest's behind it */
     bool vectors;           /* vector registers are to be loaded behind it */
+    bool x87;               /* instead: loads the x87 registers, or leaves the block here */
+    bool settle;            /* instead: the host's flags become the guest's */
+    struct x87_note note;   /* last-instruction pointers that are not in memory, but have to be */
     bool stack;             /* first the TLB is asked for the stack's page (memory.c) */
     uint8_t lin;            /* ... whose address is there */
     const uint8_t *found;   /* where it goes on then */
@@ -91,11 +118,16 @@ struct tr {
     struct emit *e;
     struct block *b;
     struct native *n;
+    unsigned word;          /* bytes of an address, a stack slot, RIP: 8 or 4 */
     const struct insn *u;   /* the instruction at hand */
     uint32_t host_flags;    /* which of the guest's flags the host's are */
     struct pending_def def; /* the guest's flags, not in memory yet; else they are */
+    uint32_t stored;        /* what may be pending there, since this block put it; 0: who knows */
+    bool before;            /* flags of before the block may still be pending, by its registers */
     bool vectors;           /* the guest's vector registers are in the host's */
-    uint8_t *spent;         /* displacement of the jump out when the budget is */
+    bool x87;               /* ... and its x87 registers */
+    struct x87_note note;
+    uint8_t *spent; /* displacement of the jump out when the budget is */
     unsigned n_late;
     struct late late[MAX_LATE];
     enum template how[BLOCK_MAX_INSNS];
@@ -104,16 +136,28 @@ struct tr {
     bool seen[BLOCK_MAX_INSNS];     /* may all be seen: by a fault, a handler, or what follows */
 };
 
+/* Room for one more; if there is none, the block is not translated. */
+static inline struct late *new_late(struct tr *t)
+{
+    return &t->late[t->n_late < MAX_LATE - 1 ? t->n_late++ : (t->n_late = MAX_LATE) - 1];
+}
+
 /* flags.c */
 enum template template_of(const struct tr *t, const struct insn *u);
 /* Calls common code that leaves vector registers in memory. */
 void call_stub(struct tr *t, enum jit_stub s);
 void analyse_flags(struct tr *t);
+/* Behind instruction i nothing sees the flags of before the block as they were left. */
+bool ends_before(const struct tr *t, unsigned i);
 /* Guest register g is about to change: flags that depend on it go to memory first. */
 void clobber(struct tr *t, unsigned g);
 /* Flags of memory are exact, unless nobody sees them. */
 void flush_flags(struct tr *t);
 void store_def(struct tr *t, const struct pending_def *d);
+/* This is pending from here on, with its operands in memory. */
+void store_pending(struct tr *t, uint32_t kind);
+/* At the end of a block: they are pending, as an operation on registers if they can be. */
+void leave_flags(struct tr *t);
 /* The host's flags are the guest's, as far as mask goes. */
 void need_flags(struct tr *t, uint32_t mask);
 /* u wrote flags: the host has those of mask, they can be computed from kind, a, b. */
@@ -147,9 +191,31 @@ template_fn t_bt, t_bt_change, t_bmi_shift, t_bmi, t_scan, t_count, t_mulx;
 template_fn t_rmw_unary, t_rmw_shift, t_setcc_mem, t_xchg_mem, t_cmpxchg, t_xadd, t_bt_mem;
 enum template bits_template(const struct insn *u, bool mem_ok);
 enum template rmw_template(const struct insn *u, bool mem_ok);
+/* CF was set by the host and is kept, if it matters. */
+void keep_carry(struct tr *t);
+/* templates_str.c, templates_sys.c */
+template_fn t_string, t_rep, t_fence, t_state, t_sti, t_pushf, t_popf, t_high_byte, t_double_shift;
+template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem, t_rdtsc;
+template_fn t_read_base, t_write_base;
+enum template string_template(const struct insn *u);
+enum template system_template(const struct tr *t, const struct insn *u, bool mem_ok);
+/* A byte register by its offset (bind.c): in the low byte of a host register. */
+unsigned get_byte(struct tr *t, unsigned operand, unsigned scratch);
+/* Common code of REP: n-th of STRING_STUBS. */
+void write_string_stub(struct emit *e, unsigned n);
 /* templates_vec.c */
 template_fn t_vec;
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
+void need_vectors(struct tr *t);
+/* templates_x87.c */
+template_fn t_x87;
+enum template x87_template(const struct tr *t, const struct insn *u, bool mem_ok);
+/* The guest's x87 registers are in the host's from here on. */
+void need_x87(struct tr *t);
+void write_x87_load(struct tr *t, const struct late *l);
+/* Puts last-instruction pointers into memory; moves only. Uses R10. */
+void store_note(struct tr *t, struct x87_note note);
+void flush_note(struct tr *t);
 /* All arithmetic flags are the host's, also to be found later. Uses R10. */
 void flags_from_host(struct tr *t);
 /* The handler does it. */
@@ -159,10 +225,17 @@ void translate_end(struct tr *t);
 void write_late(struct tr *t);
 /* memory.c: see there */
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
-unsigned effective_address(struct tr *t, unsigned scratch);
+unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
-/* The same for an address relative to RSP, of at most 8 bytes. Uses R11 and R14. */
+/*
+ * The soft TLB's line for lin: its addend in a register; jumps on a miss. user: it is that of CPL
+ * 3, else the one that counts now. Changes the host's flags.
+ */
+uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
+                      unsigned index, unsigned addend);
+/* The same for an address relative to RSP, of at most t->word bytes. Uses R11 and R14. */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool ends);
+unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */
 void write_stack_look_up(struct tr *t, struct late *l);
 
 /* Guest register g in a host register: its own, or loaded into scratch. */

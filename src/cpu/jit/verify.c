@@ -158,7 +158,7 @@ static void put_new_pages(struct cpu *cpu)
 
 static struct rest rest_of(const struct cpu *cpu)
 {
-    return (struct rest){cpu->rep_rip, cpu->rep_icount, cpu->events, cpu->pending_dr6,
+    return (struct rest){cpu->rep_rip, cpu->rep_icount, cpu_events(cpu), cpu->pending_dr6,
                          cpu->no_step_trap};
 }
 
@@ -273,6 +273,17 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
         if (memcmp(&a->zmm[i], &b->zmm[i], sizeof a->zmm[i]))
             say(v, "zmm%u ..%016" PRIx64 "%016" PRIx64 ", translated ..%016" PRIx64 "%016" PRIx64,
                 i, a->zmm[i].q[1], a->zmm[i].q[0], b->zmm[i].q[1], b->zmm[i].q[0]);
+    for (unsigned i = 0; i < ARRAY_SIZE(a->fpu.r); i++)
+        if (memcmp(&a->fpu.r[i], &b->fpu.r[i], sizeof a->fpu.r[i]))
+            say(v, "x87 r%u %04x:%016" PRIx64 ", translated %04x:%016" PRIx64, i, a->fpu.r[i].sexp,
+                a->fpu.r[i].mant, b->fpu.r[i].sexp, b->fpu.r[i].mant);
+    if (a->fpu.sw != b->fpu.sw || a->fpu.used != b->fpu.used)
+        say(v, "x87 status %04x, not empty %02x, translated %04x, %02x", a->fpu.sw, a->fpu.used,
+            b->fpu.sw, b->fpu.used);
+    if (a->fpu.fip != b->fpu.fip || a->fpu.fdp != b->fpu.fdp || a->fpu.fop != b->fpu.fop)
+        say(v,
+            "x87 pointers %" PRIx64 " %" PRIx64 " opcode %x, translated %" PRIx64 " %" PRIx64 " %x",
+            a->fpu.fip, a->fpu.fdp, a->fpu.fop, b->fpu.fip, b->fpu.fdp, b->fpu.fop);
     for (size_t i = 0; v->text_len == said && i < STATE_BYTES; i++)
         if (((const uint8_t *)a)[i] != ((const uint8_t *)b)[i])
             say(v, "other state, at offset %zu of struct cpu", i);
@@ -331,6 +342,7 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     struct verify *v = cpu->verify;
     const struct cpu_stats *s = &cpu->stats;
     const uint64_t calls = s->mmio + s->port_io;
+    const uint64_t flushes = s->tlb_flushes + s->tlb_page_flushes;
     v->text_len = 0;
     v->pages = 0;
     v->too_many = false;
@@ -344,8 +356,8 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     memcpy(v->after, cpu, STATE_BYTES);
     v->interpreted_pages = v->pages;
     if (calls != s->mmio + s->port_io || b->stale || cpu->broken || v->too_many ||
-        cpu->code->jit->full || cpu->code_gen != v->before->code_gen ||
-        cpu->events != v->rest_before.events) {
+        cpu->code->jit->full || flushes != s->tlb_flushes + s->tlb_page_flushes ||
+        cpu_events(cpu) != v->rest_before.events) {
         v->noting = false;
         return NOT_VERIFIED;
     }
@@ -419,15 +431,16 @@ static struct block *cut(const struct block *b, unsigned n)
 static bool part_differs(struct cpu *cpu, const struct block *b, unsigned n)
 {
     struct jit *j = cpu->code->jit;
-    struct native native = {.entry = NULL};
+    struct native *native = &j->natives[j->n_natives]; /* where the next block's would be */
     struct block *c = cut(b, n);
     if (!c)
         return false;
+    *native = (struct native){.entry = NULL};
     struct emit e = {.p = j->code + j->used, .end = j->code + j->size};
     bool differs = false;
-    if (translate_block(j, c, &native, &e)) {
+    if (translate_block(j, c, native, &e)) {
         cpu->block = c;
-        differs = check(cpu, c, &native) == DIFFERS;
+        differs = check(cpu, c, native) == DIFFERS;
         undo(cpu);
     }
     cpu->block = (struct block *)(uintptr_t)b;

@@ -5,17 +5,70 @@
 static const struct {
     uint16_t op, as;
 } mistakes[] = {
-    {OP_ADD, OP_SUB},       {OP_OR, OP_XOR},      {OP_ADC, OP_SBB},     {OP_SBB, OP_ADC},
-    {OP_AND, OP_OR},        {OP_SUB, OP_ADD},     {OP_XOR, OP_OR},      {OP_CMP, OP_TEST},
-    {OP_TEST, OP_CMP},      {OP_MOV, OP_MOV},     {OP_MOVZX, OP_MOVSX}, {OP_MOVSX, OP_MOVZX},
-    {OP_MOVSXD, OP_MOVSXD}, {OP_LEA, OP_LEA},     {OP_INC, OP_DEC},     {OP_DEC, OP_INC},
-    {OP_NOT, OP_NEG},       {OP_NEG, OP_NOT},     {OP_SHL, OP_SHR},     {OP_SHR, OP_SAR},
-    {OP_SAR, OP_SHR},       {OP_ROL, OP_ROR},     {OP_ROR, OP_ROL},     {OP_IMUL, OP_IMUL},
-    {OP_MUL, OP_IMUL1},     {OP_IMUL1, OP_MUL},   {OP_DIV, OP_IDIV},    {OP_IDIV, OP_DIV},
-    {OP_XCHG, OP_XCHG},     {OP_BSWAP, OP_BSWAP}, {OP_CBW, OP_CWD},     {OP_CWD, OP_CBW},
-    {OP_BT, OP_BT},         {OP_SHLX, OP_SHRX},   {OP_SHRX, OP_SARX},   {OP_SARX, OP_SHLX},
-    {OP_RORX, OP_RORX},     {OP_PUSH, OP_PUSH},   {OP_POP, OP_POP},     {OP_CALL, OP_CALL},
-    {OP_RET, OP_RET},       {OP_JMPN, OP_JMPN},   {OP_CALLN, OP_CALLN},
+    {OP_ADD, OP_SUB},
+    {OP_OR, OP_XOR},
+    {OP_ADC, OP_SBB},
+    {OP_SBB, OP_ADC},
+    {OP_AND, OP_OR},
+    {OP_SUB, OP_ADD},
+    {OP_XOR, OP_OR},
+    {OP_CMP, OP_TEST},
+    {OP_TEST, OP_CMP},
+    {OP_MOV, OP_MOV},
+    {OP_MOVZX, OP_MOVSX},
+    {OP_MOVSX, OP_MOVZX},
+    {OP_MOVSXD, OP_MOVSXD},
+    {OP_LEA, OP_LEA},
+    {OP_INC, OP_DEC},
+    {OP_DEC, OP_INC},
+    {OP_NOT, OP_NEG},
+    {OP_NEG, OP_NOT},
+    {OP_SHL, OP_SHR},
+    {OP_SHR, OP_SAR},
+    {OP_SAR, OP_SHR},
+    {OP_ROL, OP_ROR},
+    {OP_ROR, OP_ROL},
+    {OP_IMUL, OP_IMUL},
+    {OP_MUL, OP_IMUL1},
+    {OP_IMUL1, OP_MUL},
+    {OP_DIV, OP_DIV},
+    {OP_IDIV, OP_DIV},
+    {OP_XCHG, OP_XCHG},
+    {OP_BSWAP, OP_BSWAP},
+    {OP_CBW, OP_CWD},
+    {OP_CWD, OP_CBW},
+    {OP_BT, OP_BT},
+    {OP_SHLX, OP_SHRX},
+    {OP_SHRX, OP_SARX},
+    {OP_SARX, OP_SHLX},
+    {OP_RORX, OP_RORX},
+    {OP_PUSH, OP_PUSH},
+    {OP_POP, OP_POP},
+    {OP_CALL, OP_CALL},
+    {OP_RET, OP_RET},
+    {OP_JMPN, OP_JMPN},
+    {OP_CALLN, OP_CALLN},
+    {OP_LOOP, OP_JCXZ},
+    {OP_JCXZ, OP_LOOP},
+    {OP_FADD_ST, OP_FADD_ST},
+    {OP_FLD_M64, OP_FLD_M64},
+    {OP_FSTP_M32, OP_FSTP_M32},
+    {OP_FXCH, OP_FXCH},
+    {OP_FCHS, OP_FCHS},
+    {OP_FILD_M32, OP_FILD_M32},
+    {OP_PADDB_MMX, OP_PADDB_MMX},
+    {OP_BTS, OP_BTR},
+    {OP_BTR, OP_BTC},
+    {OP_BTC, OP_BTS},
+    {OP_SHLD, OP_SHRD},
+    {OP_SHRD, OP_SHLD},
+    {OP_MOVS, OP_STOS},
+    {OP_STOS, OP_LODS},
+    {OP_LODS, OP_LODS},
+    {OP_CLD, OP_STD},
+    {OP_STD, OP_CLD},
+    {OP_CLI, OP_STD},
+    {OP_CMPXCHG16B, OP_CMPXCHG8B},
 };
 
 /* Groups of sixteen conditions: each is broken by its opposite. */
@@ -52,10 +105,14 @@ bool verify_break(struct jit *j, const char *mnemonic)
 static void other_operand(struct insn *u)
 {
     const uint8_t next = u->osize == 1 ? 8 : 1; /* byte registers are named by offset (bind.c) */
-    if (u->op == OP_CALL) {                     /* another return address */
+    if ((op_info[u->op].attr & OA_X87) && !u->mem) {
+        u->modrm ^= 1;
+    } else if (u->op == OP_CALL) { /* another return address */
         u->len++;
     } else if (u->op == OP_RET) {
         u->imm += 8;
+    } else if (u->op == OP_LODS) {
+        u->osize = u->osize == 8 ? 4 : 8;
     } else if (u->mem) {
         u->disp++;
     } else if (u->op == OP_PUSH || u->op == OP_POP || u->op == OP_BSWAP) {

@@ -1,0 +1,46 @@
+/* The stack's page that translated code keeps (memory.c) ends with the right to write to it. */
+#include "insn_rig.h"
+
+enum { CODE = 0x40000, STACK = 0x42000 };
+
+static void test_protection_key(void **state)
+{
+    (void)state;
+    /* SDM 3A §4.6.2: key 1, access disabled */
+    static const uint8_t code[] = {
+        0x50, 0x50, 0x58, 0x50,       /* push rax, push rax, pop rax, push rax */
+        0x31, 0xc9, 0x31, 0xd2,       /* xor ecx, ecx; xor edx, edx */
+        0xb8, 0x04, 0x00, 0x00, 0x00, /* mov eax, 4 */
+        0x0f, 0x01, 0xef,             /* wrpkru */
+        0x50, 0xf4,                   /* push rax; hlt, which ends the block */
+    };
+    struct rig r;
+    rig_open_with(&r, "max", RIG_RAM_BYTES, 1, false);
+    rig_long_user(&r);
+    rig_map(&r, CODE, CODE, RIG_P | RIG_U);
+    rig_map(&r, STACK - PAGE_SIZE, STACK - PAGE_SIZE, RIG_P | RIG_W | RIG_U | UINT64_C(1) << 59);
+    rig_put(&r, CODE, code, sizeof code);
+    for (unsigned round = 0; round < 3; round++) {
+        rig_user64(&r);
+        cpu_set_pkru(r.cpu, 0);
+        r.cpu->cr4 |= CR4_PKE;
+        r.cpu->rip = CODE;
+        r.cpu->r[REG_RSP] = STACK;
+        cpu_loaded(r.cpu);
+        rig_run(&r, 100);
+        const struct rig_event ev = rig_event(&r);
+        assert_int_equal(ev.vector, VEC_PF);
+        assert_int_equal(ev.rip, CODE + sizeof code - 2);
+        assert_int_equal(ev.error & 0x27, 0x27); /* present, write, user, key */
+    }
+    assert_true(r.cpu->stats.translated_blocks);
+    rig_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_protection_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

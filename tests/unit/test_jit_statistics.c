@@ -1,0 +1,148 @@
+/* What is counted of translated code, and the listing of it for -d out_asm. */
+#include "insn_rig.h"
+
+#include "cpu/jit/jit.h"
+
+#define CODE  UINT64_C(0x50000)
+#define STACK UINT64_C(0x78000)
+
+static struct rig rig;
+
+/* mov $1000, %ecx; 1: dec %ecx; jnz 1b; hlt */
+static const uint8_t program[] = {0xb9, 0xe8, 3, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xf4};
+#define LOOP_AT 5
+
+static void run_from(gla_t at)
+{
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    rig.cpu->r[REG_RSP] = STACK;
+    rig.cpu->rip = at;
+    rig.cpu->halted = false;
+    rig_run(&rig, 10000);
+    assert_true(rig.cpu->halted);
+}
+
+static void run_program(void)
+{
+    run_from(CODE);
+}
+
+static void test_instructions(void **state)
+{
+    (void)state;
+    const struct cpu_stats *s = &rig.cpu->stats;
+    const uint64_t before = cpu_icount(rig.cpu);
+    run_program();
+    assert_int_equal(cpu_icount(rig.cpu) - before, 1 + 2 * 1000 + 1);
+    /* HLT is the handler's, so it is not among them */
+    assert_in_range(s->jit_insns, 2000, 2001);
+    assert_int_equal(s->jit_exits[EXIT_FAULT], 0);
+    assert_true(s->jit_exits[EXIT_END] + s->jit_exits[EXIT_LINK] > 0);
+    assert_false(rig.cpu->jit_inside);
+    size_t used, size;
+    cpu_code_memory(rig.cpu, &used, &size);
+    assert_true(s->translated_bytes > 0 && s->translated_bytes < used && used < size);
+}
+
+/* An instruction that crosses pages is a block of its own, which others go on at and from without
+ * the run loop. */
+static void test_crossing(void **state)
+{
+    (void)state;
+    /* mov $1000, %ecx; 1: nop; lea 0(%rax,%rax,1), %rax; dec %ecx; jnz 1b; hlt */
+    static const uint8_t loop[] = {0xb9, 0xe8, 3, 0, 0,    0x90, 0x48, 0x8d, 0x84, 0,
+                                   0,    0,    0, 0, 0xff, 0xc9, 0x75, 0xf3, 0xf4};
+    const struct cpu_stats *s = &rig.cpu->stats;
+    for (unsigned before = 5; before < 20; before++) { /* also: the branch back crosses */
+        const gla_t at = CODE + 2 * PAGE_SIZE - before;
+        rig_put(&rig, at, loop, sizeof loop);
+        run_from(at);
+        const uint64_t exits = s->jit_exits[EXIT_LINK] + s->jit_exits[EXIT_LOOP];
+        run_from(at);
+        assert_in_range(s->jit_exits[EXIT_LINK] + s->jit_exits[EXIT_LOOP] - exits, 0, 10);
+    }
+}
+
+/* Nothing is translated twice but what was written to, or all after the cache was emptied. */
+static void test_again(void **state)
+{
+    (void)state;
+    const struct cpu_stats *s = &rig.cpu->stats;
+    run_program();
+    const uint64_t blocks = s->translated_blocks;
+    run_program();
+    assert_int_equal(s->translated_blocks, blocks);
+    assert_int_equal(s->retranslated[AGAIN_WRITTEN], 0);
+    rig_put(&rig, CODE + LOOP_AT, program + LOOP_AT, 2);
+    run_program();
+    const uint64_t written = s->translated_blocks - blocks;
+    assert_true(written > 0);
+    assert_int_equal(s->retranslated[AGAIN_WRITTEN], written);
+    assert_int_equal(s->retranslated[AGAIN_FULL], 0);
+    code_flush(rig.cpu->code);
+    run_program();
+    assert_int_equal(s->retranslated[AGAIN_FULL], s->translated_blocks - blocks - written);
+    assert_int_equal(s->retranslated[AGAIN_WRITTEN], written);
+    assert_int_equal(s->retranslated[AGAIN_MXCSR], 0);
+}
+
+static unsigned listed;
+
+static void hear(void *opaque, const struct cpu *cpu, const struct cpu_translation *c)
+{
+    (void)opaque;
+    listed++;
+    assert_true(c->lin >= CODE && c->lin + c->guest_len <= CODE + sizeof program);
+    assert_memory_equal(c->guest, program + (c->lin - CODE), c->guest_len);
+    assert_true(c->insns > 0 && c->guest_at[0] == 0 && c->guest_at[c->insns] == c->guest_len);
+    for (unsigned i = 0; i < c->insns; i++) {
+        assert_true(c->guest_at[i] < c->guest_at[i + 1]);
+        assert_true(c->host_at[i] <= c->host_at[i + 1]);
+    }
+    assert_true(c->host_at[c->insns] <= c->host_len);
+    /* it can be read where it runs, too */
+    assert_memory_equal(c->host, (const void *)c->runs_at, c->host_len);
+    assert_ptr_equal(cpu, rig.cpu);
+}
+
+static void test_listing(void **state)
+{
+    (void)state;
+    rig.cpu->trace = (struct cpu_trace){.translated = hear};
+    code_flush(rig.cpu->code);
+    run_program();
+    assert_int_equal(listed, 0); /* nobody asked */
+    rig.log.mask |= LOG_OUT;
+    code_flush(rig.cpu->code);
+    const uint64_t blocks = rig.cpu->stats.translated_blocks;
+    run_program();
+    assert_int_equal(listed, rig.cpu->stats.translated_blocks - blocks);
+    assert_true(listed > 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig_open_with(&rig, "max", RIG_RAM_BYTES, 1, false);
+    rig_put(&rig, CODE, program, sizeof program);
+    memset(&rig.cpu->stats, 0, sizeof rig.cpu->stats);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_instructions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crossing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
