@@ -349,6 +349,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         cpu->code->jit->no_events = cfg->jit_no_events;
+        cpu->code->jit->atomic = cpu->world || cfg->jit_atomic;
         if (cfg->stats)
             cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
         if (cfg->stats && cpu->index == 0) {

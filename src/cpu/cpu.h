@@ -521,6 +521,7 @@ struct cpu_config {
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_no_events;           /* SYSCALL, SYSRET and IRET by their handlers */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
+    bool jit_atomic;              /* locked instructions are so, also without a world (tests) */
     bool jit_perfmap;             /* names translated code for perf */
     bool no_shadow;               /* nothing outlives a flush of the TLB */
     bool stats;                   /* counts what costs something to count */

@@ -122,6 +122,7 @@ struct jit {
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
+    bool atomic;                  /* what is locked is so towards other threads */
     FILE *perfmap;                /* NULL: none */
     struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
