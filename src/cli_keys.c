@@ -78,6 +78,7 @@ static const struct key_row accel_keys[] = {
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
     {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
     {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
+    {"fill", KEY_BOOL, offsetof(struct vm_config, jit_fill), NULL, NULL},
     {"events", KEY_BOOL, offsetof(struct vm_config, jit_events), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
@@ -105,8 +106,8 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
 
 static bool translators_key(const char *key)
 {
-    static const char *const keys[] = {"chain",   "indirect", "x87",      "events",
-                                       "perfmap", "verify",   "threshold"};
+    static const char *const keys[] = {"chain", "indirect", "x87",    "events",
+                                       "fill",  "perfmap",  "verify", "threshold"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (strcmp(key, keys[i]) == 0)
             return true;

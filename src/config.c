@@ -21,6 +21,7 @@ void vm_config_init(struct vm_config *cfg)
         .jit_chain = true,
         .jit_indirect = true,
         .shadow = true,
+        .jit_fill = true,
         .jit_x87 = true,
         .jit_events = true,
         .topology = {1, 1, 1},

@@ -264,6 +264,7 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
         .jit_verify = pc->cfg.vm->jit_verify,
         .jit_no_chain = !pc->cfg.vm->jit_chain,
         .jit_no_indirect = !pc->cfg.vm->jit_indirect,
+        .jit_no_fill = !pc->cfg.vm->jit_fill,
         .jit_no_x87 = !pc->cfg.vm->jit_x87,
         .jit_no_events = !pc->cfg.vm->jit_events,
         .jit_perfmap = pc->cfg.vm->jit_perfmap,

@@ -188,8 +188,9 @@ static void print_translator(const struct machine *m, const struct cpu_stats *s,
     print_tiers(s, insns, p);
     print(p,
           "translated blocks %" PRIu64 " (%" PRIu64 " instructions, %" PRIu64
-          " bytes of host code), emptied %" PRIu64 " times",
-          s->translated_blocks, s->translated_insns, s->translated_bytes, s->code_flushes);
+          " bytes of host code in line, %" PRIu64 " out of line), emptied %" PRIu64 " times",
+          s->translated_blocks, s->translated_insns, s->translated_bytes, s->cold_bytes,
+          s->code_flushes);
     print(p,
           "retranslated since written to %" PRIu64 ", since emptied when full %" PRIu64
           ", for MXCSR %" PRIu64,

@@ -218,6 +218,17 @@ static bool known_writable(struct cpu *cpu, gla_t lin, unsigned tlb_mode, struct
     return true;
 }
 
+/* The walk for lin ended in w: fills the TLB. */
+static void fill_from(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode,
+                      const struct walk_result *w)
+{
+    if (unlikely(cpu->walk.pke) && w->user)
+        cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w->pkey);
+    fill(cpu, lin, write, tlb_mode, w->gpa & cpu->mem->a20_mask,
+         (unsigned)__builtin_ctzll(w->page_bytes), write || w->dirty,
+         w->global && (cpu->cr4 & CR4_PGE));
+}
+
 /* Translates lin, filling the TLB on the way; faults. */
 static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode)
 {
@@ -236,17 +247,40 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
             cpu_fault_page(cpu, lin, &w, write ? WALK_WRITE : WALK_READ, tlb_mode == TLB_USER,
                            tlb_mode == TLB_KERNEL_AC);
     }
+    fill_from(cpu, lin, write, tlb_mode, &w);
     const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
-    if (unlikely(cpu->walk.pke) && w.user)
-        cpu->tlb[tlb_mode].keyed |= UINT32_C(3) << (2 * w.pkey);
-    fill(cpu, lin, write, tlb_mode, gpa, (unsigned)__builtin_ctzll(w.page_bytes), write || w.dirty,
-         w.global && (cpu->cr4 & CR4_PGE));
     p = (struct place){.gpa = gpa, .ram = memmap_ram(cpu->mem, gpa, write)};
     if (p.ram != RAM_NONE)
         p.host = ram_host(cpu->mem->ram, p.ram);
     if (unlikely(cpu->verify != NULL) && write && p.host)
         verify_note_page(cpu, p.ram);
     return p;
+}
+
+bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
+{
+    const unsigned tlb_mode = tlb_mode_of(cpu);
+    const struct tlb_line *l = &cpu->tlb[tlb_mode].line[tlb_index(lin)];
+    struct walk_result w = {.gpa = lin, .page_bytes = PAGE_SIZE, .writable = true, .dirty = true};
+    struct place p;
+    if ((lin & ~PAGE_MASK) + size > PAGE_SIZE || cpu->watchpoints || (cpu->dr7 & 0xff) ||
+        (write && cpu->verify))
+        return false;
+    if (write && known_writable(cpu, lin, tlb_mode, &p))
+        return tlb_hit(&l->wr, lin, size);
+    if (cpu->walk.mode != PAGING_NONE &&
+        ((cpu_long(cpu) && !cpu_canonical(cpu, lin)) ||
+         !walk_plain(cpu->mem, &cpu->walk, lin, write ? WALK_WRITE : WALK_READ,
+                     tlb_mode == TLB_USER, tlb_mode == TLB_KERNEL_AC, &w)))
+        return false;
+    const gpa_t gpa = w.gpa & cpu->mem->a20_mask;
+    const ram_t ram = memmap_ram(cpu->mem, gpa, false);
+    if (ram == RAM_NONE || !ram_touched(cpu->mem->ram, ram) ||
+        (write && memmap_ram(cpu->mem, gpa, true) != ram))
+        return false;
+    cpu->stats.tlb_misses[write ? WALK_WRITE : WALK_READ]++;
+    fill_from(cpu, lin, write, tlb_mode, &w);
+    return tlb_hit(write ? &l->wr : &l->rd, lin, size);
 }
 
 /* --- one page at a time --- */

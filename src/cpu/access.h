@@ -80,6 +80,13 @@ static inline void lock_end(struct cpu *cpu, const void *host, unsigned size)
         lock_end_slow(cpu, host, size);
 }
 
+/*
+ * Fills the TLB's line for an access to [lin, lin+size) that missed it, as the access would. False:
+ * it would not hit now, and has to be made, as there is more to it (a fault, two pages, a device, a
+ * trace, a watchpoint). General registers only, for the translator.
+ */
+bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write);
+
 static inline unsigned tlb_mode_of(const struct cpu *cpu)
 {
     return (unsigned)(cpu->tlb_cur - cpu->tlb);

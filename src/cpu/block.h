@@ -41,7 +41,7 @@ struct block {
     struct insn insn[];
 };
 
-#define JUMP_CACHE_LINES 4096
+#define JUMP_CACHE_LINES 16384
 
 struct jump_line {
     gla_t lin;
@@ -61,7 +61,7 @@ struct exec_line { /* instruction-fetch translations */
     ram_t ram;
     gpa_t gpa;
 };
-#define EXEC_LINES 256
+#define EXEC_LINES 1024
 
 struct code_cache {
     struct ram *ram;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define ARENA_BYTES     (48 * MiB)
-#define HASH_BITS       16
+#define ARENA_BYTES     (128 * MiB)
+#define HASH_BITS       18
 #define MAX_BLOCK_BYTES (sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn))
 
 struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err)

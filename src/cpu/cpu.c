@@ -347,6 +347,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        cpu->code->jit->no_fill = cfg->jit_no_fill;
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         cpu->code->jit->no_events = cfg->jit_no_events;
         cpu->code->jit->atomic = cpu->world || cfg->jit_atomic;
@@ -492,13 +493,13 @@ uint64_t cpu_icount(const struct cpu *cpu)
 size_t cpu_share(const struct cpu *cpu, size_t whole)
 {
     const size_t cpus = topology_cpus(&cpu->topology);
-    return cpus <= 8 ? whole : whole * 8 / cpus / PAGE_SIZE * PAGE_SIZE;
+    return cpus <= 4 ? whole : whole * 4 / cpus / PAGE_SIZE * PAGE_SIZE;
 }
 
 void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size)
 {
     const struct jit *j = cpu->code->jit;
-    *used = j ? j->used : 0;
+    *used = j ? j->hot.used + j->cold.used - j->cold.start : 0;
     *size = j ? j->size : 0;
 }
 

@@ -313,8 +313,10 @@ struct cpu_translation {
     const uint8_t *host; /* to be read here; it runs at runs_at */
     uintptr_t runs_at;
     size_t host_len;
-    /* Where instruction n begins in guest and host code; number insns is where both end, for the
-     * guest, and where what is out of line begins, for the host. */
+    const uint8_t *cold; /* what is out of line */
+    uintptr_t cold_runs_at;
+    size_t cold_len;
+    /* Where instruction n begins in guest and host code; number insns is where both end. */
     const uint16_t *guest_at;
     const uint32_t *host_at;
 };
@@ -496,7 +498,8 @@ struct cpu {
         uint64_t smc_writes, blocks_dropped, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
-        uint64_t translated_blocks, translated_insns, translated_bytes, code_flushes;
+        uint64_t translated_blocks, translated_insns, code_flushes;
+        uint64_t translated_bytes, cold_bytes; /* of host code: in line, and out of line */
         uint64_t retranslated[3]; /* by enum jit_again */
         uint64_t jit_insns;       /* executed in translated code */
         uint64_t jit_exits[6];    /* from it, by enum jit_exit */
@@ -520,6 +523,7 @@ struct cpu_config {
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_no_events;           /* SYSCALL, SYSRET and IRET by their handlers */
+    bool jit_no_fill;             /* TLB misses by the handlers of what missed */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_atomic;              /* locked instructions are so, also without a world (tests) */
     bool jit_perfmap;             /* names translated code for perf */

@@ -71,8 +71,8 @@ static void trace_translated(void *opaque, const struct cpu *cpu, const struct c
     if (!t->disas)
         return;
     const unsigned bits = regs_code_bits(cpu);
-    log_line(t->log, LOG_OUT, "OUT: cs=%04x %u instructions, %u bytes become %zu", //
-             cpu->seg[SEG_CS].sel, c->insns, c->guest_len, c->host_len);
+    log_line(t->log, LOG_OUT, "OUT: cs=%04x %u instructions, %u bytes become %zu and %zu", //
+             cpu->seg[SEG_CS].sel, c->insns, c->guest_len, c->host_len, c->cold_len);
     list_piece(t, c, 0, c->host_at[0], "(entry)");
     for (unsigned i = 0; i < c->insns; i++) {
         const unsigned at = c->guest_at[i];
@@ -82,7 +82,9 @@ static void trace_translated(void *opaque, const struct cpu *cpu, const struct c
         snprintf(left, sizeof left, "0x%08" PRIx64 ":  %s", c->lin + at, text);
         list_piece(t, c, c->host_at[i], c->host_at[i + 1], left);
     }
-    list_piece(t, c, c->host_at[c->insns], c->host_len, "(out of line)");
+    const struct cpu_translation cold = {
+        .host = c->cold, .runs_at = c->cold_runs_at, .host_len = c->cold_len};
+    list_piece(t, &cold, 0, c->cold_len, "(out of line)");
 }
 
 static void int_line(void *opaque, const char *line)

@@ -93,9 +93,13 @@ void ram_note_write(struct ram *ram, ram_t at, uint64_t len);
  */
 #define RAM_CHUNK (256 * KiB)
 void ram_provide_chunk(struct ram *ram, ram_t at);
+static inline bool ram_touched(const struct ram *ram, ram_t at)
+{
+    return ram_flags(ram, at & ~(RAM_CHUNK - 1)) & RAM_PRESENT;
+}
 static inline void ram_touch(struct ram *ram, ram_t at)
 {
-    if (unlikely(!(ram_flags(ram, at & ~(RAM_CHUNK - 1)) & RAM_PRESENT)))
+    if (unlikely(!ram_touched(ram, at)))
         ram_provide_chunk(ram, at);
 }
 

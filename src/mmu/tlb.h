@@ -19,7 +19,7 @@
 
 #include "mmu/ram.h"
 
-#define TLB_BITS  10
+#define TLB_BITS  11
 #define TLB_LINES (1u << TLB_BITS)
 
 /* Privilege modes with a table of their own. */
@@ -56,7 +56,7 @@ enum {
 
 static inline unsigned tlb_index(gla_t lin)
 {
-    return ((lin >> PAGE_SHIFT) ^ (lin >> (PAGE_SHIFT + TLB_BITS))) & (TLB_LINES - 1);
+    return (lin >> PAGE_SHIFT) & (TLB_LINES - 1);
 }
 static inline uint64_t tlb_empty_tag(unsigned index)
 {

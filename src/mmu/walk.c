@@ -36,6 +36,7 @@ struct walker {
     const struct walk_params *p;
     enum walk_access access;
     bool user, ac, set_ad;
+    bool plain; /* walk_plain() */
     struct walk_result *r;
     struct walk_trail *trail; /* NULL: nobody asks */
     /* RAM that held the last table: the next one is most likely in the same piece. */
@@ -66,7 +67,7 @@ static inline void *entry_host(struct walker *w, gpa_t gpa, unsigned size)
 static inline uint64_t load_entry(struct walker *w, void *host, gpa_t gpa, unsigned size)
 {
     if (unlikely(!host))
-        return memmap_read(w->map, gpa, size);
+        return w->plain ? 0 : memmap_read(w->map, gpa, size);
     return size == 8 ? __atomic_load_n((uint64_t *)host, __ATOMIC_RELAXED)
                      : __atomic_load_n((uint32_t *)host, __ATOMIC_RELAXED);
 }
@@ -99,7 +100,10 @@ static bool mark_entry(struct walker *w, void *host, gpa_t gpa, uint64_t entry, 
     if ((entry & set) == set || !w->set_ad)
         return true;
     ram_t at = host ? memmap_ram(w->map, gpa, true) : RAM_NONE;
-    if (at == RAM_NONE || ram_host(w->map->ram, at) != host) {
+    const bool in_place = at != RAM_NONE && ram_host(w->map->ram, at) == host;
+    if (w->plain && (!in_place || (ram_flags(w->map->ram, at) & RAM_TRACED)))
+        return false;
+    if (!in_place) {
         memmap_write(w->map, gpa, entry | set, size);
         return true;
     }
@@ -338,7 +342,7 @@ static bool walk_from(struct walker *w, gla_t lin)
             outcome = walk_wide(w, lin);
             break;
         }
-    } while (unlikely(outcome == AGAIN));
+    } while (unlikely(outcome == AGAIN) && !w->plain);
     return outcome == DONE;
 }
 
@@ -347,6 +351,20 @@ bool walk(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_
 {
     struct walker w = {
         .map = map, .p = p, .access = access, .user = user, .ac = ac, .set_ad = set_ad, .r = r};
+    return walk_from(&w, lin);
+}
+
+bool walk_plain(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
+                bool user, bool ac, struct walk_result *r)
+{
+    struct walker w = {.map = map,
+                       .p = p,
+                       .access = access,
+                       .user = user,
+                       .ac = ac,
+                       .set_ad = true,
+                       .plain = true,
+                       .r = r};
     return walk_from(&w, lin);
 }
 

@@ -90,6 +90,13 @@ bool walk_trail_holds(const struct walk_trail *t, const struct walk_trail *befor
  */
 bool walk(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
           bool user, bool ac, bool set_ad, struct walk_result *r);
+/*
+ * The same as walk() with set_ad, where that needs nothing but host memory which nobody traces:
+ * false, with nothing told to anybody, where a device would be asked, a trace told, or the walk
+ * fails. walk() does again then what was done. General registers only, for the translator.
+ */
+bool walk_plain(struct memmap *map, const struct walk_params *p, gla_t lin, enum walk_access access,
+                bool user, bool ac, struct walk_result *r);
 /* The same for a fetch that sets A, leaving its trail. */
 bool walk_fetch(struct memmap *map, const struct walk_params *p, gla_t lin, bool user,
                 struct walk_result *r, struct walk_trail *trail);

@@ -10,6 +10,8 @@
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
  *
+ * With paging the data is at 460000, too: the first page has the second one's line in the TLB.
+ *
  * 32-bit programs with paging find the code's pages also at the top of 4 GiB, the first one at 0:
  * they may run around the end of the address space.
  */
@@ -34,6 +36,7 @@ enum {
     GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
+    GEN_TWINS = 0x400000, /* from data to where it is found, too */
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
     GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */
@@ -73,7 +76,8 @@ static inline uint32_t gen_data_address(struct gen *g)
     case 3:
         return g->stores_to_code ? GEN_CODE + below(GEN_CODE_END - GEN_CODE) : GEN_DATA + in_page;
     default:
-        return GEN_DATA + (one_in(2) ? 0x1000 : 0) + in_page;
+        return GEN_DATA + (one_in(2) ? 0x1000 : 0) + in_page +
+               (g->machine != GEN_FLAT && one_in(4) ? GEN_TWINS : 0);
     }
 }
 
@@ -841,6 +845,8 @@ static inline void gen_paging(struct gen *g)
         else
             gen_map(g, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
     }
+    for (gla_t at = GEN_DATA; at < GEN_READ_ONLY; at += PAGE_SIZE)
+        gen_map(g, GEN_TWINS + at, at, RIG_P | RIG_U | RIG_W);
     if (g->machine != GEN_LONG) {
         for (gla_t at = GEN_CODE; at < GEN_CODE_END; at += PAGE_SIZE)
             gen_map(g, GEN_HIGH + (at - GEN_CODE), at, RIG_P | RIG_U | RIG_W);

@@ -103,10 +103,10 @@ static void each_memory(void (*check)(struct host_rm m))
         for (unsigned index = 0; index < 16; index++) {
             if (index == H_RSP)
                 continue;
-            for (unsigned scale = 0; scale < 4; scale++) {
+            for (unsigned scale = 0; scale < 4; scale++)
                 check(h_sib(H_NONE, index, scale, disp));
-                check(h_gs_index(index, scale, disp));
-            }
+            if (disp >= 0)
+                check(h_gs_mem(index, disp));
         }
     }
 }

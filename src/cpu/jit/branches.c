@@ -61,6 +61,8 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
     uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
     n->site[slot] = emit_jmp_forward(e);
+
+    t->e = e = t->cold;
     emit_here(e, other);
     emit_here(e, elsewhere);
     if (t->j->no_chain || t->j->no_indirect)
@@ -84,24 +86,28 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
  */
 static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
 {
-    struct emit *e = t->e;
+    struct emit *const hot = t->e;
     struct native *n = t->n;
     const int64_t at = continuation(t, slot);
     const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE && code_link_stays(t->b, (gla_t)at);
-    emit_here(e, from);
-    n->site[slot] = from;
-    n->exit[slot] = e->p;
-    if (!same_page) {
+    if (same_page) {
+        t->e = t->cold;
+        emit_here(t->e, from);
+        n->site[slot] = from;
+    } else {
+        emit_here(t->e, from);
         write_far_link(t, slot, at);
-        n->exit[slot] = e->p;
     }
-    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
-    emit_jmp(e, stub(t, STUB_EXIT_LINK));
+    n->exit[slot] = t->e->p;
+    emit_patch(n->site[slot], n->exit[slot]);
+    emit_mov_imm(t->e, H_R11, (uintptr_t)t->b | slot);
+    emit_jmp(t->e, stub(t, STUB_EXIT_LINK));
     if (t->def.valid) {
-        n->storing[slot] = e->p;
+        n->storing[slot] = t->e->p;
         store_def(t, &t->def);
-        n->storing_site[slot] = emit_jmp_forward(e);
+        n->storing_site[slot] = emit_jmp_forward(t->e);
     }
+    t->e = hot;
 }
 
 /* Fall through to slot 0, or jump to slot 1. */
@@ -165,7 +171,7 @@ static void call(struct tr *t)
     struct emit *e = t->e;
     clobber(t, REG_RSP);
     emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm at = stack_check(t, H_R10, true);
+    const struct host_rm at = stack_check(t, H_R10, true, true);
     next_rip(t, H_R11);
     emit_store(e, t->word, at, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -176,7 +182,7 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), true);
+    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), false, true);
     emit_load(e, t->word, H_R10, at);
     look_up(t, H_R10);
     emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));
@@ -208,7 +214,7 @@ static void call_indirect(struct tr *t)
     load_target(t);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R10);
     emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    emit_lea(e, 8, H_R10, stack_check(t, H_R10, true));
+    emit_lea(e, 8, H_R10, stack_check(t, H_R10, true, true));
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     look_up(t, H_R11);
     next_rip(t, H_R11);
@@ -266,7 +272,7 @@ void translate_end(struct tr *t)
 
 void write_late(struct tr *t)
 {
-    struct emit *e = t->e;
+    struct emit *const hot = t->e, *const e = t->e = t->cold;
     for (unsigned i = 0; i < t->n_late; i++) {
         struct late *l = &t->late[i];
         if (l->stack) {
@@ -279,6 +285,8 @@ void write_late(struct tr *t)
             emit_jmp(e, l->back);
             continue;
         }
+        if (l->again)
+            write_fill(t, l);
         if (l->def.valid)
             store_def(t, &l->def);
         store_note(t, l->note);
@@ -296,4 +304,5 @@ void write_late(struct tr *t)
             emit_jmp(e, stub(t, STUB_EXIT_INSN));
         }
     }
+    t->e = hot;
 }

@@ -72,14 +72,10 @@ static inline struct host_rm h_gs(int32_t disp)
 {
     return (struct host_rm){.base = H_NONE, .index = H_NONE, .mem = true, .gs = true, .disp = disp};
 }
-static inline struct host_rm h_gs_index(unsigned index, unsigned scale, int32_t disp)
+static inline struct host_rm h_gs_mem(unsigned base, int32_t disp)
 {
-    return (struct host_rm){.base = H_NONE,
-                            .index = (uint8_t)index,
-                            .scale = (uint8_t)scale,
-                            .mem = true,
-                            .gs = true,
-                            .disp = disp};
+    return (struct host_rm){
+        .base = (uint8_t)base, .index = H_NONE, .mem = true, .gs = true, .disp = disp};
 }
 
 /* The arithmetic group: opcode 8*op + form, and /op of 80h-83h. */

@@ -15,9 +15,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_BYTES  (32 * MiB)
-#define JUMP_BITS   12
+#define CODE_BYTES  (64 * MiB)
+#define JUMP_BITS   14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
+#define HOT_SHARE   7 /* sixteenths of it are for what is in line */
 #define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
 
@@ -73,19 +74,33 @@ static bool map_code(struct jit *j)
     return j->code && j->run;
 }
 
-/* Asks the host for the pages up to end many at a time: to fault each in, twice, is dear. */
-static void provide_code(struct jit *j, size_t end)
+/* Asks the host for the pages up to the part's end many at a time: to fault each in, twice, is dear. */
+static void provide_code(struct jit *j, struct jit_part *part)
 {
 #ifdef MADV_POPULATE_WRITE
-    while (j->provided < end) {
-        const size_t bytes = MIN(CODE_CHUNK, j->size - j->provided);
-        madvise(j->code + j->provided, bytes, MADV_POPULATE_WRITE);
-        madvise(j->run + j->provided, bytes, MADV_POPULATE_READ);
-        j->provided += bytes;
+    const size_t end = part->used + BLOCK_ROOM;
+    while (part->provided < end) {
+        const size_t bytes = MIN(CODE_CHUNK, part->end - part->provided);
+        madvise(j->code + part->provided, bytes, MADV_POPULATE_WRITE);
+        madvise(j->run + part->provided, bytes, MADV_POPULATE_READ);
+        part->provided += bytes;
     }
 #else
-    (void)j, (void)end;
+    (void)j, (void)part;
 #endif
+}
+
+/* To write a block's code of that part. */
+static struct emit open_part(struct jit *j, struct jit_part *part)
+{
+    provide_code(j, part);
+    uint8_t *p = j->code + part->used;
+    return (struct emit){.p = p, .end = p + BLOCK_ROOM};
+}
+
+static void close_part(struct jit *j, struct jit_part *part, const struct emit *e, size_t align)
+{
+    part->used = ((size_t)(e->p - j->code) + align - 1) & ~(align - 1);
 }
 
 /* --- the table of indirect branches --- */
@@ -240,7 +255,9 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
-    j->stub_end = j->used = (size_t)(e.p - j->code);
+    const size_t stubs = (size_t)(e.p - j->code), cold = j->size / 16 * HOT_SHARE & PAGE_MASK;
+    j->hot = (struct jit_part){.start = stubs, .end = cold, .used = stubs};
+    j->cold = (struct jit_part){.start = cold, .end = j->size, .used = cold, .provided = cold};
     cpu->self = cpu;
     return j;
 }
@@ -277,14 +294,14 @@ void jit_open_perfmap(struct jit *j)
         return;
     }
     setvbuf(j->perfmap, NULL, _IOLBF, 0);
-    fprintf(j->perfmap, "%" PRIxPTR " %zx jit-stubs\n", (uintptr_t)j->run, j->stub_end);
+    fprintf(j->perfmap, "%" PRIxPTR " %zx jit-stubs\n", (uintptr_t)j->run, j->hot.start);
 }
 
-static void name_for_perf(struct jit *j, const struct native *n, size_t bytes)
+static void name_for_perf(struct jit *j, const uint8_t *at, const uint8_t *end, const char *cold)
 {
     if (j->perfmap)
-        fprintf(j->perfmap, "%" PRIxPTR " %zx guest-%" PRIx64 "\n",
-                (uintptr_t)jit_runs_at(j, n->indirect), bytes, j->cpu->r[REG_PC]);
+        fprintf(j->perfmap, "%" PRIxPTR " %zx guest-%" PRIx64 "%s\n",
+                (uintptr_t)jit_runs_at(j, at), (size_t)(end - at), j->cpu->r[REG_PC], cold);
 }
 
 /* GS names the CPU that runs on this thread; setting it is dear, so it stays until another does. */
@@ -293,7 +310,7 @@ static void name_cpu(struct cpu *cpu)
     static _Thread_local struct cpu *named;
     if (likely(named == cpu))
         return;
-    syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
+    syscall(SYS_arch_prctl, ARCH_SET_GS, (char *)cpu + JIT_GS_AT);
     named = cpu;
     jit_sample_cpu(cpu);
 }
@@ -398,26 +415,30 @@ void jit_unlink(struct block *from, unsigned slot)
 
 void jit_translate(struct jit *j, struct block *b)
 {
-    if (j->n_natives == j->max_natives || j->used + BLOCK_ROOM > j->size) {
+    if (j->n_natives == j->max_natives || j->hot.used + BLOCK_ROOM > j->hot.end ||
+        j->cold.used + BLOCK_ROOM > j->cold.end) {
         j->full = true;
         return;
     }
     jit_unhook(b);
     struct native *n = &j->natives[j->n_natives];
     *n = (struct native){.entry = NULL};
-    provide_code(j, j->used + BLOCK_ROOM);
-    struct emit e = {.p = j->code + j->used, .end = j->code + j->used + BLOCK_ROOM};
+    struct emit e = open_part(j, &j->hot), cold = open_part(j, &j->cold);
+    const uint8_t *const cold_start = cold.p;
     j->translating = true;
-    const bool fits = translate_block(j, b, n, &e);
+    const bool fits = translate_block(j, b, n, &e, &cold);
     j->translating = false;
     if (!fits)
         return; /* stays with the interpreter */
     j->n_natives++;
-    name_for_perf(j, n, (size_t)(e.p - n->indirect));
-    j->used = (size_t)(e.p - j->code + 15) & ~(size_t)15;
+    name_for_perf(j, n->indirect, e.p, "");
+    name_for_perf(j, cold_start, cold.p, "-cold");
+    close_part(j, &j->hot, &e, 16);
+    close_part(j, &j->cold, &cold, 1);
     j->cpu->stats.translated_blocks++;
     j->cpu->stats.translated_insns += b->n;
     j->cpu->stats.translated_bytes += (size_t)(e.p - n->indirect);
+    j->cpu->stats.cold_bytes += (size_t)(cold.p - cold_start);
     jit_past_translated(j->past, b, &j->cpu->stats);
     b->native = n;
     jit_rehook(b);
@@ -458,7 +479,8 @@ void jit_mxcsr_changed(struct cpu *cpu, bool running)
 
 void jit_flush(struct jit *j)
 {
-    j->used = j->stub_end;
+    j->hot.used = j->hot.start;
+    j->cold.used = j->cold.start;
     j->n_natives = 0;
     j->full = false;
     jit_past_gone(j->past, NULL, j->full_why);

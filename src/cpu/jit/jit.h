@@ -11,7 +11,7 @@
  *   host R15                                     guest RSP
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
- *   GS base                                      struct cpu; guest R10 R11 R13 R14 R15 are there
+ *   GS base                                      struct cpu (h_cpu()); guest R10 R11 R13 R14 R15 are there
  * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
  * to the translator as a result of registers that still hold its operands.
  */
@@ -24,7 +24,19 @@
 #include "cpu/jit/pending.h"
 #include "cpu/jit/statistics.h"
 
+#include <stddef.h>
 #include <stdio.h>
+
+/*
+ * GS points at the lines of the user's TLB, which are looked at most: so they are reached without a
+ * displacement. At offset at of struct cpu:
+ */
+#define JIT_GS_AT                                                                                  \
+    (offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER + offsetof(struct tlb, line))
+static inline struct host_rm h_cpu(size_t at)
+{
+    return h_gs((int32_t)at - (int32_t)JIT_GS_AT);
+}
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
@@ -73,6 +85,7 @@ struct jit_jump_set {
 };
 
 #define STRING_STUBS 24
+#define FILL_SIZES   7 /* 1 to 64 bytes */
 
 /* Common code, made once; where it runs. */
 enum jit_stub {
@@ -89,7 +102,11 @@ enum jit_stub {
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
     STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
-    STUB_STRING,     /* REP (templates_str.c): ZF is set if all of it is done */
+    /* R11 = address: a TLB line for it, ZF is clear if there is one then. By log2 of the size, to
+     * be read, then to be written. */
+    STUB_FILL,
+    STUB_FILL_LAST = STUB_FILL + 2 * FILL_SIZES - 1,
+    STUB_STRING, /* REP (templates_str.c): ZF is set if all of it is done */
     STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,
 };
@@ -100,8 +117,13 @@ struct jit {
     struct cpu *cpu;
     jit_enter_fn *enter;
     uint8_t *code, *run; /* the same memory: where it is written, where it runs */
-    size_t size, used, stub_end;
-    size_t provided; /* up to there the host was asked for pages */
+    size_t size;
+    /* What usually runs lies close together: what is out of line has a part of its own, the upper
+     * one. Each is filled from its start. */
+    struct jit_part {
+        size_t start, end, used;
+        size_t provided; /* up to there the host was asked for pages */
+    } hot, cold;
     const uint8_t *stub[STUB_COUNT];
     struct native *natives; /* of all blocks, in low memory */
     unsigned n_natives, max_natives;
@@ -121,6 +143,7 @@ struct jit {
     bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
+    bool no_fill;                 /* ... TLB misses by the handlers of what missed */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     bool atomic;                  /* what is locked is so towards other threads */
     FILE *perfmap;                /* NULL: none */
@@ -202,7 +225,8 @@ static inline void jit_see_patches(struct cpu *cpu)
 const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n);
 
 /* translate.c: writes the host code of b. False: it does not fit, or there is nothing to gain. */
-bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e);
+bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *hot,
+                     struct emit *cold);
 /* Whether u, of b, is done without its handler, as a rule. */
 bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */

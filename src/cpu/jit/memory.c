@@ -13,14 +13,14 @@ unsigned get(struct tr *t, unsigned g, unsigned scratch)
     }
     if (guest_host[g] != H_NONE)
         return guest_host[g];
-    emit_load(t->e, 8, scratch, h_gs(guest_slot(g)));
+    emit_load(t->e, 8, scratch, h_cpu(guest_slot(g)));
     return scratch;
 }
 
 void put(struct tr *t, unsigned g, unsigned from)
 {
     if (guest_host[g] == H_NONE)
-        emit_store(t->e, 8, h_gs(guest_slot(g)), from);
+        emit_store(t->e, 8, h_cpu(guest_slot(g)), from);
     else if (guest_host[g] != from)
         emit_mov(t->e, 8, guest_host[g], from);
 }
@@ -28,7 +28,7 @@ void put(struct tr *t, unsigned g, unsigned from)
 /* A field of u's segment register. */
 static struct host_rm segment_field(const struct insn *u, size_t field)
 {
-    return h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field));
+    return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field);
 }
 
 /*
@@ -98,20 +98,12 @@ uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bo
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
     emit_rorx(e, index, lin, PAGE_SHIFT - 5);
-    emit_rorx(e, addend, lin, PAGE_SHIFT + TLB_BITS - 5);
-    emit_alu(e, 4, X_XOR, index, h_reg(addend));
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
-    struct host_rm tag, add;
-    if (user) {
-        const int32_t at = (int32_t)(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER +
-                                     offsetof(struct tlb, line)) +
-                           half;
-        tag = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, tag));
-        add = h_gs_index(index, 0, at + (int32_t)offsetof(struct tlb_half, addend));
-    } else { /* which of the two of the kernel depends on EFLAGS.AC */
+    struct host_rm tag = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
+    struct host_rm add = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
+    if (!user) { /* which of the two of the kernel depends on EFLAGS.AC */
         emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
-        tag = h_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
-        add = h_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
+        tag.gs = add.gs = false;
     }
     emit_load(e, 8, addend, tag);
     emit_alu(e, 8, X_XOR, addend, h_reg(lin));
@@ -134,9 +126,16 @@ static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends)
 {
     t->host_flags = 0;
+    const uint8_t *again = t->e->p;
     uint8_t *miss = look_up(t, lin, size, write);
     struct late *l = new_late(t);
-    *l = (struct late){.from = miss, .u = t->u, .def = t->def};
+    *l = (struct late){.from = miss,
+                       .u = t->u,
+                       .def = t->def,
+                       .again = again,
+                       .lin = (uint8_t)lin,
+                       .size = (uint8_t)size,
+                       .write = write};
     if (!ends)
         l->back = t->e->p; /* moved behind the instruction by translate_insn() */
     return h_sib(lin, H_R14, 0, 0);
@@ -146,7 +145,7 @@ struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool wri
  * The stack's page is kept beside the TLB: one compare and no index. Anything that ends a TLB
  * line, or the privilege it is for, ends it (stack_limit = 0).
  */
-struct host_rm stack_check(struct tr *t, unsigned lin, bool ends)
+struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends)
 {
     struct emit *e = t->e;
     t->host_flags = 0;
@@ -159,29 +158,56 @@ struct host_rm stack_check(struct tr *t, unsigned lin, bool ends)
                        .def = t->def,
                        .stack = true,
                        .lin = (uint8_t)lin,
-                       .found = e->p};
+                       .size = (uint8_t)t->word,
+                       .write = write,
+                       .found[0] = e->p};
     if (!ends)
         l->back = e->p;
     emit_load(e, 8, H_R14, CPU_SLOT(stack_addend));
+    l->found[1] = e->p;
     return h_sib(lin, H_R14, 0, 0);
 }
 
-/* Out of line: fills it from the TLB's line; a miss there goes the usual way. */
+/*
+ * Out of line: fills it from the TLB's line; a miss there goes the usual way, for a read by way of
+ * the line for reading, as the page may be one that is not to be written.
+ */
 void write_stack_look_up(struct tr *t, struct late *l)
 {
     struct emit *e = t->e;
     emit_here(e, l->from);
+    const uint8_t *again = e->p;
     uint8_t *miss = look_up(t, l->lin, t->word, true);
     emit_store(e, 8, CPU_SLOT(stack_addend), H_R14);
     emit_mov(e, 8, H_R11, l->lin);
     emit_alu_imm(e, 8, X_AND, h_reg(H_R11), -(int32_t)PAGE_SIZE);
     emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
     emit_store_imm(e, 8, CPU_SLOT(stack_limit), (int32_t)(PAGE_SIZE - t->word + 1));
-    emit_jmp(e, l->found);
+    emit_jmp(e, l->found[0]);
+    if (!l->write) {
+        emit_here(e, miss);
+        again = e->p;
+        miss = look_up(t, l->lin, t->word, false);
+        emit_jmp(e, l->found[1]);
+    }
     struct late *rest = new_late(t);
     *rest = *l;
     rest->from = miss;
+    rest->again = again;
     rest->stack = false;
+}
+
+/* Smaller sizes than 64 that are no power of two stand for the next one, which only may cross. */
+void write_fill(struct tr *t, const struct late *l)
+{
+    struct emit *e = t->e;
+    if (t->j->no_fill || l->size > 64)
+        return;
+    const unsigned log2 = l->size > 1 ? 32 - (unsigned)__builtin_clz(l->size - 1u) : 0;
+    const unsigned stub = STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
+    emit_mov(e, 8, H_R11, l->lin);
+    emit_call(e, t->j->stub[stub]);
+    emit_patch(emit_jcc_forward(e, CC_NE), l->again);
 }
 
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write)
@@ -190,6 +216,6 @@ struct host_rm memory_operand(struct tr *t, unsigned size, bool write)
     const unsigned lin = effective_address(t, H_R10, size);
     if (u->base == REG_RSP && u->xindex == REG_ZERO && size <= t->word && u->seg != SEG_FS &&
         u->seg != SEG_GS)
-        return stack_check(t, lin, false);
+        return stack_check(t, lin, write, false);
     return address_check(t, lin, size, write, false);
 }

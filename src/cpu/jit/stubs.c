@@ -2,6 +2,7 @@
  * Common host code: the way in, the ways out, and calls of C from the middle of a block. Written
  * once by the emitter, so that the assignment of registers is written down in one place (jit.h).
  */
+#include "cpu/access.h"
 #include "cpu/fp/fp.h"
 #include "cpu/jit/events.h"
 #include "cpu/jit/jit.h"
@@ -12,7 +13,7 @@
 
 #include <stddef.h>
 
-#define SLOT(field) h_gs((int32_t)offsetof(struct cpu, field))
+#define SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -171,7 +172,7 @@ static int32_t vector_slot(unsigned n)
 static void move_vectors(struct emit *e, uint8_t opcode)
 {
     for (unsigned n = 0; n < 16; n++)
-        emit_vex(e, P_NONE, 1, false, 1, opcode, n, 0, h_gs(vector_slot(n)), -1);
+        emit_vex(e, P_NONE, 1, false, 1, opcode, n, 0, h_cpu(vector_slot(n)), -1);
     emit_store_imm(e, 1, SLOT(vec_live), opcode == 0x28);
 }
 
@@ -179,7 +180,7 @@ static void spill_general(struct emit *e)
 {
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
-            emit_store(e, 8, h_gs(guest_slot(g)), guest_host[g]);
+            emit_store(e, 8, h_cpu(guest_slot(g)), guest_host[g]);
     emit_store(e, 8, SLOT(budget), H_R13);
 }
 
@@ -204,7 +205,7 @@ static void reload(struct emit *e)
 {
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
-            emit_load(e, 8, guest_host[g], h_gs(guest_slot(g)));
+            emit_load(e, 8, guest_host[g], h_cpu(guest_slot(g)));
     emit_load(e, 8, H_R13, SLOT(budget));
 }
 
@@ -248,6 +249,25 @@ static void write_light(struct emit *e, const void *fn, bool flags)
     }
     for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
         emit_pop(e, caller_saved[i]);
+    emit_u8(e, 0xc3);
+}
+
+/* access_fill(), which uses general registers only, of an access n of STUB_FILL. */
+static void write_fill_stub(struct emit *e, unsigned n)
+{
+    static const uint8_t kept[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10};
+    const bool write = n >= FILL_SIZES;
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+        emit_push(e, kept[i]);
+    emit_push(e, H_R11); /* keeps the stack aligned */
+    emit_mov_imm(e, H_RDX, UINT64_C(1) << (n % FILL_SIZES));
+    emit_mov_imm(e, H_RCX, write);
+    arguments(e, (const void *)(uintptr_t)access_fill);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    emit_test(e, 1, h_reg(H_RAX), H_RAX);
+    emit_pop(e, H_R11);
+    for (unsigned i = ARRAY_SIZE(kept); i-- > 0;)
+        emit_pop(e, kept[i]);
     emit_u8(e, 0xc3);
 }
 
@@ -308,6 +328,10 @@ bool stubs_write(struct jit *j, struct emit *e)
             write_string_stub(e, s - STUB_STRING);
             continue;
         }
+        if (s >= STUB_FILL && s <= STUB_FILL_LAST) {
+            write_fill_stub(e, s - STUB_FILL);
+            continue;
+        }
         switch ((enum jit_stub)s) {
         case STUB_ENTER:
             write_enter(e);
@@ -349,6 +373,8 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_EVENT:
             write_event(e);
             break;
+        case STUB_FILL:
+        case STUB_FILL_LAST:
         case STUB_STRING:
         case STUB_STRING_LAST:
         case STUB_COUNT:

@@ -466,7 +466,7 @@ static void t_mov(struct tr *t)
         emit_load(t->e, size, guest_host[g], from);
     } else { /* the rest of the register stays: it is written where it lives */
         emit_load(t->e, size, H_R11, from);
-        emit_store(t->e, size, h_gs(guest_slot(g)), H_R11);
+        emit_store(t->e, size, h_cpu(guest_slot(g)), H_R11);
     }
 }
 
@@ -491,7 +491,7 @@ static void t_extend(struct tr *t)
         opcode = 0x8b;
     emit_extend(t->e, u->osize, opcode, d, m, from);
     if (u->osize == 2 && guest_host[g] == H_NONE)
-        emit_store(t->e, 2, h_gs(guest_slot(g)), d);
+        emit_store(t->e, 2, h_cpu(guest_slot(g)), d);
     else
         put(t, g, d);
 }
@@ -553,7 +553,7 @@ void settle_for(struct tr *t, unsigned in)
         return;
     }
     flush_flags(t);
-    emit_test_imm(t->e, 1, h_gs((int32_t)offsetof(struct cpu, pending) + 2), (int32_t)in);
+    emit_test_imm(t->e, 1, h_cpu(offsetof(struct cpu, pending) + 2), (int32_t)in);
     uint8_t *fine = emit_jcc_forward(t->e, CC_E);
     emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
     emit_here(t->e, fine);
@@ -761,7 +761,7 @@ static void t_setcc(struct tr *t)
     if (guest_host[g] != H_NONE)
         emit_rm(t->e, 1, 0x0f90 | cc, 0, h_reg(guest_host[g]));
     else
-        emit_rm(t->e, 1, 0x0f90 | cc, 0, h_gs(guest_slot(g)));
+        emit_rm(t->e, 1, 0x0f90 | cc, 0, h_cpu(guest_slot(g)));
 }
 
 static void t_cmov(struct tr *t)
@@ -800,7 +800,7 @@ static void t_push(struct tr *t)
     const struct insn *u = t->u;
     clobber(t, REG_RSP);
     emit_lea(t->e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm m = stack_check(t, H_R10, false);
+    const struct host_rm m = stack_check(t, H_R10, true, false);
     if (u->row->opnd[0] == O_Zv)
         emit_store(t->e, t->word, m, get(t, u->reg, H_R11));
     else
@@ -814,7 +814,7 @@ static void t_pop(struct tr *t)
     clobber(t, g);
     clobber(t, REG_RSP);
     const unsigned sp = stack_pointer(t, H_R15, H_R10);
-    const struct host_rm m = stack_check(t, sp, false);
+    const struct host_rm m = stack_check(t, sp, false, false);
     if (g == REG_RSP) {
         emit_load(t->e, t->word, H_R15, m);
         return;
@@ -830,7 +830,7 @@ static void t_leave(struct tr *t)
     clobber(t, REG_RSP);
     clobber(t, REG_RBP);
     const unsigned bp = stack_pointer(t, H_RBP, H_R10);
-    const struct host_rm m = stack_check(t, bp, false);
+    const struct host_rm m = stack_check(t, bp, false, false);
     emit_load(t->e, t->word, H_R11, m);
     emit_lea(t->e, t->word, H_R15, h_mem(H_RBP, (int32_t)t->word));
     emit_mov(t->e, 8, H_RBP, H_R11);

@@ -40,7 +40,7 @@ enum template string_template(const struct insn *u)
 
 static uint8_t *backwards(struct emit *e)
 {
-    emit_test_imm(e, 1, h_gs((int32_t)offsetof(struct cpu, eflags) + 1), (int32_t)(FLAG_DF >> 8));
+    emit_test_imm(e, 1, h_cpu(offsetof(struct cpu, eflags) + 1), (int32_t)(FLAG_DF >> 8));
     return emit_jcc_forward(e, CC_NE);
 }
 

@@ -110,8 +110,8 @@ void t_fence(struct tr *t)
 
 static struct host_rm base_of(unsigned seg)
 {
-    return h_gs((int32_t)(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
-                          offsetof(struct segment, base)));
+    return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
+                          offsetof(struct segment, base));
 }
 
 static void swap_gs(struct emit *e)
@@ -151,7 +151,7 @@ static void move_from_cr(struct tr *t)
                                    [4] = offsetof(struct cpu, cr4)};
     clobber(t, t->u->rm);
     const unsigned d = home(t->u->rm, H_R10);
-    emit_load(t->e, 8, d, h_gs(slot[t->u->reg]));
+    emit_load(t->e, 8, d, h_cpu(slot[t->u->reg]));
     put(t, t->u->rm, d);
 }
 
@@ -275,7 +275,7 @@ void t_push_mem(struct tr *t)
     emit_load(e, 8, H_R11, memory_operand(t, 8, false));
     emit_store(e, 8, CPU_SLOT(jit_target), H_R11);
     emit_lea(e, 8, H_R10, h_mem(H_R15, -8));
-    const struct host_rm m = stack_check(t, H_R10, false);
+    const struct host_rm m = stack_check(t, H_R10, true, false);
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     emit_store(e, 8, m, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -316,7 +316,7 @@ void t_pushf(struct tr *t)
     emit_alu_imm(e, 4, X_OR, h_reg(H_R11), (int32_t)FLAG_1);
     emit_store(e, 8, CPU_SLOT(jit_target), H_R11);
     emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm m = stack_check(t, H_R10, false);
+    const struct host_rm m = stack_check(t, H_R10, true, false);
     emit_load(e, 8, H_R11, CPU_SLOT(jit_target));
     emit_store(e, t->word, m, H_R11);
     emit_mov(e, 8, H_R15, H_R10);
@@ -329,7 +329,7 @@ void t_popf(struct tr *t)
     const int32_t settable = (int32_t)(FLAG_TF | FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_ID);
     struct emit *e = t->e;
     clobber(t, REG_RSP);
-    const struct host_rm m = stack_check(t, H_R15, true);
+    const struct host_rm m = stack_check(t, H_R15, false, true);
     emit_load(e, 8, H_R10, m);
     emit_alu_imm(e, 4, X_CMP, CPU_SLOT(events), 0);
     end_by_handler(t, emit_jcc_forward(e, CC_NE));
@@ -518,7 +518,7 @@ void t_cmpxchg_wide(struct tr *t)
     if (!wanted(t))
         return;
     emit_rm(e, 1, 0x0f90 | CC_NE, 0, CPU_SLOT(pending_c));
-    emit_store_imm(e, 2, h_gs((int32_t)offsetof(struct cpu, pending) + 2),
+    emit_store_imm(e, 2, h_cpu(offsetof(struct cpu, pending) + 2),
                    (int32_t)pending_part(PART_ZF, 1));
     t->def.valid = false;
 }

@@ -34,7 +34,7 @@ static void write_entry(struct tr *t)
 
 static void write_leaving(struct tr *t)
 {
-    struct emit *e = t->e;
+    struct emit *e = t->cold;
     emit_here(e, t->spent);
     emit_alu_imm(e, 8, X_ADD, h_reg(H_R13), t->b->n);
     t->n->left = e->p;
@@ -62,7 +62,7 @@ static void translate_one(struct tr *t)
 }
 
 /* -d out_asm; host[i] is where instruction i's code begins, with one more behind the last. */
-static void list_code(const struct tr *t, uint8_t *const *host)
+static void list_code(const struct tr *t, uint8_t *const *host, const uint8_t *cold)
 {
     const struct block *b = t->b;
     struct cpu *cpu = t->j->cpu;
@@ -80,14 +80,19 @@ static void list_code(const struct tr *t, uint8_t *const *host)
         .host = t->n->indirect,
         .runs_at = (uintptr_t)jit_runs_at(t->j, t->n->indirect),
         .host_len = (size_t)(t->e->p - t->n->indirect),
+        .cold = cold,
+        .cold_runs_at = (uintptr_t)jit_runs_at(t->j, cold),
+        .cold_len = (size_t)(t->cold->p - cold),
         .guest_at = guest_at,
         .host_at = host_at,
     };
     cpu->trace.translated(cpu->trace.opaque, cpu, &code);
 }
 
-bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e)
+bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e,
+                     struct emit *cold)
 {
+    const uint8_t *const cold_start = cold->p;
     struct tr tr, *t = &tr;
     memset(t, 0, offsetof(struct tr, late));
     t->n_late = 0;
@@ -96,6 +101,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     t->n = n;
     t->word = word_of(b);
     t->e = e;
+    t->cold = cold;
     for (unsigned i = 0; i < b->n; i++)
         t->how[i] = template_of(t, &b->insn[i]);
     analyse_flags(t);
@@ -112,6 +118,6 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     write_late(t);
     write_leaving(t);
     if (unlikely(log_on(j->cpu->log, LOG_OUT)) && j->cpu->trace.translated && !e->full)
-        list_code(t, host);
-    return !e->full && t->n_late < MAX_LATE;
+        list_code(t, host, cold_start);
+    return !e->full && !cold->full && t->n_late < MAX_LATE;
 }

@@ -23,7 +23,7 @@ static inline struct block *block_of(const struct insn *u)
 {
     return (struct block *)((uintptr_t)(u - u->index) - offsetof(struct block, insn));
 }
-#define CPU_SLOT(field) h_gs((int32_t)offsetof(struct cpu, field))
+#define CPU_SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 /* What becomes of an instruction. */
 enum template {
@@ -101,21 +101,23 @@ struct late {
     uint8_t *from;       /* displacement that leads here */
     const uint8_t *back; /* and where it goes on; NULL: the handler ends the block */
     const struct insn *u;
-    bool flags;             /* host flags are to be the guest's behind it */
-    bool vectors;           /* vector registers are to be loaded behind it */
-    bool x87;               /* instead: loads the x87 registers, or leaves the block here */
-    bool settle;            /* instead: the host's flags become the guest's */
-    struct x87_note note;   /* last-instruction pointers that are not in memory, but have to be */
-    bool stack;             /* first the TLB is asked for the stack's page (memory.c) */
-    uint8_t lin;            /* ... whose address is there */
-    const uint8_t *found;   /* where it goes on then */
-    struct pending_def def; /* flags that are not in memory, but have to be there */
+    bool flags;           /* host flags are to be the guest's behind it */
+    bool vectors;         /* vector registers are to be loaded behind it */
+    bool x87;             /* instead: loads the x87 registers, or leaves the block here */
+    bool settle;          /* instead: the host's flags become the guest's */
+    struct x87_note note; /* last-instruction pointers that are not in memory, but have to be */
+    const uint8_t *again; /* of a TLB miss: where it is looked up, for once the line is filled */
+    uint8_t lin, size;    /* ... address, in a register */
+    bool write;
+    bool stack;              /* first the TLB is asked for the stack's page (memory.c) */
+    const uint8_t *found[2]; /* where it goes on then, with the page noted or the addend in R14 */
+    struct pending_def def;  /* flags that are not in memory, but have to be there */
 };
 #define MAX_LATE (8 * BLOCK_MAX_INSNS)
 
 struct tr {
     struct jit *j;
-    struct emit *e;
+    struct emit *e, *cold; /* where code goes, and what is rarely run */
     struct block *b;
     struct native *n;
     unsigned word;          /* bytes of an address, a stack slot, RIP: 8 or 4 */
@@ -243,9 +245,11 @@ struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
 uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
                       unsigned index, unsigned addend);
 /* The same for an address relative to RSP, of at most t->word bytes. Uses R11 and R14. */
-struct host_rm stack_check(struct tr *t, unsigned lin, bool ends);
+struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends);
 unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */
 void write_stack_look_up(struct tr *t, struct late *l);
+/* Out of line, of a miss: goes back to the look-up if the line could be filled. */
+void write_fill(struct tr *t, const struct late *l);
 
 /* Guest register g in a host register: its own, or loaded into scratch. */
 unsigned get(struct tr *t, unsigned g, unsigned scratch);
@@ -285,7 +289,7 @@ static inline bool wanted(const struct tr *t)
 /* Guest register g as an operand, wherever it is. */
 static inline struct host_rm guest_operand(unsigned g)
 {
-    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_gs(guest_slot(g));
+    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_cpu(guest_slot(g));
 }
 
 static const struct value v_none = {V_NONE, 0};

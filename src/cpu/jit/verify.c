@@ -436,9 +436,10 @@ static bool part_differs(struct cpu *cpu, const struct block *b, unsigned n)
     if (!c)
         return false;
     *native = (struct native){.entry = NULL};
-    struct emit e = {.p = j->code + j->used, .end = j->code + j->size};
+    struct emit e = {.p = j->code + j->hot.used, .end = j->code + j->hot.end};
+    struct emit cold = {.p = j->code + j->cold.used, .end = j->code + j->cold.end};
     bool differs = false;
-    if (translate_block(j, c, native, &e)) {
+    if (translate_block(j, c, native, &e, &cold)) {
         cpu->block = c;
         differs = check(cpu, c, native) == DIFFERS;
         undo(cpu);
