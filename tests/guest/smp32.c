@@ -194,7 +194,7 @@ static void wake(void)
         check_eq(cpu[other[i]].done, 0, "sleeps");
         send(other[i], FIXED | VECTOR(V_A));
         bool awake = false;
-        for (unsigned k = 0; k < 2000000 && !awake; k++) /* without PAUSE */
+        for (unsigned k = 0; k < 400000000 && !awake; k++) /* without PAUSE */
             awake = cpu[other[i]].done;
         check(awake, "wakes");
     }
