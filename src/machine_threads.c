@@ -439,7 +439,9 @@ void threads_run(struct machine *m)
 
 static bool wanted(const struct vm_config *cfg)
 {
-    return cfg->thread == THREAD_MULTI && !cfg->icount && !cfg->jit_verify;
+    if (cfg->icount || cfg->jit_verify)
+        return false; /* runs that repeat; lockstep looks at one memory alone */
+    return cfg->thread == THREAD_MULTI || (cfg->thread == THREAD_DEFAULT && cfg->smp > 1);
 }
 
 bool threads_create(struct machine *m, struct error *err)

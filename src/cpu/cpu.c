@@ -553,7 +553,9 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
         if (!level)
             latency_withdraw(cpu->latency);
         else if (!cpu->halted && !(cpu_events(cpu) & EV_INTR))
-            latency_begin(cpu->latency, cpu_icount(cpu));
+            latency_begin(cpu->latency, elsewhere(cpu)
+                                            ? __atomic_load_n(&cpu->seen, __ATOMIC_RELAXED)
+                                            : cpu_icount(cpu));
     }
     if (level)
         raise_event(cpu, EV_INTR);

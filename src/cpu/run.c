@@ -116,8 +116,11 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
     cpu->delivering = cpu->ext = true;
     cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
     except_deliver(cpu, vector, EVENT_HARDWARE, -1);
-    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI)
+    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI) {
+        world_enter(cpu->world);
         latency_end(cpu->latency, cpu_icount(cpu));
+        world_leave(cpu->world);
+    }
     cpu->delivering = cpu->ext = false;
 }
 

@@ -18,7 +18,7 @@
 #define CODE_BYTES  (64 * MiB)
 #define JUMP_BITS   14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
-#define HOT_SHARE   7 /* sixteenths of it are for what is in line */
+#define HOT_SHARE   7          /* sixteenths of it are for what is in line */
 #define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
 
@@ -74,7 +74,8 @@ static bool map_code(struct jit *j)
     return j->code && j->run;
 }
 
-/* Asks the host for the pages up to the part's end many at a time: to fault each in, twice, is dear. */
+/* Asks the host for the pages up to the part's end many at a time: to fault each in, twice, is
+ * dear. */
 static void provide_code(struct jit *j, struct jit_part *part)
 {
 #ifdef MADV_POPULATE_WRITE
@@ -300,8 +301,8 @@ void jit_open_perfmap(struct jit *j)
 static void name_for_perf(struct jit *j, const uint8_t *at, const uint8_t *end, const char *cold)
 {
     if (j->perfmap)
-        fprintf(j->perfmap, "%" PRIxPTR " %zx guest-%" PRIx64 "%s\n",
-                (uintptr_t)jit_runs_at(j, at), (size_t)(end - at), j->cpu->r[REG_PC], cold);
+        fprintf(j->perfmap, "%" PRIxPTR " %zx guest-%" PRIx64 "%s\n", (uintptr_t)jit_runs_at(j, at),
+                (size_t)(end - at), j->cpu->r[REG_PC], cold);
 }
 
 /* GS names the CPU that runs on this thread; setting it is dear, so it stays until another does. */

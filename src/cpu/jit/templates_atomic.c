@@ -29,7 +29,8 @@ struct host_rm atomic_operand(struct tr *t, unsigned lin)
     return address_check(t, lin, size, true, false);
 }
 
-/* The operand, looked up for writing. Uses R10, R11 and R14; keeps the first and the last in use. */
+/* The operand, looked up for writing. Uses R10, R11 and R14; keeps the first and the last in use.
+ */
 static struct host_rm operand(struct tr *t)
 {
     return atomic_operand(t, effective_address(t, H_R10, t->u->osize));
@@ -72,7 +73,8 @@ void atomic_alu(struct tr *t, unsigned x, bool imm, unsigned g)
                       H_R11, imm ? H_NONE : get(t, g, H_R14), immediate(u));
 }
 
-/* INC, DEC, NOT, NEG. INC and DEC, whose CF stays, leave their result in R11 if flags are wanted. */
+/* INC, DEC, NOT, NEG. INC and DEC, whose CF stays, leave their result in R11 if flags are wanted.
+ */
 void atomic_unary(struct tr *t)
 {
     const struct insn *u = t->u;

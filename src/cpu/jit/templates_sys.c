@@ -111,7 +111,7 @@ void t_fence(struct tr *t)
 static struct host_rm base_of(unsigned seg)
 {
     return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
-                          offsetof(struct segment, base));
+                 offsetof(struct segment, base));
 }
 
 static void swap_gs(struct emit *e)

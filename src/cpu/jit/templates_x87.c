@@ -92,7 +92,7 @@ static void store_selector(struct tr *t, unsigned seg, int32_t to)
 {
     emit_extend(t->e, 4, 0x0fb7, H_R10,
                 h_cpu(offsetof(struct cpu, seg) + seg * sizeof(struct segment) +
-                               offsetof(struct segment, sel)),
+                      offsetof(struct segment, sel)),
                 2);
     emit_store(t->e, 2, h_cpu(to), H_R10);
 }
@@ -127,7 +127,7 @@ static void store_data_pointer(struct tr *t, unsigned lin)
         emit_mov(t->e, 8, H_R11, lin);
         emit_alu(t->e, 8, X_SUB, H_R11,
                  h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg +
-                                offsetof(struct segment, base)));
+                       offsetof(struct segment, base)));
         lin = H_R11;
     }
     emit_store(t->e, 8, CPU_SLOT(fpu.fdp), lin);
