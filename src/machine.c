@@ -31,7 +31,7 @@ static int64_t read_clock(void *opaque)
 {
     struct machine *m = opaque;
     if (m->threads)
-        return threads_clock(m);
+        return threads_now(m);
     return vclock_ns(&m->clock, machine_icount(m));
 }
 

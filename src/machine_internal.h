@@ -97,6 +97,7 @@ struct world *threads_world(struct machine *m); /* NULL: they take turns */
 void threads_run(struct machine *m);
 void machine_take_requests(struct machine *m);
 int64_t threads_clock(const struct machine *m);
+int64_t threads_now(const struct machine *m); /* for whoever is at a device, or asks from outside */
 uint64_t threads_icount(const struct machine *m);
 void threads_deadline(struct machine *m);
 void threads_woken(struct machine *m, unsigned n);

@@ -63,6 +63,8 @@ struct threads {
     bool over;        /* they are to end */
     int64_t alarm_ns; /* the earliest time a dozing one wakes for; EVENT_NEVER: none does */
     struct event touch;
+    const struct world_member *accessing; /* atomic: to this CPU, at a device, it is access_ns */
+    int64_t access_ns;
     /* atomic */
     bool attention;  /* look at what is under the lock */
     int64_t next_ns; /* the next timer is due */
@@ -118,6 +120,15 @@ int64_t threads_clock(const struct machine *m)
         if (swap(&t->clock, &old, new))
             return host - new.offset;
     }
+}
+
+/* While a CPU is at a device time stands still for it, so that no timer is due that did not fire.
+ */
+int64_t threads_now(const struct machine *m)
+{
+    const struct threads *t = m->threads;
+    const struct world_member *at = __atomic_load_n(&t->accessing, __ATOMIC_RELAXED);
+    return unlikely(at != NULL) && at == world_self() ? t->access_ns : threads_clock(m);
 }
 
 /* All slept, for good reason, until now or until guest time was due. */
@@ -207,6 +218,8 @@ static void leaving(void *opaque, struct world_member *who)
     struct machine *m = opaque;
     (void)who;
     m->in_cpu = false;
+    if (m->threads->accessing)
+        __atomic_store_n(&m->threads->accessing, NULL, __ATOMIC_RELAXED);
     if (unlikely(m->loop.touched)) {
         m->loop.touched = false;
         if (!event_armed(&m->threads->touch))
@@ -217,6 +230,22 @@ static void leaving(void *opaque, struct world_member *who)
 struct world *threads_world(struct machine *m)
 {
     return m->threads ? &m->threads->world : NULL;
+}
+
+static void fire_timers(struct machine *m, int64_t now_ns)
+{
+    event_run(&m->events, now_ns);
+    note_next(m);
+}
+
+static void settle(void *opaque, struct world_member *who)
+{
+    struct machine *m = opaque;
+    struct threads *t = m->threads;
+    t->access_ns = threads_clock(m);
+    __atomic_store_n(&t->accessing, who, __ATOMIC_RELAXED);
+    if (t->next_ns <= t->access_ns)
+        fire_timers(m, t->access_ns);
 }
 
 /* --- a CPU's thread; but for running guest code, under the lock --- */
@@ -270,13 +299,6 @@ static void doze(struct cpu_thread *c)
         t->alarm_ns = EVENT_NEVER;
 }
 
-/* Another timed sleeper may have gone over to work since: somebody has to be left. */
-static void fire_timers(struct machine *m)
-{
-    event_run(&m->events, threads_clock(m));
-    note_next(m);
-}
-
 /* One slice after the other, until something is to be done under the lock. */
 static void run(struct cpu_thread *c)
 {
@@ -316,8 +338,9 @@ static void *cpu_thread(void *opaque)
             rest(c, EVENT_NEVER);
             continue;
         }
-        if (t->next_ns <= threads_clock(m)) {
-            fire_timers(m);
+        const int64_t now = threads_clock(m);
+        if (t->next_ns <= now) {
+            fire_timers(m, now);
             continue; /* one of them may have asked for something */
         }
         if (cpu_has_work(c->cpu))
@@ -455,6 +478,7 @@ bool threads_create(struct machine *m, struct error *err)
     world_init(&t->world);
     t->world.entered = entered;
     t->world.leaving = leaving;
+    t->world.settle = settle;
     t->world.opaque = m;
     t->alarm_ns = t->next_ns = EVENT_NEVER;
     t->frozen = true;

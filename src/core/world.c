@@ -52,6 +52,13 @@ void world_enter(struct world *w)
         w->entered(w->opaque, self);
 }
 
+void world_enter_device(struct world *w)
+{
+    world_enter(w);
+    if (w && self && self->depth == 1 && w->settle)
+        w->settle(w->opaque, self);
+}
+
 void world_leave(struct world *w)
 {
     if (!w || !self || --self->depth)

@@ -39,6 +39,8 @@ struct world {
     /* A member took the lock, or is about to give it back. */
     void (*entered)(void *opaque, struct world_member *who);
     void (*leaving)(void *opaque, struct world_member *who);
+    /* A member is about to access a device: what is due by now is to be done first. */
+    void (*settle)(void *opaque, struct world_member *who);
     void *opaque;
 };
 
@@ -55,6 +57,8 @@ struct world_member *world_self(void);
 /* Comes out and takes the lock; goes back inside. Nest. */
 void world_enter(struct world *w);
 void world_leave(struct world *w);
+/* world_enter() for an access to a device, which then is as it should be at this time. */
+void world_enter_device(struct world *w);
 
 /* Under the lock: waits until everybody else is outside; lets them go. Nest. */
 void world_stop(struct world *w);

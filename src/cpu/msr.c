@@ -288,7 +288,7 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         return true;
     }
     if (is_x2apic(msr)) {
-        world_enter(cpu->world);
+        world_enter_device(cpu->world);
         const bool ok =
             cpu->hooks.x2apic_msr && cpu->hooks.x2apic_msr(cpu->hooks.opaque, false, msr, v);
         world_leave(cpu->world);
@@ -316,7 +316,7 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
     case MSR_TSC_DEADLINE:
         if (!cpu->feat.has[FEAT_TSC_DEADLINE] || !cpu->hooks.tsc_deadline)
             return false;
-        world_enter(cpu->world);
+        world_enter_device(cpu->world);
         *v = cpu->hooks.tsc_deadline(cpu->hooks.opaque);
         world_leave(cpu->world);
         return true;
@@ -484,7 +484,7 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v)
         *p = v;
         return true;
     }
-    world_enter(cpu->world); /* some of them are devices' */
+    world_enter_device(cpu->world); /* some of them are devices' */
     const bool ok = write_other(cpu, msr, v);
     world_leave(cpu->world);
     return ok;

@@ -72,7 +72,7 @@ uint32_t iomap_read(struct iomap *map, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
     bool missed = false;
-    world_enter(map->world);
+    world_enter_device(map->world);
     for (unsigned done = 0; done < size;) {
         unsigned at = port + done;
         struct io_region *r = at < PORTS ? map->port[at] : NULL;
@@ -96,7 +96,7 @@ uint32_t iomap_read(struct iomap *map, uint16_t port, unsigned size)
 void iomap_write(struct iomap *map, uint16_t port, uint32_t value, unsigned size)
 {
     bool missed = false;
-    world_enter(map->world);
+    world_enter_device(map->world);
     for (unsigned done = 0; done < size;) {
         unsigned at = port + done;
         struct io_region *r = at < PORTS ? map->port[at] : NULL;
@@ -129,7 +129,7 @@ unsigned iomap_read_bulk(struct iomap *map, uint16_t port, unsigned size, void *
     struct io_region *r = whole(map, port, size);
     if (!r || !r->ops->read_bulk || !count)
         return 0;
-    world_enter(map->world);
+    world_enter_device(map->world);
     unsigned n = r->ops->read_bulk(r->opaque, port - r->base, size, buf, count);
     world_leave(map->world);
     assert(n <= count);
@@ -142,7 +142,7 @@ unsigned iomap_write_bulk(struct iomap *map, uint16_t port, unsigned size, const
     struct io_region *r = whole(map, port, size);
     if (!r || !r->ops->write_bulk || !count)
         return 0;
-    world_enter(map->world);
+    world_enter_device(map->world);
     unsigned n = r->ops->write_bulk(r->opaque, port - r->base, size, buf, count);
     world_leave(map->world);
     assert(n <= count);

@@ -311,7 +311,7 @@ static uint64_t read_piece(struct memmap *map, gpa_t gpa, unsigned size, unsigne
     }
     uint64_t offset = range->offset + (gpa - range->start);
     *n = io_piece(r->ops, offset, *n, r->size - offset, true);
-    world_enter(map->world);
+    world_enter_device(map->world);
     const uint64_t value = io_read_piece(r->ops, r->opaque, offset, *n);
     world_leave(map->world);
     return value;
@@ -337,7 +337,7 @@ static void write_piece(struct memmap *map, gpa_t gpa, uint64_t value, unsigned 
         return;
     uint64_t offset = range->offset + (gpa - range->start);
     *n = io_piece(r->ops, offset, *n, r->size - offset, true);
-    world_enter(map->world);
+    world_enter_device(map->world);
     io_write_piece(r->ops, r->opaque, offset, value, *n);
     world_leave(map->world);
 }
