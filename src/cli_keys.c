@@ -78,6 +78,8 @@ static const struct key_row accel_keys[] = {
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
     {"shadow", KEY_BOOL, offsetof(struct vm_config, shadow), NULL, NULL},
     {"x87", KEY_BOOL, offsetof(struct vm_config, jit_x87), NULL, NULL},
+    {"find", KEY_BOOL, offsetof(struct vm_config, jit_find), NULL, NULL},
+    {"share", KEY_BOOL, offsetof(struct vm_config, jit_share), NULL, NULL},
     {"fill", KEY_BOOL, offsetof(struct vm_config, jit_fill), NULL, NULL},
     {"events", KEY_BOOL, offsetof(struct vm_config, jit_events), NULL, NULL},
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
@@ -106,8 +108,8 @@ static bool accel_pair(struct cli_parse *p, const char *key, const char *value)
 
 static bool translators_key(const char *key)
 {
-    static const char *const keys[] = {"chain", "indirect", "x87",    "events",
-                                       "fill",  "perfmap",  "verify", "threshold"};
+    static const char *const keys[] = {"chain", "indirect", "x87",     "events", "fill",
+                                       "share", "find",     "perfmap", "verify", "threshold"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (strcmp(key, keys[i]) == 0)
             return true;

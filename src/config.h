@@ -69,6 +69,8 @@ struct vm_config {
     bool jit_chain;                  /* chain=: blocks go on at the next one without the loop */
     bool jit_indirect;               /* indirect=: so do indirect branches */
     bool jit_events;                 /* events=: system calls and returns without leaving */
+    bool jit_find;                   /* find=: indirect branches without the handler, if known */
+    bool jit_share;                  /* share=: one look-up for accesses near each other */
     bool jit_fill;                   /* fill=: TLB misses without the handler of what missed */
     bool jit_x87;                    /* x87=: x87 and MMX on the host's unit */
     bool jit_perfmap;                /* -perfmap: /tmp/perf-PID.map names translated code */

@@ -82,6 +82,12 @@ void code_cache_destroy(struct code_cache *cc);
 /* The block at cpu->rip in the current mode, decoded if need be. Faults as the fetch would. */
 struct block *code_find(struct cpu *cpu);
 
+/*
+ * The block at lin that code_find() would find there in flat code of the current mode, if it is
+ * decoded and its pages are known without a walk; else NULL. General registers only.
+ */
+const struct block *code_known(struct cpu *cpu, gla_t lin);
+
 /* [at, at+len) was written: drops the blocks it overlaps, those of first and of all behind it. */
 void code_written(struct cpu *first, ram_t at, uint64_t len);
 /* Drops everything, e.g. when breakpoints change. Not while a block runs. */

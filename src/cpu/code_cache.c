@@ -320,35 +320,68 @@ static gla_t code_linear(const struct cpu *cpu, uint64_t rip)
     return (uint32_t)(cpu->seg[SEG_CS].base + rip);
 }
 
+static struct exec_line *exec_line_of(struct cpu *cpu, gla_t lin)
+{
+    return &cpu->code->exec[(lin >> PAGE_SHIFT) & (EXEC_LINES - 1)];
+}
+
+static bool exec_hit(const struct cpu *cpu, const struct exec_line *e, gla_t lin)
+{
+    return e->page == (lin & PAGE_MASK) && e->gen == cpu_code_gen(cpu) &&
+           e->user == (cpu->cpl == 3);
+}
+
+static struct shadow_list *code_list(struct cpu *cpu)
+{
+    return cpu->cpl == 3 ? &cpu->spaces->cur->user : &cpu->spaces->system;
+}
+
+static const struct exec_line *exec_fill(struct cpu *cpu, gla_t lin, gpa_t gpa)
+{
+    struct exec_line *e = exec_line_of(cpu, lin);
+    gpa &= PAGE_MASK & cpu->mem->a20_mask;
+    *e = (struct exec_line){
+        .page = lin & PAGE_MASK,
+        .gen = cpu_code_gen(cpu),
+        .user = cpu->cpl == 3,
+        .ram = memmap_ram(cpu->mem, gpa, false),
+        .gpa = gpa,
+    };
+    return e;
+}
+
 /* Translates a page for execution; faults with CR2 = lin, or because that is not canonical. */
 static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
 {
-    struct code_cache *cc = cpu->code;
-    const gla_t page = lin & PAGE_MASK;
-    struct exec_line *e = &cc->exec[(lin >> PAGE_SHIFT) & (EXEC_LINES - 1)];
-    const bool user = cpu->cpl == 3;
-    if (likely(e->page == page && e->gen == cpu_code_gen(cpu) && e->user == user))
+    const struct exec_line *e = exec_line_of(cpu, lin);
+    if (likely(exec_hit(cpu, e, lin)))
         return e;
-    struct walk_result w = {.gpa = page};
+    struct walk_result w = {.gpa = lin};
     if (unlikely(cpu_code64(cpu) && !cpu_canonical(cpu, lin)))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     cpu->stats.tlb_misses[WALK_EXEC]++;
-    struct shadow_list *known = user ? &cpu->spaces->cur->user : &cpu->spaces->system;
+    struct shadow_list *known = code_list(cpu);
     if (cpu->walk.mode != PAGING_NONE && !shadow_find(known, lin, &w.gpa)) {
+        const bool user = cpu->cpl == 3;
         struct walk_trail trail;
         if (!walk_fetch(cpu->mem, &cpu->walk, lin, user, &w, &trail))
             cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
         shadow_add(known, lin, &w, w.global && (cpu->cr4 & CR4_PGE), &trail);
     }
-    const gpa_t gpa = (w.gpa & PAGE_MASK) & cpu->mem->a20_mask;
-    *e = (struct exec_line){
-        .page = page,
-        .gen = cpu_code_gen(cpu),
-        .user = user,
-        .ram = memmap_ram(cpu->mem, gpa, false),
-        .gpa = gpa,
-    };
-    return e;
+    return exec_fill(cpu, lin, w.gpa);
+}
+
+/* The same where that takes no walk; else NULL. */
+static const struct exec_line *exec_known(struct cpu *cpu, gla_t lin)
+{
+    const struct exec_line *e = exec_line_of(cpu, lin);
+    gpa_t gpa = lin;
+    if (likely(exec_hit(cpu, e, lin)))
+        return e;
+    if (cpu->walk.mode != PAGING_NONE && !shadow_find(code_list(cpu), lin, &gpa))
+        return NULL;
+    cpu->stats.tlb_misses[WALK_EXEC]++;
+    return exec_fill(cpu, lin, gpa);
 }
 
 /* One more instruction into b; false: the block ends before it. */
@@ -523,6 +556,27 @@ static bool second_page_matches(struct cpu *cpu, const struct block *b, gla_t li
         return true;
     const gla_t next = (lin & PAGE_MASK) + PAGE_SIZE;
     return exec_translate(cpu, cpu_code64(cpu) ? next : (uint32_t)next)->ram == b->page2;
+}
+
+const struct block *code_known(struct cpu *cpu, gla_t lin)
+{
+    struct code_cache *cc = cpu->code;
+    struct jump_line *j = &cc->jump[jump_index(lin)];
+    if (!(cpu->mode & MODE_FLAT))
+        return NULL;
+    if (j->lin == lin && j->gen == cpu_code_gen(cpu) && j->mode == cpu->mode && !j->block->stale)
+        return j->block;
+    const struct exec_line *e = exec_known(cpu, lin);
+    if (!e || e->ram == RAM_NONE)
+        return NULL;
+    const ram_t start = e->ram + (lin & ~PAGE_MASK);
+    struct block *b = cc->hash[hash_index(start, cpu->mode)];
+    while (b && (b->start != start || b->mode != cpu->mode || b->page2 != RAM_NONE))
+        b = b->hash_next;
+    if (b)
+        *j =
+            (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
+    return b;
 }
 
 struct block *code_find(struct cpu *cpu)

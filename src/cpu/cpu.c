@@ -97,7 +97,7 @@ void cpu_update_mode(struct cpu *cpu)
         cpu->tlb_cur = &cpu->tlb[lifted ? TLB_KERNEL_AC : TLB_KERNEL];
     }
     cpu->mode = mode;
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
 }
 
 static void update_walk(struct cpu *cpu)
@@ -142,7 +142,7 @@ void cpu_flush_tlb(struct cpu *cpu)
 {
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush(&cpu->tlb[i]);
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     update_walk(cpu);
     shadow_forget(cpu->spaces, &cpu->walk);
     choose_generations(cpu);
@@ -184,7 +184,7 @@ void cpu_flush_translations(struct cpu *cpu, bool keep_global)
         else
             tlb_flush(&cpu->tlb[i]);
     }
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     update_walk(cpu);
     const enum shadow_entered how = shadow_enter(sh, &cpu->walk);
     const bool same_root = sh->cur == before && how <= SHADOW_CHANGED;
@@ -208,7 +208,7 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
     bool kept = true;
     for (unsigned i = 0; i < TLB_MODES; i++)
         tlb_flush_page(&cpu->tlb[i], lin);
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
         if (!cpu->no_shadow && shadow_holds_at(lists[i], lin, i ? top_table(cpu) : NULL))
             continue;
@@ -233,7 +233,7 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
         if (cpu->tlb[i].keyed & lost)
             tlb_flush(&cpu->tlb[i]);
     if (lost)
-        cpu->stack_limit = 0;
+        cpu_forget_stack(cpu);
 }
 
 /*
@@ -259,7 +259,7 @@ static void flags_set(void *opaque, ram_t start, uint64_t len)
     for (struct cpu *cpu = first; cpu; cpu = cpu->next) {
         for (unsigned i = 0; i < TLB_MODES; i++)
             tlb_drop_writes(&cpu->tlb[i], ram_host(ram, start), len);
-        cpu->stack_limit = 0;
+        cpu_forget_stack(cpu);
     }
     ram_lines_taken(ram, start, len);
     world_go(first->world);
@@ -347,7 +347,9 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
             goto fail;
         cpu->code->jit->no_chain = cfg->jit_no_chain;
         cpu->code->jit->no_indirect = cfg->jit_no_indirect;
+        cpu->code->jit->no_find = cfg->jit_no_find;
         cpu->code->jit->no_fill = cfg->jit_no_fill;
+        cpu->code->jit->no_share = cfg->jit_no_share;
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         cpu->code->jit->no_events = cfg->jit_no_events;
         cpu->code->jit->atomic = cpu->world || cfg->jit_atomic;

@@ -306,6 +306,10 @@ struct cpu_hooks {
 };
 
 /* Host code, and which guest instruction each piece of it stands for. */
+/* How much of the stack is looked up at once (jit/memory.c). */
+#define STACK_SPANS 3
+static const uint16_t stack_span[STACK_SPANS] = {8, 64, 256};
+
 struct cpu_translation {
     gla_t lin;            /* of the guest's code */
     const uint8_t *guest; /* NULL: it reaches into a second page */
@@ -447,8 +451,10 @@ struct cpu {
     uint64_t pending_a, pending_b, pending_c; /* ... from these */
     uint64_t jit_flags, jit_target;           /* on their way */
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
-    uint64_t stack_page, stack_addend, stack_limit; /* limit 0: not known */
-    bool vec_live;         /* the host's vector registers hold the guest's, zmm does not */
+    uint64_t stack_page, stack_addend;
+    uint64_t
+        stack_limit[STACK_SPANS]; /* offsets below are in it, with so much behind; 0: not known */
+    bool vec_live;                /* the host's vector registers hold the guest's, zmm does not */
     bool x87_live;         /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
     uint64_t jit_from;     /* instructions retired when host code was entered */
     bool jit_inside;       /* ... and not left yet */
@@ -500,10 +506,10 @@ struct cpu {
         uint64_t code_writes; /* stores to pages that hold code */
         uint64_t translated_blocks, translated_insns, code_flushes;
         uint64_t translated_bytes, cold_bytes; /* of host code: in line, and out of line */
-        uint64_t retranslated[3]; /* by enum jit_again */
-        uint64_t jit_insns;       /* executed in translated code */
-        uint64_t jit_exits[6];    /* from it, by enum jit_exit */
-        uint64_t ticks[4];        /* samples of CPU time, by enum jit_tick */
+        uint64_t retranslated[3];              /* by enum jit_again */
+        uint64_t jit_insns;                    /* executed in translated code */
+        uint64_t jit_exits[6];                 /* from it, by enum jit_exit */
+        uint64_t ticks[4];                     /* samples of CPU time, by enum jit_tick */
         uint64_t verified_blocks, unverified_blocks, verify_differences; /* runs in lockstep */
         uint64_t sampled_insns, sampled_accesses; /* data accesses among instructions looked at */
     } stats;
@@ -523,6 +529,8 @@ struct cpu_config {
     bool jit_no_chain;            /* translated blocks go back to the loop after each */
     bool jit_no_indirect;         /* ... after an indirect branch */
     bool jit_no_events;           /* SYSCALL, SYSRET and IRET by their handlers */
+    bool jit_no_find;             /* indirect branches not in their table by the handler */
+    bool jit_no_share;            /* each access looks its page up */
     bool jit_no_fill;             /* TLB misses by the handlers of what missed */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
     bool jit_atomic;              /* locked instructions are so, also without a world (tests) */
@@ -603,6 +611,11 @@ static inline struct cpu *cpu_first(const struct ram *ram)
     return ram->opaque;
 }
 
+/* What is known of the stack's page may hold no more. */
+static inline void cpu_forget_stack(struct cpu *cpu)
+{
+    memset(cpu->stack_limit, 0, sizeof cpu->stack_limit);
+}
 static inline bool cpu_long(const struct cpu *cpu)
 {
     return cpu->efer & EFER_LMA;

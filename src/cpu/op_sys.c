@@ -90,7 +90,7 @@ OP(op_clac)
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
     cpu->eflags &= ~FLAG_AC;
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     cpu->tlb_cur = &cpu->tlb[TLB_KERNEL]; /* all that depends on AC at CPL 0 */
 }
 OP(op_stac)
@@ -98,7 +98,7 @@ OP(op_stac)
     if (cpu->cpl)
         cpu_ud(cpu, REASON_CPL);
     cpu->eflags |= FLAG_AC;
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     cpu->tlb_cur = &cpu->tlb[cpu->cr4 & CR4_SMAP ? TLB_KERNEL_AC : TLB_KERNEL];
 }
 

@@ -88,7 +88,7 @@ class Jit(Linux):
 
     def test_switches(self):
         """Each mechanism off: the same outcome."""
-        self.same(("jit", "jit,chain=off", "jit,indirect=off", "jit,shadow=off", "jit,events=off", "jit,fill=off"))
+        self.same(("jit", "jit,chain=off", "jit,indirect=off", "jit,shadow=off", "jit,events=off", "jit,fill=off", "jit,share=off", "jit,find=off"))
 
     def test_perfmap(self):
         """Names of translated code, where perf looks for them."""

@@ -10,7 +10,7 @@
  *      41000  addresses of the chunks      6f000  stack, down from 70000
  *      50000  code (four pages)
  *
- * With paging the data is at 460000, too: the first page has the second one's line in the TLB.
+ * With paging the data is at 860000, too, which has the same lines in the TLB.
  *
  * 32-bit programs with paging find the code's pages also at the top of 4 GiB, the first one at 0:
  * they may run around the end of the address space.
@@ -36,7 +36,7 @@ enum {
     GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
-    GEN_TWINS = 0x400000, /* from data to where it is found, too */
+    GEN_TWINS = TLB_LINES << PAGE_SHIFT, /* from data to where it is found, too */
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
     GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */
@@ -190,6 +190,7 @@ static const struct gen_form gen_forms[] = {
     {"\x91", 1, 7, 0, 1, false, 0},
     {"\x8d", 1, 1, 0, 10, true, 0},    /* LEA */
     {"\x63", 1, 1, 0, 3, true, 0},     /* MOVSXD */
+    {"\x8c", 1, 1, 0, 2, true, 0x3f},  /* MOV r/m, Sreg */
     {"\x0f\xb6", 2, 2, 0, 6, true, 0}, /* MOVZX */
     {"\x0f\xbe", 2, 2, 0, 6, true, 0}, /* MOVSX */
     {"\xfe", 1, 2, 0, 12, true, 3},    /* INC, DEC */
@@ -268,7 +269,6 @@ static const struct gen_form gen_forms32[] = {
     {"\x37", 1, 1, 0, 1, false, 0},     /* AAA */
     {"\xd4", 1, 2, 0, 1, false, 0},     /* AAM, AAD */
     {"\x06", 1, 1, 0, 1, false, 0},     /* PUSH ES */
-    {"\x8c", 1, 1, 0, 1, true, 0x3f},   /* MOV r/m, Sreg */
     {"\x82", 1, 1, 0, 1, true, 0},      /* the alias of 80h */
     {"\x0f\xa0", 2, 1, 0, 1, false, 0}, /* PUSH FS */
 };
@@ -602,8 +602,14 @@ static inline void gen_string(struct gen *g)
     gen_u8(g, opcode);
 }
 
+#include "jit_gen_near.h"
+
 static inline void gen_insn(struct gen *g)
 {
+    if (g->code64 && one_in(25)) {
+        gen_near(g);
+        return;
+    }
     if (g->x87 ? !one_in(3) : one_in(60)) {
         gen_x87_insn(g);
     } else if (one_in(9)) {

@@ -113,6 +113,8 @@ static void test_refused(void **state)
         {"-accel interp,chain=off", "chain is for the translator"},
         {"-accel interp,events=off", "events is for the translator"},
         {"-accel interp,fill=off", "fill is for the translator"},
+        {"-accel interp,share=off", "share is for the translator"},
+        {"-accel interp,find=off", "find is for the translator"},
         {"-accel interp,stat=on", "unknown key \"stat\", did you mean \"stats\"?"},
         {"-accel interp,stats=maybe", "stats=maybe is neither on nor off"},
         {"-drive file=a,format=qcow2", "format=qcow2: only raw"},

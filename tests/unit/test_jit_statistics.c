@@ -86,6 +86,87 @@ static void test_again(void **state)
     assert_int_equal(s->retranslated[AGAIN_MXCSR], 0);
 }
 
+static uint64_t handlers(enum jit_call kind)
+{
+    uint64_t n = 0;
+    for (unsigned op = 0; op < OP_COUNT; op++)
+        n += rig.cpu->code->jit->count->called[kind][op];
+    return n;
+}
+
+/* Two pages with one line of the TLB: it is filled without the handler of what missed. */
+static void test_fill(void **state)
+{
+    (void)state;
+    /* mov $1000, %ecx; 1: mov (%rbx), %eax; mov (%rsi), %edx; mov %edx, (%rbx); mov %eax, (%rsi);
+     * dec %ecx; jnz 1b; hlt */
+    static const uint8_t swap[] = {0xb9, 0xe8, 3,    0,    0,    0x8b, 0x03, 0x8b, 0x16,
+                                   0x89, 0x13, 0x89, 0x06, 0xff, 0xc9, 0x75, 0xf4, 0xf4};
+    const gla_t data = 0x60000, twin = data + (TLB_LINES << PAGE_SHIFT);
+    const uint64_t *const misses = rig.cpu->stats.tlb_misses;
+    rig.cpu->code->jit->count = calloc(1, sizeof(struct jit_count));
+    for (unsigned off = 0; off < 2; off++) { /* 1: by the handlers */
+        const uint64_t before = misses[WALK_READ] + misses[WALK_WRITE];
+        const uint64_t called = handlers(CALL_OUT_OF_LINE);
+        rig.cpu->code->jit->no_fill = off;
+        code_flush(rig.cpu->code);
+        rig_put(&rig, CODE, swap, sizeof swap);
+        rig_long(&rig, SEL_CODE64, SEL_DATA);
+        rig_map(&rig, twin, data + PAGE_SIZE, RIG_P | RIG_W);
+        rig.cpu->r[REG_RBX] = data;
+        rig.cpu->r[REG_RSI] = twin;
+        st32(rig_at(&rig, data), 11);
+        st32(rig_at(&rig, data + PAGE_SIZE), 22);
+        rig.cpu->rip = CODE;
+        rig.cpu->halted = false;
+        rig_run(&rig, 10000);
+        assert_true(rig.cpu->halted);
+        assert_int_equal(ld32(rig_at(&rig, data)), 11);
+        assert_int_equal(ld32(rig_at(&rig, data + PAGE_SIZE)), 22);
+        assert_in_range(misses[WALK_READ] + misses[WALK_WRITE] - before, 2000, 4100);
+        if (off)
+            assert_true(handlers(CALL_OUT_OF_LINE) - called > 1900);
+        else
+            assert_in_range(handlers(CALL_OUT_OF_LINE) - called, 0, 20);
+    }
+}
+
+/* Three targets of indirect jumps for which the table has two lines. */
+static void test_find(void **state)
+{
+    (void)state;
+    const struct jit *j = rig.cpu->code->jit;
+    gla_t target[3] = {CODE};
+    unsigned n = 1;
+    for (gla_t at = CODE + 32; n < 3; at++) {
+        assert_true(at < CODE + 0x10000);
+        if ((at & ~PAGE_MASK) < 0xfc0 && at - target[n - 1] >= 32 &&
+            (jit_jump_index(j, at) | 1) == (jit_jump_index(j, CODE) | 1))
+            target[n++] = at;
+    }
+    rig.cpu->code->jit->count = calloc(1, sizeof(struct jit_count));
+    for (unsigned off = 0; off < 2; off++) {
+        const uint64_t called = handlers(CALL_LAST);
+        rig.cpu->code->jit->no_find = off;
+        code_flush(rig.cpu->code);
+        for (unsigned i = 0; i < 3; i++) {
+            /* mov $next, %eax; dec %ecx; js 1f; jmp *%rax; 1: hlt */
+            uint8_t code[] = {0xb8, 0, 0, 0, 0, 0xff, 0xc9, 0x78, 2, 0xff, 0xe0, 0xf4};
+            st32(code + 1, (uint32_t)target[(i + 1) % 3]);
+            rig_put(&rig, target[i], code, sizeof code);
+        }
+        /* mov $1000, %ecx; jmp to the first */
+        uint8_t start[] = {0xb9, 0xe8, 3, 0, 0, 0xe9, 0, 0, 0, 0};
+        st32(start + 6, (uint32_t)(CODE - (CODE + 0x10000 + sizeof start)));
+        rig_put(&rig, CODE + 0x10000, start, sizeof start);
+        run_from(CODE + 0x10000);
+        if (off)
+            assert_true(handlers(CALL_LAST) - called > 300);
+        else
+            assert_in_range(handlers(CALL_LAST) - called, 0, 20);
+    }
+}
+
 static unsigned listed;
 
 static void hear(void *opaque, const struct cpu *cpu, const struct cpu_translation *c)
@@ -142,6 +223,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_instructions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crossing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fill, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_find, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

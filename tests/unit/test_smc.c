@@ -479,7 +479,7 @@ static void test_dma(void **state)
 static void test_cache_full(void **state)
 {
     (void)state;
-    enum { BYTES = 1200 * 1024 };
+    enum { BYTES = 2600 * 1024 };
     begin();
     memset(rig_at(&rig, FRAMES), 0x90, BYTES);
     ram_note_write(&rig.ram, rig.main.ram + FRAMES, BYTES);

@@ -470,6 +470,50 @@ static void test_marking_traced_pages_is_told(void **state)
     setup_destroy(&w);
 }
 
+static bool plain(struct setup *w, enum walk_access access)
+{
+    return walk_plain(&w->map, &w->p, 0x7000, access, true, false, &w->r);
+}
+
+/* Only what needs nobody but host memory is done. */
+static void test_plain(void **state)
+{
+    (void)state;
+    struct setup w;
+    ram_t told = 0;
+    setup_create(&w, PAGING_4LEVEL);
+    const uint64_t entry = 0x9000 | P | W | U;
+    const gpa_t leaf = chain(&w, 0x7000, 1, entry);
+    w.ram.traced_write = on_traced;
+    w.ram.opaque = &told;
+    assert_true(plain(&w, WALK_READ));
+    assert_true(w.r.gpa == 0x9000 && !w.r.dirty);
+    assert_int_equal(get64(&w, leaf), entry | A);
+
+    ram_set_flags(&w.ram, leaf, RAM_TABLE);
+    assert_true(plain(&w, WALK_READ)); /* A is there */
+    assert_false(plain(&w, WALK_WRITE));
+    assert_int_equal(told, 0);
+    assert_int_equal(get64(&w, leaf), entry | A);
+    ram_clear_flags(&w.ram, leaf, RAM_TABLE);
+    assert_true(plain(&w, WALK_WRITE));
+    assert_true(w.r.dirty);
+    assert_int_equal(get64(&w, leaf), entry | A | D);
+
+    put64(&w, leaf, entry & ~(uint64_t)W);
+    assert_false(plain(&w, WALK_WRITE));
+    put64(&w, leaf, entry);
+    struct mem_region rom;
+    mem_region_init_rom(&rom, "rom", w.tables.ram, 64 * KiB);
+    memmap_add(&w.map, &rom, 0, 1);
+    assert_false(plain(&w, WALK_READ));
+    put64(&w, leaf, entry | A);
+    assert_true(plain(&w, WALK_READ));
+    w.p.root = 0x80000; /* nobody */
+    assert_false(plain(&w, WALK_READ));
+    setup_destroy(&w);
+}
+
 /* ---- the model ---- */
 
 struct range {
@@ -642,7 +686,7 @@ static void random_params(struct walk_params *p)
 static void test_random(void **state)
 {
     (void)state;
-    unsigned ok = 0, faults[64] = {0};
+    unsigned ok = 0, in_place = 0, faults[64] = {0};
     for (enum paging_mode mode = PAGING_32BIT; mode <= PAGING_5LEVEL; mode++) {
         struct setup w;
         setup_create(&w, mode);
@@ -656,6 +700,11 @@ static void test_random(void **state)
                 enum walk_access access = rnd() % 3;
                 bool user = rnd() & 1, ac = rnd() % 4 == 0, set_ad = rnd() & 1;
                 struct model_result m = model(&w, lin, access, user, ac);
+                struct walk_result r;
+                if (set_ad && walk_plain(&w.map, &w.p, lin, access, user, ac, &r)) {
+                    assert_true(m.ok && r.gpa == m.gpa && r.page_bytes == m.bytes);
+                    in_place++;
+                }
                 bool got = walk(&w.map, &w.p, lin, access, user, ac, set_ad, &w.r);
                 assert_int_equal(got, m.ok);
                 assert_int_equal(got, w.r.reason == WALK_OK);
@@ -677,6 +726,7 @@ static void test_random(void **state)
     }
     /* The dice reached what they are thrown for. */
     assert_in_range(ok, 50000, 960000);
+    assert_in_range(in_place, ok / 4, ok);
     static const uint8_t must[] = {0,  2, 4,  6,  16, 20, 1,  3,  5,  7,  17,
                                    21, 9, 11, 13, 15, 25, 29, 33, 35, 37, 39};
     for (size_t i = 0; i < ARRAY_SIZE(must); i++)
@@ -705,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_tables_outside_ram),
         cmocka_unit_test(test_a20),
         cmocka_unit_test(test_marking_traced_pages_is_told),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_reasons_have_words),
     };

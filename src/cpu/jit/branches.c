@@ -113,6 +113,11 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
 /* Fall through to slot 0, or jump to slot 1. */
 static void go_on(struct tr *t, unsigned slot)
 {
+    if (t->e == t->cold) { /* a copy goes on where the block does */
+        share_join(t, &t->end);
+        return;
+    }
+    share_note(t, &t->end);
     leave_flags(t);
     write_continuation(t, slot, emit_jmp_forward(t->e));
 }
@@ -136,8 +141,29 @@ static void look_up(struct tr *t, unsigned target)
     struct emit *e = t->e;
     if (unlikely(t->j->no_indirect))
         bail_out(t, emit_jmp_forward(e));
+    const uint8_t *again = e->p;
     find_line(t, target);
-    bail_out(t, emit_jcc_forward(e, CC_NE));
+    uint8_t *missed = emit_jcc_forward(e, CC_NE);
+    *new_late(t) = (struct late){.from = missed,
+                                 .u = t->u,
+                                 .jump = true,
+                                 .lin = (uint8_t)target,
+                                 .again = again,
+                                 .found[0] = e->p};
+}
+
+/* Out of line: RIP may have the neighbour of its line, or some line once it is looked for. */
+static void write_find(struct tr *t, const struct late *l)
+{
+    struct emit *e = t->e;
+    emit_alu_imm(e, 4, X_XOR, h_reg(H_R14), 2); /* the index is doubled */
+    emit_alu(e, 8, X_CMP, l->lin, jump_line(t, offsetof(struct jit_jump, rip)));
+    emit_patch(emit_jcc_forward(e, CC_E), l->found[0]);
+    if (t->j->no_find)
+        return;
+    emit_mov(e, 8, H_R11, l->lin);
+    emit_call(e, stub(t, STUB_FIND));
+    emit_patch(emit_jcc_forward(e, CC_NE), l->again);
 }
 
 static void branch_conditionally(struct tr *t)
@@ -169,12 +195,12 @@ static void count_and_branch(struct tr *t)
 static void call(struct tr *t)
 {
     struct emit *e = t->e;
+    const int32_t slot = -(int32_t)t->word;
     clobber(t, REG_RSP);
-    emit_lea(e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm at = stack_check(t, H_R10, true, true);
+    const struct host_rm at = stack_operand(t, REG_RSP, slot, true, true);
     next_rip(t, H_R11);
     emit_store(e, t->word, at, H_R11);
-    emit_mov(e, 8, H_R15, H_R10);
+    emit_lea(e, t->word, H_R15, h_mem(H_R15, slot));
     go_on(t, 1);
 }
 
@@ -182,7 +208,7 @@ static void ret(struct tr *t)
 {
     struct emit *e = t->e;
     flush_flags(t);
-    const struct host_rm at = stack_check(t, stack_pointer(t, H_R15, H_R10), false, true);
+    const struct host_rm at = stack_operand(t, REG_RSP, 0, false, true);
     emit_load(e, t->word, H_R10, at);
     look_up(t, H_R10);
     emit_lea(e, t->word, H_R15, h_mem(H_R15, (int32_t)(t->word + t->u->imm)));
@@ -285,7 +311,9 @@ void write_late(struct tr *t)
             emit_jmp(e, l->back);
             continue;
         }
-        if (l->again)
+        if (l->jump)
+            write_find(t, l);
+        else if (l->again)
             write_fill(t, l);
         if (l->def.valid)
             store_def(t, &l->def);

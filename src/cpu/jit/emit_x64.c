@@ -29,6 +29,13 @@ void emit_u32(struct emit *e, uint32_t v)
     emit_bytes(e, &v, 4);
 }
 
+static void touch(struct emit *e, unsigned reg, const struct host_rm *rm)
+{
+    e->touched |= BIT(reg & 15);
+    if (!rm->mem)
+        e->touched |= BIT(rm->base & 15);
+}
+
 /* --- one instruction, put together here and written at once --- */
 
 struct piece {
@@ -109,6 +116,7 @@ static void rm_insn(struct emit *e, unsigned size, bool byte_reg, bool byte_rm, 
     put_modrm(&s, reg, rm);
     put_n(&s, imm, imm_bytes);
     emit_bytes(e, s.b, s.n);
+    touch(e, reg, rm);
 }
 
 void emit_rm(struct emit *e, unsigned size, uint32_t opcode, unsigned reg, struct host_rm rm)
@@ -143,6 +151,7 @@ void emit_sse(struct emit *e, unsigned prefix, bool w, uint32_t opcode, unsigned
     if (imm8 >= 0)
         put(&s, (unsigned)imm8);
     emit_bytes(e, s.b, s.n);
+    touch(e, reg, &rm);
 }
 
 /* SDM 2A §2.3.5 "The VEX Prefix", the three-byte form always. */
@@ -162,6 +171,8 @@ void emit_vex(struct emit *e, unsigned prefix, unsigned map, bool w, unsigned l,
     if (imm8 >= 0)
         put(&s, (unsigned)imm8);
     emit_bytes(e, s.b, s.n);
+    touch(e, reg, &rm);
+    e->touched |= BIT(v & 15);
 }
 
 void emit_alu_imm(struct emit *e, unsigned size, unsigned op, struct host_rm rm, int32_t imm)
@@ -203,6 +214,7 @@ void emit_mov_imm(struct emit *e, unsigned reg, uint64_t imm)
         put_n(&s, imm, 8);
     }
     emit_bytes(e, s.b, s.n);
+    e->touched |= BIT(reg);
 }
 
 void emit_rorx(struct emit *e, unsigned reg, unsigned from, unsigned count)
@@ -222,6 +234,7 @@ void emit_pop(struct emit *e, unsigned reg)
     if (reg & 8)
         emit_u8(e, 0x41);
     emit_u8(e, (uint8_t)(0x58 | (reg & 7)));
+    e->touched |= BIT(reg);
 }
 
 /* --- jumps --- */
@@ -264,6 +277,7 @@ void emit_jmp(struct emit *e, const uint8_t *to)
 void emit_call(struct emit *e, const uint8_t *to)
 {
     emit_patch(displacement(e, "\xe8", 1), to);
+    e->touched = ~UINT32_C(0);
 }
 
 void emit_here(struct emit *e, uint8_t *where)

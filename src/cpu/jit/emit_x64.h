@@ -34,6 +34,8 @@ enum host_reg {
 struct emit {
     uint8_t *p, *end; /* where the next byte goes; the first that is not ours */
     bool full;
+    uint32_t touched; /* general registers that were an operand, or may have changed in a call; not
+                         those that only were part of an address */
 };
 
 /* An r/m operand: a register, [base + index << scale + disp], or gs:[... + disp]. */

@@ -36,7 +36,7 @@ static void enter(struct cpu *cpu, uint64_t rip, uint64_t flags, unsigned cpl)
     cpu->mode |= cpl ? MODE_USER : MODE_CPL0;
     const bool lifted = (cpu->cr4 & CR4_SMAP) && (flags & FLAG_AC);
     cpu->tlb_cur = &cpu->tlb[cpl ? TLB_USER : lifted ? TLB_KERNEL_AC : TLB_KERNEL];
-    cpu->stack_limit = 0;
+    cpu_forget_stack(cpu);
     cpu->rip = rip;
 }
 
@@ -172,9 +172,10 @@ const uint8_t *jit_event(struct cpu *cpu, const struct insn *u)
     if (!done(cpu, u))
         return jit_runs_at(j, j->stub[STUB_EXIT_INSN]);
     cpu->cur = NULL;
-    const struct jit_jump *line =
-        &jit_jumps(j, jit_jump_mode(cpu->mode))[jit_jump_index(j, cpu->rip)];
-    if (run_needs_attention(cpu) || j->full || j->no_indirect || line->rip != cpu->rip)
+    if (run_needs_attention(cpu) || j->full || j->no_indirect)
         return jit_runs_at(j, j->stub[STUB_EXIT_DONE]);
-    return line->code;
+    const struct jit_jump *line = jit_jump_line(j, jit_jump_mode(cpu->mode), cpu->rip);
+    if (!line && jit_jump_find(cpu, cpu->rip))
+        line = jit_jump_line(j, jit_jump_mode(cpu->mode), cpu->rip);
+    return line ? line->code : jit_runs_at(j, j->stub[STUB_EXIT_DONE]);
 }

@@ -173,6 +173,7 @@ static bool names(struct value v, unsigned g)
 
 void clobber(struct tr *t, unsigned g)
 {
+    t->changed |= BIT(g);
     if (t->before)
         t->n->changes |= BIT(g);
     if (t->def.valid && (names(t->def.a, g) || names(t->def.b, g)))

@@ -18,7 +18,7 @@
 #define CODE_BYTES  (64 * MiB)
 #define JUMP_BITS   14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
-#define HOT_SHARE   7          /* sixteenths of it are for what is in line */
+#define HOT_SHARE   5          /* sixteenths of it are for what is in line */
 #define CODE_CHUNK  (256 * KiB)
 #define MAX_NATIVES (256 * 1024)
 
@@ -104,84 +104,12 @@ static void close_part(struct jit *j, struct jit_part *part, const struct emit *
     part->used = ((size_t)(e->p - j->code) + align - 1) & ~(align - 1);
 }
 
-/* --- the table of indirect branches --- */
+/* --- life --- */
 
 static size_t jump_bytes(const struct jit *j)
 {
     return JIT_JUMP_MODES * sizeof *j->jump << j->jump_bits;
 }
-
-/* An empty line's RIP: one that belongs into another line, so that no look-up finds it. */
-static uint64_t no_rip(unsigned index)
-{
-    return index == 0;
-}
-
-static void empty_jumps(struct jit *j, unsigned user)
-{
-    struct jit_jump_log *log = &j->filled[user];
-    if (log->n < JIT_JUMP_LOG) {
-        for (unsigned i = 0; i < log->n; i++)
-            *log->line[i] = (struct jit_jump){.rip = no_rip(jit_jump_index(j, log->line[i]->rip))};
-    } else {
-        for (unsigned m = user; m < JIT_JUMP_MODES; m += 2) {
-            if (!(j->jump_modes_used & BIT64(m)))
-                continue;
-            memset(jit_jumps(j, m), 0, sizeof *j->jump << j->jump_bits);
-            jit_jumps(j, m)->rip = no_rip(0);
-        }
-    }
-    log->n = 0;
-}
-
-static void fill_jump(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
-{
-    const unsigned index = jit_jump_index(j, rip);
-    struct jit_jump *line = &jit_jumps(j, mode)[index];
-    struct jit_jump_log *log = &j->filled[mode & JIT_JUMP_USER];
-    if (line->rip == no_rip(index) && log->n < JIT_JUMP_LOG)
-        log->line[log->n++] = line;
-    *line = (struct jit_jump){.rip = rip, .code = code};
-    j->jump_modes_used |= BIT64(mode);
-}
-
-static void save_jumps(struct jit *j, unsigned user, uint32_t gen)
-{
-    const struct jit_jump_log *log = &j->filled[user];
-    if (log->n == 0 || log->n == JIT_JUMP_LOG)
-        return;
-    struct jit_jump_set *set = &j->jumps[0];
-    for (unsigned i = 1; i < JIT_JUMP_SETS && set->gen; i++)
-        if (!j->jumps[i].gen || j->jumps[i].saved_at < set->saved_at)
-            set = &j->jumps[i];
-    set->gen = gen;
-    set->n = log->n;
-    set->saved_at = ++j->jumps_clock;
-    for (unsigned i = 0; i < log->n; i++) {
-        set->saved[i].line = log->line[i];
-        set->saved[i].was = *log->line[i];
-    }
-}
-
-/* The table is empty. */
-static void restore_jumps(struct jit *j, unsigned user, uint32_t gen)
-{
-    struct jit_jump_log *log = &j->filled[user];
-    for (unsigned k = 0; k < JIT_JUMP_SETS; k++) {
-        struct jit_jump_set *set = &j->jumps[k];
-        if (set->gen != gen)
-            continue;
-        for (unsigned i = 0; i < set->n; i++) {
-            *set->saved[i].line = set->saved[i].was;
-            log->line[i] = set->saved[i].line;
-        }
-        log->n = set->n;
-        set->gen = 0;
-        return;
-    }
-}
-
-/* --- life --- */
 
 static size_t natives_bytes(const struct jit *j)
 {
@@ -251,8 +179,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
         jit_destroy(j);
         return NULL;
     }
-    for (unsigned m = 0; m < JIT_JUMP_MODES; m++)
-        jit_jumps(j, m)->rip = no_rip(0);
+    jit_jumps_init(j);
     struct emit e = {.p = j->code, .end = j->code + j->size};
     stubs_write(j, &e);
     j->enter = (jit_enter_fn *)(uintptr_t)jit_runs_at(j, j->stub[STUB_ENTER]);
@@ -318,12 +245,6 @@ static void name_cpu(struct cpu *cpu)
 
 /* --- from the interpreter --- */
 
-/* A direct branch from here may leave canonical space: only the interpreter looks for that. */
-static bool near_edge(const struct cpu *cpu, gla_t lin)
-{
-    return !cpu_canonical(cpu, lin + 4 * GiB) || !cpu_canonical(cpu, lin - 4 * GiB);
-}
-
 const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native *n)
 {
     struct jit *j = cpu->code->jit;
@@ -341,9 +262,9 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     struct block *b = cpu->block;
     const struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
-    if (unlikely(near_edge(cpu, rip)))
+    if (unlikely(jit_near_edge(cpu, rip)))
         return b->first(cpu, u);
-    fill_jump(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
+    jit_jump_fill(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
     return jit_run(cpu, b, n);
@@ -387,7 +308,7 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
 {
     struct native *n = from->native;
     const uint32_t generation = from->link_gen[slot];
-    if (!n || !to->native || !n->site[slot] || near_edge(j->cpu, from->link_lin[slot]))
+    if (!n || !to->native || !n->site[slot] || jit_near_edge(j->cpu, from->link_lin[slot]))
         return;
     assert(!n->generation[slot] == !generation);
     if (generation) {
@@ -487,16 +408,5 @@ void jit_flush(struct jit *j)
     jit_past_gone(j->past, NULL, j->full_why);
     j->full_why = AGAIN_FULL;
     j->cpu->stats.code_flushes++;
-    for (unsigned user = 0; user < 2; user++)
-        empty_jumps(j, user);
-    for (unsigned i = 0; i < JIT_JUMP_SETS; i++)
-        j->jumps[i].gen = 0;
-}
-
-void jit_new_generation(struct jit *j, unsigned user, uint32_t old, uint32_t gen)
-{
-    if (old)
-        save_jumps(j, user, old);
-    empty_jumps(j, user);
-    restore_jumps(j, user, gen);
+    jit_jumps_forget(j);
 }

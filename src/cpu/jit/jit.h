@@ -11,9 +11,9 @@
  *   host R15                                     guest RSP
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
- *   GS base                                      struct cpu (h_cpu()); guest R10 R11 R13 R14 R15 are there
- * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
- * to the translator as a result of registers that still hold its operands.
+ *   GS base                                      struct cpu (h_cpu()); guest R10 R11 R13 R14 R15
+ * are there Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h),
+ * or known to the translator as a result of registers that still hold its operands.
  */
 #ifndef VITRINE_CPU_JIT_JIT_H
 #define VITRINE_CPU_JIT_JIT_H
@@ -31,7 +31,7 @@
  * GS points at the lines of the user's TLB, which are looked at most: so they are reached without a
  * displacement. At offset at of struct cpu:
  */
-#define JIT_GS_AT                                                                                  \
+#define JIT_GS_AT \
     (offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER + offsetof(struct tlb, line))
 static inline struct host_rm h_cpu(size_t at)
 {
@@ -63,7 +63,11 @@ struct native {
 #define JIT_JUMP_SETS  SHADOW_SPACES
 #define JIT_NO_PAGE    1 /* an address no page has */
 
-/* Indirect branches: RIP to where host code is entered, in this generation. */
+/*
+ * Indirect branches: RIP to where host code is entered, in this generation. A RIP has two lines,
+ * its own and the neighbour (their indices differ in bit 0), so that two that share one may both
+ * stay.
+ */
 struct jit_jump {
     uint64_t rip;
     const uint8_t *code;
@@ -101,6 +105,7 @@ enum jit_stub {
     STUB_EXIT_START, /* R10 = block: goes on at its start, by the loop */
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
     STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
+    STUB_FIND,       /* R11 = RIP: a line for it, ZF is clear if there is one then */
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
     /* R11 = address: a TLB line for it, ZF is clear if there is one then. By log2 of the size, to
      * be read, then to be written. */
@@ -143,6 +148,8 @@ struct jit {
     bool sampling;                /* this one started it */
     bool no_chain, no_indirect;   /* switches, to find out what a fault depends on */
     bool no_events;               /* ... SYSCALL, SYSRET and IRET by their handlers */
+    bool no_find;                 /* ... RIPs that are not in the table are the handler's */
+    bool no_share;                /* ... each access looks its page up */
     bool no_fill;                 /* ... TLB misses by the handlers of what missed */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     bool atomic;                  /* what is locked is so towards other threads */
@@ -181,9 +188,25 @@ static inline unsigned jit_jump_index(const struct jit *j, gla_t rip)
 {
     return (uint32_t)rip * JIT_JUMP_HASH >> (32 - j->jump_bits);
 }
+/* jumps.c: general registers only. All lines are emptied; and those that may come back. */
+void jit_jumps_init(struct jit *j);
+void jit_jumps_forget(struct jit *j);
+void jit_jump_fill(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code);
+/* Fills a line for rip, in the mode the CPU is in. False: there is no host code, or none that is
+ * known without a walk, or the loop is to look at something first. */
+bool jit_jump_find(struct cpu *cpu, gla_t rip);
+
 static inline struct jit_jump *jit_jumps(const struct jit *j, unsigned mode)
 {
     return j->jump + ((size_t)mode << j->jump_bits);
+}
+/* The line of rip; NULL: there is none. */
+static inline const struct jit_jump *jit_jump_line(const struct jit *j, unsigned mode, gla_t rip)
+{
+    const unsigned index = jit_jump_index(j, rip);
+    const struct jit_jump *line = &jit_jumps(j, mode)[index],
+                          *other = &jit_jumps(j, mode)[index ^ 1];
+    return line->rip == rip ? line : other->rip == rip ? other : NULL;
 }
 /* What can be translated: 64-bit code, and 32-bit code in flat segments; no alignment checks. */
 static inline bool jit_mode_ok(uint32_t mode)
@@ -200,6 +223,11 @@ static inline unsigned jit_jump_mode(uint32_t mode)
     return (mode & MODE_USER ? JIT_JUMP_USER : 0) | (mode & MODE_CPL0 ? 2 : 0) |
            (mode & MODE_NO_X87 ? 4 : 0) | (mode & MODE_NO_SSE ? 8 : 0) |
            (mode & MODE_NO_AVX ? 16 : 0) | ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
+}
+/* A direct branch from here may leave canonical space: only the interpreter looks for that. */
+static inline bool jit_near_edge(const struct cpu *cpu, gla_t lin)
+{
+    return !cpu_canonical(cpu, lin + 4 * GiB) || !cpu_canonical(cpu, lin - 4 * GiB);
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)

@@ -19,6 +19,7 @@ unsigned get(struct tr *t, unsigned g, unsigned scratch)
 
 void put(struct tr *t, unsigned g, unsigned from)
 {
+    t->changed |= BIT(g);
     if (guest_host[g] == H_NONE)
         emit_store(t->e, 8, h_cpu(guest_slot(g)), from);
     else if (guest_host[g] != from)
@@ -90,26 +91,34 @@ unsigned effective_address(struct tr *t, unsigned scratch, unsigned size)
     return lin;
 }
 
-uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
-                      unsigned index, unsigned addend)
+struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member)
 {
-    const int32_t half =
-        write ? (int32_t)offsetof(struct tlb_line, wr) : (int32_t)offsetof(struct tlb_line, rd);
+    struct host_rm m = h_gs_mem(
+        index, (int32_t)((write ? offsetof(struct tlb_line, wr) : offsetof(struct tlb_line, rd)) +
+                         member));
+    m.gs = user;
+    return m;
+}
+
+void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index)
+{
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by rotating the page number into place");
     emit_rorx(e, index, lin, PAGE_SHIFT - 5);
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
-    struct host_rm tag = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, tag));
-    struct host_rm add = h_gs_mem(index, half + (int32_t)offsetof(struct tlb_half, addend));
-    if (!user) { /* which of the two of the kernel depends on EFLAGS.AC */
+    if (!user) /* which of the two of the kernel depends on EFLAGS.AC */
         emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
-        tag.gs = add.gs = false;
-    }
-    emit_load(e, 8, addend, tag);
+}
+
+uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
+                      unsigned index, unsigned addend)
+{
+    emit_tlb_index(e, user, lin, index);
+    emit_load(e, 8, addend, tlb_half_at(user, index, write, offsetof(struct tlb_half, tag)));
     emit_alu(e, 8, X_XOR, addend, h_reg(lin));
     emit_alu_imm(e, 8, X_CMP, h_reg(addend), (int32_t)(PAGE_SIZE - size));
     uint8_t *miss = emit_jcc_forward(e, CC_A);
-    emit_load(e, 8, addend, add);
+    emit_load(e, 8, addend, tlb_half_at(user, index, write, offsetof(struct tlb_half, addend)));
     return miss;
 }
 
@@ -141,19 +150,27 @@ struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool wri
     return h_sib(lin, H_R14, 0, 0);
 }
 
+uint8_t *emit_stack_look_up(struct emit *e, unsigned lin, unsigned size, unsigned scratch)
+{
+    unsigned span = 0;
+    while (stack_span[span] < size)
+        span++;
+    emit_load(e, 8, scratch, CPU_SLOT(stack_page));
+    emit_alu(e, 8, X_XOR, scratch, h_reg(lin));
+    emit_alu(e, 8, X_CMP, scratch, CPU_SLOT(stack_limit[span]));
+    return emit_jcc_forward(e, CC_AE);
+}
+
 /*
  * The stack's page is kept beside the TLB: one compare and no index. Anything that ends a TLB
- * line, or the privilege it is for, ends it (stack_limit = 0).
+ * line, or the privilege it is for, ends it (cpu_forget_stack()).
  */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends)
 {
     struct emit *e = t->e;
     t->host_flags = 0;
-    emit_load(e, 8, H_R14, CPU_SLOT(stack_page));
-    emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
-    emit_alu(e, 8, X_CMP, H_R14, CPU_SLOT(stack_limit));
     struct late *l = new_late(t);
-    *l = (struct late){.from = emit_jcc_forward(e, CC_AE),
+    *l = (struct late){.from = emit_stack_look_up(e, lin, t->word, H_R14),
                        .u = t->u,
                        .def = t->def,
                        .stack = true,
@@ -182,7 +199,8 @@ void write_stack_look_up(struct tr *t, struct late *l)
     emit_mov(e, 8, H_R11, l->lin);
     emit_alu_imm(e, 8, X_AND, h_reg(H_R11), -(int32_t)PAGE_SIZE);
     emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
-    emit_store_imm(e, 8, CPU_SLOT(stack_limit), (int32_t)(PAGE_SIZE - t->word + 1));
+    for (unsigned i = 0; i < STACK_SPANS; i++)
+        emit_store_imm(e, 8, CPU_SLOT(stack_limit[i]), PAGE_SIZE - stack_span[i] + 1);
     emit_jmp(e, l->found[0]);
     if (!l->write) {
         emit_here(e, miss);
@@ -213,9 +231,28 @@ void write_fill(struct tr *t, const struct late *l)
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write)
 {
     const struct insn *u = t->u;
+    struct host_rm m;
+    if (share_operand(t, size, write, &m))
+        return m;
     const unsigned lin = effective_address(t, H_R10, size);
     if (u->base == REG_RSP && u->xindex == REG_ZERO && size <= t->word && u->seg != SEG_FS &&
         u->seg != SEG_GS)
         return stack_check(t, lin, write, false);
     return address_check(t, lin, size, write, false);
+}
+
+struct host_rm stack_operand(struct tr *t, unsigned base, int32_t disp, bool write, bool ends)
+{
+    struct host_rm m;
+    if (share_stack(t, base, disp, write, &m))
+        return m;
+    unsigned lin = guest_host[base];
+    if (disp) {
+        emit_lea(t->e, t->word, H_R10, h_mem(lin, disp));
+        lin = H_R10;
+    } else if (t->word == 4) {
+        emit_mov(t->e, 4, H_R10, lin);
+        lin = H_R10;
+    }
+    return stack_check(t, lin, write, ends);
 }

@@ -252,17 +252,16 @@ static void write_light(struct emit *e, const void *fn, bool flags)
     emit_u8(e, 0xc3);
 }
 
-/* access_fill(), which uses general registers only, of an access n of STUB_FILL. */
-static void write_fill_stub(struct emit *e, unsigned n)
+/* The same, but ZF is clear if fn() says so. Its arguments behind the CPU: R11, size, write. */
+static void write_question(struct emit *e, const void *fn, unsigned size, bool write)
 {
     static const uint8_t kept[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10};
-    const bool write = n >= FILL_SIZES;
     for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
         emit_push(e, kept[i]);
     emit_push(e, H_R11); /* keeps the stack aligned */
-    emit_mov_imm(e, H_RDX, UINT64_C(1) << (n % FILL_SIZES));
+    emit_mov_imm(e, H_RDX, size);
     emit_mov_imm(e, H_RCX, write);
-    arguments(e, (const void *)(uintptr_t)access_fill);
+    arguments(e, fn);
     emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
     emit_test(e, 1, h_reg(H_RAX), H_RAX);
     emit_pop(e, H_R11);
@@ -329,7 +328,9 @@ bool stubs_write(struct jit *j, struct emit *e)
             continue;
         }
         if (s >= STUB_FILL && s <= STUB_FILL_LAST) {
-            write_fill_stub(e, s - STUB_FILL);
+            const unsigned n = s - STUB_FILL;
+            write_question(e, (const void *)(uintptr_t)access_fill, 1u << n % FILL_SIZES,
+                           n >= FILL_SIZES);
             continue;
         }
         switch ((enum jit_stub)s) {
@@ -372,6 +373,9 @@ bool stubs_write(struct jit *j, struct emit *e)
             break;
         case STUB_EVENT:
             write_event(e);
+            break;
+        case STUB_FIND:
+            write_question(e, (const void *)(uintptr_t)jit_jump_find, 0, false);
             break;
         case STUB_FILL:
         case STUB_FILL_LAST:

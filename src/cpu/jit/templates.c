@@ -159,7 +159,8 @@ enum template template_of(const struct tr *t, const struct insn *u)
 
 void leave_line(struct tr *t, uint8_t *from)
 {
-    *new_late(t) = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
+    if (!share_leave(t, from))
+        *new_late(t) = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
 void call_stub(struct tr *t, enum jit_stub s)
@@ -171,6 +172,7 @@ void call_stub(struct tr *t, enum jit_stub s)
 void by_handler(struct tr *t)
 {
     t->before = false; /* the stub looks for them */
+    t->changed = ~UINT32_C(0);
     flush_flags(t);
     flush_note(t);
     emit_mov_imm(t->e, H_R11, (uintptr_t)&t->b->insn[t->u->index]);
@@ -798,14 +800,14 @@ unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch)
 static void t_push(struct tr *t)
 {
     const struct insn *u = t->u;
+    const int32_t slot = -(int32_t)t->word;
     clobber(t, REG_RSP);
-    emit_lea(t->e, t->word, H_R10, h_mem(H_R15, -(int32_t)t->word));
-    const struct host_rm m = stack_check(t, H_R10, true, false);
+    const struct host_rm m = stack_operand(t, REG_RSP, slot, true, false);
     if (u->row->opnd[0] == O_Zv)
         emit_store(t->e, t->word, m, get(t, u->reg, H_R11));
     else
         emit_store_imm(t->e, t->word, m, (int32_t)u->imm);
-    emit_mov(t->e, 8, H_R15, H_R10);
+    emit_lea(t->e, t->word, H_R15, h_mem(H_R15, slot));
 }
 
 static void t_pop(struct tr *t)
@@ -813,8 +815,7 @@ static void t_pop(struct tr *t)
     const unsigned g = t->u->reg;
     clobber(t, g);
     clobber(t, REG_RSP);
-    const unsigned sp = stack_pointer(t, H_R15, H_R10);
-    const struct host_rm m = stack_check(t, sp, false, false);
+    const struct host_rm m = stack_operand(t, REG_RSP, 0, false, false);
     if (g == REG_RSP) {
         emit_load(t->e, t->word, H_R15, m);
         return;
@@ -829,8 +830,7 @@ static void t_leave(struct tr *t)
 {
     clobber(t, REG_RSP);
     clobber(t, REG_RBP);
-    const unsigned bp = stack_pointer(t, H_RBP, H_R10);
-    const struct host_rm m = stack_check(t, bp, false, false);
+    const struct host_rm m = stack_operand(t, REG_RBP, 0, false, false);
     emit_load(t->e, t->word, H_R11, m);
     emit_lea(t->e, t->word, H_R15, h_mem(H_RBP, (int32_t)t->word));
     emit_mov(t->e, 8, H_RBP, H_R11);
@@ -893,6 +893,7 @@ static template_fn *const templates[] = {
     [T_POPF] = t_popf,
     [T_RDTSC] = t_rdtsc,
     [T_READ_BASE] = t_read_base,
+    [T_READ_SEG] = t_read_seg,
     [T_WRITE_BASE] = t_write_base,
     [T_REP] = t_rep,
 };

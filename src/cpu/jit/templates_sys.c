@@ -76,6 +76,8 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
     case OP_RDFSBASE:
     case OP_RDGSBASE:
         return T_READ_BASE;
+    case OP_MOV_SREG:
+        return !u->mem || mem_ok ? T_READ_SEG : T_HANDLER;
     case OP_WRFSBASE:
     case OP_WRGSBASE:
         return T_WRITE_BASE;
@@ -140,7 +142,8 @@ static void set_ac(struct emit *e, bool on)
         emit_alu_imm(e, 4, X_AND, CPU_SLOT(eflags), ~(int32_t)FLAG_AC);
     }
     emit_store(e, 8, CPU_SLOT(tlb_cur), H_R10);
-    emit_store_imm(e, 8, CPU_SLOT(stack_limit), 0);
+    for (unsigned i = 0; i < STACK_SPANS; i++)
+        emit_store_imm(e, 8, CPU_SLOT(stack_limit[i]), 0);
 }
 
 static void move_from_cr(struct tr *t)
@@ -249,6 +252,27 @@ void t_read_base(struct tr *t)
     clobber(t, u->rm);
     const unsigned seg = based_segment(t), d = home(u->rm, H_R10);
     emit_load(t->e, u->osize, d, base_of(seg));
+    put(t, u->rm, d);
+}
+
+void t_read_seg(struct tr *t)
+{
+    const struct insn *u = t->u;
+    struct emit *e = t->e;
+    const struct host_rm sel = h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->reg +
+                                     offsetof(struct segment, sel));
+    if (u->mem) { /* two bytes, whatever the operand size */
+        const struct host_rm m = memory_operand(t, 2, true);
+        emit_load(e, 2, H_R11, sel);
+        emit_store(e, 2, m, H_R11);
+        return;
+    }
+    clobber(t, u->rm);
+    const unsigned d = u->osize == 2 ? begin_change(t, u->rm, H_R10) : home(u->rm, H_R10);
+    if (u->osize == 2)
+        emit_load(e, 2, d, sel);
+    else
+        emit_extend(e, 4, 0x0fb7, d, sel, 2); /* MOVZX */
     put(t, u->rm, d);
 }
 

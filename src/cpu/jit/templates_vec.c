@@ -225,7 +225,7 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
         general += role == ROLE_GENERAL;
     }
     const uint32_t flags = op_info[u->op].flags_written;
-    if (vectors == 0 || general > 1 || (flags && flags != FLAGS_ARITH) || u->vl > 32 ||
+    if (vectors + general == 0 || general > 1 || (flags && flags != FLAGS_ARITH) || u->vl > 32 ||
         op_info[u->op].flags_read)
         return T_HANDLER;
     /* masked moves and the like touch memory in part */
@@ -347,6 +347,57 @@ static bool odd_one(struct tr *t)
     }
 }
 
+unsigned vector_access(const struct insn *u, bool *write)
+{
+    const struct opcode *row = u->row;
+    for (unsigned i = 0; i < 4; i++) {
+        if (role_of(row->opnd[i], u) != ROLE_MEMORY)
+            continue;
+        const int bytes = memory_bytes(row->opnd[i], u);
+        *write = i == 0;
+        return bytes ? (unsigned)MAX(bytes, 0) : MAX(u->vl, 16u);
+    }
+    *write = false;
+    return 0;
+}
+
+uint32_t vector_changes(const struct insn *u)
+{
+    const enum operand to = u->row->opnd[0];
+    const uint32_t general = BIT((in_modrm_rm(to) ? u->rm : u->reg) & 15);
+    return BIT(REG_RCX) * (u->op == OP_PCMPESTRI || u->op == OP_PCMPISTRI ||
+                           u->op == OP_VPCMPESTRI || u->op == OP_VPCMPISTRI) |
+           (role_of(to, u) == ROLE_GENERAL ? general : 0);
+}
+
+static void leave_unless_aligned(struct tr *t, unsigned at, unsigned size)
+{
+    emit_test_imm(t->e, 1, h_reg(at), (int32_t)size - 1);
+    leave_line(t, emit_jcc_forward(t->e, CC_NE));
+    t->host_flags = 0;
+}
+
+/*
+ * Not to be walked for unless it is aligned. A page that is known to be there is where it is in the
+ * host's memory as in the guest's. Uses R11.
+ */
+static struct host_rm aligned_operand(struct tr *t, unsigned size, bool write)
+{
+    struct host_rm m;
+    if (!share_operand(t, size, write, &m)) {
+        const unsigned lin = effective_address(t, H_R10, size);
+        leave_unless_aligned(t, lin, size);
+        return address_check(t, lin, size, write, false);
+    }
+    unsigned at = m.base;
+    if (m.index != H_NONE || (m.disp & (int32_t)(size - 1))) {
+        emit_lea(t->e, 8, H_R11, m);
+        at = H_R11;
+    }
+    leave_unless_aligned(t, at, size);
+    return m;
+}
+
 void t_vec(struct tr *t)
 {
     const struct insn *u = t->u;
@@ -370,19 +421,10 @@ void t_vec(struct tr *t)
         if (i == 0)
             clobber(t, general);
     }
-    for (unsigned i = 0; i < 4; i++) {
-        const enum operand o = row->opnd[i];
-        if (role_of(o, u) != ROLE_MEMORY)
-            continue;
-        const int bytes = memory_bytes(o, u);
-        const unsigned size = bytes ? (unsigned)bytes : MAX(u->vl, 16u);
-        const unsigned lin = effective_address(t, H_R10, size);
-        if (wants_alignment(u)) {
-            emit_test_imm(t->e, 1, h_reg(lin), (int32_t)size - 1);
-            leave_line(t, emit_jcc_forward(t->e, CC_NE));
-        }
-        rm = address_check(t, lin, size, i == 0, false);
-    }
+    bool write;
+    const unsigned size = vector_access(u, &write);
+    if (size)
+        rm = wants_alignment(u) ? aligned_operand(t, size, write) : memory_operand(t, size, write);
     if (general == REG_COUNT) {
         write_insn(t, &enc, reg, rm);
     } else if (role_of(row->opnd[0], u) == ROLE_GENERAL) { /* made there */

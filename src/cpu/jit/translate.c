@@ -42,9 +42,9 @@ static void write_leaving(struct tr *t)
     emit_jmp(e, (uint8_t *)(uintptr_t)t->j->stub[STUB_EXIT_START]);
 }
 
-static void translate_one(struct tr *t)
+void translate_one(struct tr *t, unsigned i)
 {
-    const struct insn *u = t->u;
+    const struct insn *u = t->u = &t->b->insn[i];
     unsigned late = t->n_late;
     struct insn wrong;
     if (unlikely(u->op >= t->j->broken && u->op <= t->j->broken_last) &&
@@ -59,6 +59,9 @@ static void translate_one(struct tr *t)
         translate_end(t);
     for (; late < t->n_late; late++)
         t->late[late].u = u; /* the handler is right */
+    t->u = u;
+    if (ends_before(t, i))
+        t->before = false;
 }
 
 /* -d out_asm; host[i] is where instruction i's code begins, with one more behind the last. */
@@ -107,14 +110,17 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     analyse_flags(t);
     uint8_t *host[BLOCK_MAX_INSNS + 1];
     write_entry(t);
+    share_start(t);
     for (unsigned i = 0; i < b->n; i++) {
-        t->u = &b->insn[i];
+        const unsigned late = t->n_late;
         host[i] = e->p;
-        translate_one(t);
-        if (ends_before(t, i))
-            t->before = false;
+        share_note(t, &t->between[i]);
+        translate_one(t, i);
+        share_next(t, late);
     }
+    share_end(t);
     host[b->n] = e->p;
+    share_write_copies(t);
     write_late(t);
     write_leaving(t);
     if (unlikely(log_on(j->cpu->log, LOG_OUT)) && j->cpu->trace.translated && !e->full)

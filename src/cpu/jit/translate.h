@@ -78,6 +78,7 @@ enum template {
     T_POPF,
     T_RDTSC,      /* and RDTSCP */
     T_READ_BASE,  /* RDFSBASE, RDGSBASE */
+    T_READ_SEG,   /* MOV r/m, Sreg */
     T_WRITE_BASE, /* WRFSBASE, WRGSBASE */
     T_REP,
     /* the last of a block */
@@ -109,11 +110,46 @@ struct late {
     const uint8_t *again; /* of a TLB miss: where it is looked up, for once the line is filled */
     uint8_t lin, size;    /* ... address, in a register */
     bool write;
+    bool jump;               /* of the table of indirect branches, RIP being lin */
     bool stack;              /* first the TLB is asked for the stack's page (memory.c) */
     const uint8_t *found[2]; /* where it goes on then, with the page noted or the addend in R14 */
     struct pending_def def;  /* flags that are not in memory, but have to be there */
 };
 #define MAX_LATE (8 * BLOCK_MAX_INSNS)
+
+/* A guest register's value: a number that stands for something unknown, and a constant. */
+struct reg_value {
+    uint16_t of;
+    int64_t plus;
+};
+
+/* Accesses that R14 is the addend for (share.c): at [lo, hi) from what has the number base. */
+struct shared {
+    bool live;
+    bool write, stack; /* the page may be written; it is the stack's */
+    uint8_t scale;
+    uint8_t last, used; /* which instruction is expected to be the last; the last that did use it */
+    uint16_t base;
+    struct reg_value index;
+    int64_t lo, hi;
+};
+
+/* Instructions to be written once more, each access by itself: a jump at from leads there. */
+struct copy {
+    uint8_t *from;
+    uint8_t at, until;
+    bool open; /* until is not known yet */
+};
+#define MAX_COPIES 64
+
+/* What is known in front of an instruction. */
+struct between {
+    uint8_t *code;
+    uint32_t host_flags, stored;
+    bool before, vectors, x87;
+    struct pending_def def;
+    struct x87_note note;
+};
 
 struct tr {
     struct jit *j;
@@ -130,8 +166,16 @@ struct tr {
     bool x87;               /* ... and its x87 registers */
     struct x87_note note;
     uint8_t *spent; /* displacement of the jump out when the budget is */
+    bool share;     /* addresses near each other are looked up once */
+    struct shared shared;
+    struct reg_value value[REG_COUNT];
+    uint16_t values;  /* numbers given */
+    uint32_t changed; /* guest registers, by the instruction at hand */
+    unsigned n_copies, copied; /* copied: instructions */
     unsigned n_late;
     struct late late[MAX_LATE];
+    struct copy copy[MAX_COPIES];
+    struct between between[BLOCK_MAX_INSNS], end; /* end: in front of what leads on */
     enum template how[BLOCK_MAX_INSNS];
     /* of the flags behind an instruction, before they are overwritten: */
     uint32_t read[BLOCK_MAX_INSNS]; /* which are read */
@@ -180,6 +224,8 @@ static inline uint32_t flags_read(const struct tr *t)
     return t->read[t->u->index];
 }
 
+/* translate.c: instruction i of the block. */
+void translate_one(struct tr *t, unsigned i);
 /* templates.c */
 void translate_insn(struct tr *t);
 /* Guest register g to be changed in place: a host register that holds it. */
@@ -207,7 +253,7 @@ template_fn atomic_unary, atomic_xchg, atomic_cmpxchg, atomic_xadd;
 /* templates_str.c, templates_sys.c */
 template_fn t_string, t_rep, t_fence, t_state, t_sti, t_pushf, t_popf, t_high_byte, t_double_shift;
 template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem, t_rdtsc;
-template_fn t_read_base, t_write_base;
+template_fn t_read_base, t_write_base, t_read_seg;
 enum template string_template(const struct insn *u);
 enum template system_template(const struct tr *t, const struct insn *u, bool mem_ok);
 /* A byte register by its offset (bind.c): in the low byte of a host register. */
@@ -218,6 +264,9 @@ void write_string_stub(struct emit *e, unsigned n);
 template_fn t_vec;
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
 void need_vectors(struct tr *t);
+/* Bytes of u's operand in memory, if it is one like others; else 0. */
+unsigned vector_access(const struct insn *u, bool *write);
+uint32_t vector_changes(const struct insn *u); /* which general registers */
 /* templates_x87.c */
 template_fn t_x87;
 enum template x87_template(const struct tr *t, const struct insn *u, bool mem_ok);
@@ -234,6 +283,19 @@ void by_handler(struct tr *t);
 /* branches.c */
 void translate_end(struct tr *t);
 void write_late(struct tr *t);
+/* share.c: see there. An operand in memory, or a stack slot at disp from base; false: it has to be
+ * looked up as if it were alone. */
+bool share_operand(struct tr *t, unsigned size, bool write, struct host_rm *m);
+bool share_stack(struct tr *t, unsigned base, int64_t disp, bool write, struct host_rm *m);
+/* The jump at from leads out of line, if it is share.c that has to know. */
+bool share_leave(struct tr *t, uint8_t *from);
+void share_start(struct tr *t);
+/* Behind an instruction; late: t->n_late in front of it. */
+void share_next(struct tr *t, unsigned late);
+void share_end(struct tr *t);
+void share_note(struct tr *t, struct between *at);
+void share_join(struct tr *t, const struct between *at);
+void share_write_copies(struct tr *t);
 /* memory.c: see there */
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
 unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
@@ -242,8 +304,16 @@ struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
  * The soft TLB's line for lin: its addend in a register; jumps on a miss. user: it is that of CPL
  * 3, else the one that counts now. Changes the host's flags.
  */
+/* The TLB's line for lin, in a register, for tlb_half_at(). */
+void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index);
+struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member);
 uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
                       unsigned index, unsigned addend);
+/* Whether [lin, lin + size), size up to the largest of stack_span[], is in the stack's page: jumps
+ * if it is not. */
+uint8_t *emit_stack_look_up(struct emit *e, unsigned lin, unsigned size, unsigned scratch);
+/* A stack slot of t->word bytes at disp from base, RSP or RBP. */
+struct host_rm stack_operand(struct tr *t, unsigned base, int32_t disp, bool write, bool ends);
 /* The same for an address relative to RSP, of at most t->word bytes. Uses R11 and R14. */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends);
 unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */
