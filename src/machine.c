@@ -317,8 +317,9 @@ static void resume(struct machine *m)
 
 void machine_take_requests(struct machine *m)
 {
-    if (m->exit_asked != MACHINE_RUNNING) {
-        m->exit = (enum machine_exit)m->exit_asked;
+    const int asked = __atomic_load_n(&m->exit_asked, __ATOMIC_ACQUIRE);
+    if (asked != MACHINE_RUNNING) {
+        m->exit = (enum machine_exit)asked;
         return;
     }
     if (m->reset_pending) {
@@ -503,9 +504,9 @@ enum stop_reason machine_stop_reason(const struct machine *m)
 
 void machine_quit(struct machine *m, enum machine_exit why, int status)
 {
-    if (m->exit_asked == MACHINE_RUNNING) {
+    if (__atomic_load_n(&m->exit_asked, __ATOMIC_RELAXED) == MACHINE_RUNNING) {
         m->exit_status = status;
-        m->exit_asked = why;
+        __atomic_store_n(&m->exit_asked, why, __ATOMIC_RELEASE);
     }
     wake(m);
 }

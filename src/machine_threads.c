@@ -252,7 +252,8 @@ static void settle(void *opaque, struct world_member *who)
 
 static bool asked_for_something(const struct machine *m)
 {
-    return m->exit_asked != MACHINE_RUNNING || m->reset_pending || m->stop_asked;
+    return __atomic_load_n(&m->exit_asked, __ATOMIC_ACQUIRE) != MACHINE_RUNNING ||
+           m->reset_pending || m->stop_asked;
 }
 
 static bool may_run(const struct cpu_thread *c)

@@ -328,11 +328,11 @@ static void deadline(void)
     check_eq(rdmsr(TSC_DEADLINE), 0, "is disarmed then");
     wrmsr(TSC_DEADLINE, rdtsc() - 1);
     check(UNTIL(cpu[0].hits[V_TIMER] == 2), "at once if it is past");
-    wrmsr(TSC_DEADLINE, rdtsc() + 1000000);
+    wrmsr(TSC_DEADLINE, rdtsc() + 1000000000);
     wrmsr(TSC_DEADLINE, 0);
     APIC(INITIAL) = 1000;
     check_eq(APIC(CURRENT), 0, "no count in this mode");
-    wrmsr(TSC_DEADLINE, rdtsc() + 1000000);
+    wrmsr(TSC_DEADLINE, rdtsc() + 1000000000);
     APIC(LVT_TIMER) = 0x10000 | VECTOR(V_TIMER);
     check_eq(rdmsr(TSC_DEADLINE), 0, "another mode disarms it");
     linger();
