@@ -218,7 +218,7 @@ static const struct gen_form gen_forms[] = {
     {"\x98", 1, 2, 0, 4, false, 0},           /* CBW, CWD */
     {"\x0f\xb0", 2, 2, 0, 3, true, 0},        /* CMPXCHG */
     {"\x0f\xc0", 2, 2, 0, 3, true, 0},        /* XADD */
-    {"\x0f\xc7", 2, 1, 0, 3, true, 2},        /* CMPXCHG8B, CMPXCHG16B */
+    {"\x0f\xc7", 2, 1, 0, 8, true, 2},        /* CMPXCHG8B, CMPXCHG16B */
     {"\x0f\x38\xf6", 3, 1, 0x66, 1, true, 0}, /* ADCX */
     {"\x0f\x38\xf6", 3, 1, 0xf3, 1, true, 0}, /* ADOX */
     {"\x0f\x38\xf0", 3, 2, 0, 1, true, 0},    /* MOVBE */

@@ -65,7 +65,7 @@ static inline void gen_near(struct gen *g)
     for (unsigned n = 3 + below(9); n > 0 && g->at + 64 < sizeof g->code; n--) {
         const unsigned at = one_in(3) ? copy : base, other = gen_near_other(base, copy);
         const int disp = (int)(one_in(2) ? below(8) * 16 : below(100)) - 32;
-        switch (below(12)) {
+        switch (below(13)) {
         case 0: /* a constant is added */
             gen_near_insn(g, 0, true, 0x8d, at, at, -1, (int)below(32) - 8);
             break;
@@ -91,6 +91,9 @@ static inline void gen_near(struct gen *g)
             if (other & 8)
                 gen_u8(g, 0x41);
             gen_u8(g, (one_in(2) ? 0x50 : 0x58) + (other & 7));
+            break;
+        case 7: /* the sum of one that is near and the register it is put in */
+            gen_near_insn(g, 0, one_in(2), 0x8d, other, at, (int)other, disp);
             break;
         default: {
             const unsigned k = below(ARRAY_SIZE(memory));

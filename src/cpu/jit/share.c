@@ -16,7 +16,7 @@
 
 #define SPAN  256 /* bytes: the wider, the more often a range crosses a page */
 #define AHEAD 32  /* instructions */
-#define SPARE 8
+#define SPARE 8u
 
 /* --- values --- */
 
@@ -495,11 +495,11 @@ static struct host_rm with_addend(struct tr *t, const struct access *a)
     return h_sib(address(t, a, 0, H_R10), H_R14, 0, 0);
 }
 
-/* Copies take room: so many instructions as the block has, and a few. */
+/* Copies take room: twice so many instructions as the block has, and a few. */
 static bool afford(struct tr *t, unsigned last)
 {
     const unsigned more = last + 1 - t->u->index;
-    if (t->n_copies >= MAX_COPIES / 2 || t->copied + more > t->b->n + (unsigned)SPARE)
+    if (t->n_copies >= MAX_COPIES / 2 || t->copied + more > 2u * t->b->n + SPARE)
         return false;
     t->copied += more;
     return true;

@@ -502,10 +502,12 @@ static void t_lea(struct tr *t)
 {
     const struct insn *u = t->u;
     clobber(t, u->reg);
-    const unsigned lin = effective_address(t, H_R10, 0);
     if (u->osize == 8) {
-        put(t, u->reg, lin);
+        /* a base that has to be loaded must not take the place of the index */
+        const bool there = u->base < 16 && guest_host[u->base] != H_NONE;
+        put(t, u->reg, effective_address(t, there ? home(u->reg, H_R10) : H_R10, 0));
     } else {
+        const unsigned lin = effective_address(t, H_R10, 0);
         const unsigned d = home(u->reg, H_R10);
         emit_load(t->e, 4, d, h_reg(lin));
         put(t, u->reg, d);

@@ -248,7 +248,9 @@ void need_vectors(struct tr *t)
     flush_flags(t);
     emit_alu_imm(e, 1, X_CMP, CPU_SLOT(vec_live), 0);
     uint8_t *there = emit_jcc_forward(e, CC_NE);
+    const uint32_t touched = e->touched; /* it keeps general registers */
     emit_call(e, (uint8_t *)(uintptr_t)t->j->stub[STUB_VECTORS]);
+    e->touched = touched;
     emit_here(e, there);
     t->host_flags = 0;
     t->vectors = true;
