@@ -198,8 +198,10 @@ static const struct option options[] = {
      take_cpu},
     {"machine", OPT_CALL, "pc[,accel=E][,acpi=off]", 0, "the board: pc (i440FX/PIIX)", cli_machine},
     {"M", OPT_CALL, "pc", 0, "the same", cli_machine},
-    {"accel", OPT_CALL, "interp|jit|tcg[,stats=on]", 0,
-     "the engine; tcg is a name for the fastest; stats=on prints what was counted", cli_accel},
+    {"accel", OPT_CALL, "interp|jit|tcg[,stats=on][,thread=single]", 0,
+     "the engine; tcg is a name for the fastest; stats=on prints what was counted; thread=single "
+     "has CPUs take turns",
+     cli_accel},
     {"boot", OPT_CALL, "[order=]adc[,once=d][,menu=on][,strict=on]", 0,
      "what to boot, a floppy, c disk, d CD-ROM; once= till the first reset; splash-time= and "
      "reboot-timeout= in ms",

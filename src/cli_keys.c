@@ -46,6 +46,9 @@ bool cli_accel_done(struct cli_parse *p)
         snprintf(p->option, sizeof p->option, "-d");
         cli_note(p, "the interpreter makes no code for out_asm to show");
     }
+    if (p->cfg->thread == THREAD_MULTI && (p->cfg->icount || p->cfg->jit_verify))
+        return error_set(p->err, "-accel thread=multi: under %s CPUs take turns on one thread",
+                         p->cfg->icount ? "-icount" : "verify=on");
     if (!p->accel_given)
         return true;
     if (!p->accel_found)
@@ -56,6 +59,15 @@ bool cli_accel_done(struct cli_parse *p)
         snprintf(p->option, sizeof p->option, "-accel");
         cli_note(p, "no %s here, the next choice is taken", p->accel_refused);
     }
+    return true;
+}
+
+static bool accel_thread(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    if (strcmp(value, "multi") != 0 && strcmp(value, "single") != 0)
+        return cli_fail(p, "thread=%s is neither multi nor single", value);
+    cfg->thread = *value == 'm' ? THREAD_MULTI : THREAD_SINGLE;
     return true;
 }
 
@@ -73,7 +85,7 @@ static const struct key_row accel_keys[] = {
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
-    {"thread", KEY_HINT, 0, "all virtual CPUs take turns on one thread", NULL},
+    {"thread", KEY_CALL, 0, NULL, accel_thread},
     {"tb-size", KEY_HINT, 0, "the size of code memory is fixed", NULL},
     {"split-wx", KEY_HINT, 0, "code memory always has two mappings, one to write and one to run",
      NULL},

@@ -57,6 +57,7 @@ struct config_audio {
 
 enum rtc_base { RTC_UTC, RTC_LOCALTIME, RTC_DATE };
 enum accel { ACCEL_FASTEST, ACCEL_INTERP, ACCEL_JIT };
+enum thread_mode { THREAD_DEFAULT, THREAD_SINGLE, THREAD_MULTI };
 
 struct vm_config {
     const char *version;             /* of this program, for those who ask; not owned */
@@ -64,6 +65,7 @@ struct vm_config {
     unsigned smp;                    /* -smp, at most CONFIG_MAX_CPUS */
     struct cpu_topology topology;    /* -smp sockets=,cores=,threads= */
     enum accel accel;                /* -accel: tcg means the fastest engine there is */
+    enum thread_mode thread;         /* thread=: CPUs take turns on one thread, or have their own */
     bool jit_chain;                  /* chain=: blocks go on at the next one without the loop */
     bool jit_indirect;               /* indirect=: so do indirect branches */
     bool jit_events;                 /* events=: system calls and returns without leaving */

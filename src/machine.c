@@ -30,6 +30,8 @@ static uint64_t icount_for_door(void *opaque)
 static int64_t read_clock(void *opaque)
 {
     struct machine *m = opaque;
+    if (m->threads)
+        return threads_now(m);
     return vclock_ns(&m->clock, machine_icount(m));
 }
 
@@ -37,7 +39,9 @@ static int64_t read_clock(void *opaque)
 static void deadline_changed(void *opaque)
 {
     struct machine *m = opaque;
-    if (m->in_cpu)
+    if (m->threads)
+        threads_deadline(m);
+    else if (m->in_cpu)
         cpu_kick(machine_current(m));
 }
 
@@ -141,6 +145,7 @@ static void board_debug_stop(void *opaque, int why, gla_t at)
     struct machine *m = opaque;
     if (why == CPU_STOP_WATCHPOINT)
         m->watch_hit = at;
+    m->stop_cpu = m->turn.cpu;
     machine_stop(m, why == CPU_STOP_WATCHPOINT ? STOP_WATCHPOINT : STOP_BREAKPOINT);
     cpu_kick(machine_current(m));
 }
@@ -208,12 +213,17 @@ struct machine *machine_create(const struct vm_config *cfg, struct log *log, str
     if (!host_loop_create(&m->loop, err))
         goto fail;
     m->loop_made = true;
+    if (!threads_create(m, err))
+        goto fail;
+    if (m->threads) /* time is not made of instructions then */
+        m->events.line = NULL;
     const struct pc_config pc = {
         .vm = &m->cfg,
         .events = &m->events,
         .door = &m->door,
         .log = log,
         .loop = &m->loop,
+        .world = threads_world(m),
         .signals =
             {
                 .reset = board_reset,
@@ -251,6 +261,7 @@ bool machine_destroy(struct machine *m, struct error *err)
         chr_close(m->mux[i]);
     if (m->loop_made)
         host_loop_destroy(&m->loop);
+    threads_destroy(m);
     m->log->where = NULL;
     free(m);
     return ok;
@@ -274,7 +285,10 @@ static void pause(struct machine *m, enum stop_reason why)
     m->running = false;
     m->stepping = false;
     m->stop_reason = why;
-    m->stop_cpu = m->turn.cpu;
+    if (m->threads)
+        threads_freeze(m, true); /* who stopped it said so: stop_cpu */
+    else
+        m->stop_cpu = m->turn.cpu;
     m->paused_at = host_clock_ns();
     tell_stopped(m);
 }
@@ -285,22 +299,27 @@ static void resume(struct machine *m)
     if (m->running)
         return;
     const int64_t now = host_clock_ns();
-    if (m->paused_at)
-        m->clock.host_start += now - m->paused_at;
-    vclock_resync(&m->clock, machine_icount(m), now);
+    if (m->threads) {
+        threads_freeze(m, false);
+    } else {
+        if (m->paused_at)
+            m->clock.host_start += now - m->paused_at;
+        vclock_resync(&m->clock, machine_icount(m), now);
+    }
     m->running = true;
     m->stop_reason = STOP_NONE;
     m->slice_end = 0;
-    machine_current(m)->resume_over = true; /* the others have yet to stop at theirs */
+    machine_cpu(m, m->stop_cpu)->resume_over = true; /* the others have yet to stop at theirs */
     for (struct machine_listener *l = m->listeners; l; l = l->next)
         if (l->continued)
             l->continued(l->opaque);
 }
 
-static void take_requests(struct machine *m)
+void machine_take_requests(struct machine *m)
 {
-    if (m->exit_asked != MACHINE_RUNNING) {
-        m->exit = (enum machine_exit)m->exit_asked;
+    const int asked = __atomic_load_n(&m->exit_asked, __ATOMIC_ACQUIRE);
+    if (asked != MACHINE_RUNNING) {
+        m->exit = (enum machine_exit)asked;
         return;
     }
     if (m->reset_pending) {
@@ -384,7 +403,7 @@ static void run_cpu(struct machine *m)
 static void run_slice(struct machine *m)
 {
     event_run(&m->events, read_clock(m));
-    take_requests(m);
+    machine_take_requests(m);
     if (!m->running || m->exit != MACHINE_RUNNING)
         return;
     if (!turns_next(m)) {
@@ -398,13 +417,15 @@ static void run_slice(struct machine *m)
 
 enum machine_exit machine_run(struct machine *m)
 {
-    if (!m->cfg.icount) {
+    if (m->threads) {
+        threads_run(m);
+    } else if (!m->cfg.icount) {
         /* what it took to set up is no guest time */
         m->clock.host_start += host_clock_ns() - m->clock.sync_host;
         vclock_resync(&m->clock, machine_icount(m), host_clock_ns());
     }
     while (m->exit == MACHINE_RUNNING) {
-        take_requests(m);
+        machine_take_requests(m);
         if (m->exit != MACHINE_RUNNING)
             break;
         if (m->running)
@@ -428,9 +449,10 @@ int machine_exit_status(const struct machine *m)
 
 static void wake(struct machine *m)
 {
-    if (m->in_cpu)
-        return; /* looked at within a slice */
-    host_loop_wake(&m->loop);
+    if (m->threads)
+        threads_ask(m);
+    else if (!m->in_cpu) /* or it is looked at within a slice */
+        host_loop_wake(&m->loop);
 }
 
 void machine_stop(struct machine *m, enum stop_reason reason)
@@ -482,9 +504,9 @@ enum stop_reason machine_stop_reason(const struct machine *m)
 
 void machine_quit(struct machine *m, enum machine_exit why, int status)
 {
-    if (m->exit_asked == MACHINE_RUNNING) {
+    if (__atomic_load_n(&m->exit_asked, __ATOMIC_RELAXED) == MACHINE_RUNNING) {
         m->exit_status = status;
-        m->exit_asked = why;
+        __atomic_store_n(&m->exit_asked, why, __ATOMIC_RELEASE);
     }
     wake(m);
 }

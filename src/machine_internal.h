@@ -3,6 +3,7 @@
 #define VITRINE_MACHINE_INTERNAL_H
 
 #include "core/vclock.h"
+#include "core/world.h"
 #include "host/chr_mux.h"
 #include "machine.h"
 #include "machine_pc.h"
@@ -38,8 +39,10 @@ struct machine {
         unsigned only;       /* ... this one */
     } turn;
 
+    struct threads *threads; /* machine_threads.c; NULL: CPUs take turns */
+
     bool running;
-    bool in_cpu; /* cpu_run() is on the stack */
+    bool in_cpu; /* cpu_run() is on the stack; with threads, on that of who holds the lock */
     enum stop_reason stop_reason;
     unsigned stop_cpu; /* the one that executed before the last stop */
     struct machine_listener *listeners;
@@ -82,6 +85,26 @@ void turns_reset(struct machine *m);
 void turns_pause(void *opaque);
 void turns_woken(void *opaque, unsigned n);
 void turns_state(struct machine *m, struct state *s);
+
+/*
+ * machine_threads.c: CPUs on threads of their own. threads_create() leaves NULL where they take
+ * turns; what follows may be called only where they do not.
+ */
+bool threads_create(struct machine *m, struct error *err);
+void threads_destroy(struct machine *m);
+struct world *threads_world(struct machine *m); /* NULL: they take turns */
+/* machine_run() with threads; machine_take_requests() is called while all CPUs rest. */
+void threads_run(struct machine *m);
+void machine_take_requests(struct machine *m);
+int64_t threads_clock(const struct machine *m);
+int64_t threads_now(const struct machine *m); /* for whoever is at a device, or asks from outside */
+uint64_t threads_icount(const struct machine *m);
+void threads_deadline(struct machine *m);
+void threads_woken(struct machine *m, unsigned n);
+/* Something is asked for (stop, exit, reset). Any thread, signals too. */
+void threads_ask(struct machine *m);
+/* Guest time stands still, and goes on. */
+void threads_freeze(struct machine *m, bool freeze);
 
 /* machine_stats.c: a stage of the boot begins, or (CPU_MILESTONES) the run ends here. */
 void machine_note_stage(struct machine *m, unsigned n);

@@ -39,11 +39,13 @@
 #include "devices/uart16550.h"
 #include "devices/vga.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define DEVFN(slot, fn) ((slot) << 3 | (fn))
+#define DEVFN(slot, fn)    ((slot) << 3 | (fn))
+#define PAUSES_UNTIL_YIELD 4096
 
 static const struct {
     uint16_t port;
@@ -199,6 +201,16 @@ static void cpu_pause(void *opaque)
     const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
     s->cpu_pause(s->opaque);
 }
+/*
+ * On a thread of its own: who is waited for may need this processor, when there are more threads
+ * than processors. Not at every PAUSE, since most waits are short.
+ */
+static void give_way(void *opaque)
+{
+    struct pc_cpu *c = opaque;
+    if (++c->pauses % PAUSES_UNTIL_YIELD == 0)
+        sched_yield();
+}
 static void cpu_woken(void *opaque)
 {
     const struct pc_cpu *c = opaque;
@@ -218,6 +230,7 @@ static bool create_memory(struct pc *pc, struct error *err)
     memmap_create(&pc->mem, &pc->ram, pc->cfg.log);
     if (!iomap_create(&pc->io, pc->cfg.log))
         return error_set(err, "out of memory");
+    pc->mem.world = pc->io.world = pc->cfg.world;
     i440fx_split_ram(vm->ram_bytes, &pc->below_4g, &pc->above_4g);
     pc->ram_at = ram_alloc(&pc->ram, vm->ram_bytes);
     if (pc->ram_at == RAM_NONE)
@@ -238,6 +251,7 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
     const struct cpu_config cfg = {
         .mem = &pc->mem,
         .io = &pc->io,
+        .world = pc->cfg.world,
         .time = pc->cfg.events,
         .door = pc->cfg.door,
         .log = pc->cfg.log,
@@ -273,8 +287,10 @@ static bool create_cpu(struct pc *pc, unsigned n, struct error *err)
                 .verify_failed = verify_failed,
                 .milestone = boot ? milestone : NULL,
                 .ferr = boot ? ferr : NULL,
-                .pause = several ? cpu_pause : NULL,
-                .woken = several ? cpu_woken : NULL,
+                .pause = pc->cfg.world ? give_way
+                         : several     ? cpu_pause
+                                       : NULL,
+                .woken = several || pc->cfg.world ? cpu_woken : NULL,
                 .opaque = c,
             },
     };

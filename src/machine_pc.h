@@ -38,6 +38,7 @@ struct pc_config {
     struct door *door;
     struct log *log;
     struct host_loop *loop;
+    struct world *world; /* NULL: CPUs take turns on one thread */
     struct pc_signals signals;
 };
 
@@ -49,6 +50,7 @@ struct pc_cpu {
     struct pc *pc;
     struct cpu *cpu;
     struct lapic *lapic;
+    unsigned pauses; /* PAUSE instructions, on a thread of its own */
 };
 
 struct pc {

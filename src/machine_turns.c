@@ -24,6 +24,8 @@ struct cpu *machine_current(const struct machine *m)
 
 uint64_t machine_icount(const struct machine *m)
 {
+    if (m->threads)
+        return threads_icount(m);
     return m->pc.cpus ? m->turn.others + cpu_icount(machine_current(m)) : 0;
 }
 
@@ -40,7 +42,10 @@ static void begin_turn(struct machine *m, unsigned n)
 void turns_reset(struct machine *m)
 {
     m->turn.yielded = m->turn.contended = false;
-    begin_turn(m, 0);
+    if (m->threads)
+        pc_select_cpu(&m->pc, m->turn.cpu = 0);
+    else
+        begin_turn(m, 0);
 }
 
 /* Nobody else wants it: as if turns had followed one another, whenever we happen to look. */
@@ -103,6 +108,10 @@ void turns_pause(void *opaque)
 void turns_woken(void *opaque, unsigned n)
 {
     struct machine *m = opaque;
+    if (m->threads) {
+        threads_woken(m, n);
+        return;
+    }
     if (n == m->turn.cpu || m->turn.contended)
         return;
     m->turn.contended = m->turn.yielded = true;

@@ -2,6 +2,7 @@
 #include "core/log.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -17,6 +18,8 @@ static void emit(struct log *log, uint32_t category, const char *prefix, bool wh
 {
     char line[1024];
     int n = 0;
+    while (__atomic_test_and_set(&log->busy, __ATOMIC_ACQUIRE))
+        sched_yield(); /* another CPU's thread: a line is short */
     if (where && log->where)
         n = snprintf(line, sizeof line, "%s[rip %" PRIx64 "] ", prefix,
                      log->where(log->where_opaque));
@@ -25,6 +28,7 @@ static void emit(struct log *log, uint32_t category, const char *prefix, bool wh
     vsnprintf(line + n, sizeof line - (size_t)n, fmt, ap);
     log->category = category;
     log->sink(log->opaque, line);
+    __atomic_clear(&log->busy, __ATOMIC_RELEASE);
 }
 
 void log_line(struct log *log, uint32_t category, const char *fmt, ...)
@@ -41,7 +45,7 @@ void log_guest_at(struct log *log, uint32_t *site, const char *fmt, ...)
 {
     if (!log)
         return;
-    log->guest_errors++;
+    __atomic_fetch_add(&log->guest_errors, 1, __ATOMIC_RELAXED);
     uint32_t n = __atomic_fetch_add(site, 1, __ATOMIC_RELAXED);
     if (!(log->mask & LOG_GUEST) || !log->sink || n >= GUEST_LINES_PER_SITE)
         return;
@@ -55,7 +59,7 @@ void log_unimp_at(struct log *log, uint32_t *site, const char *fmt, ...)
 {
     if (!log)
         return;
-    log->unimp++;
+    __atomic_fetch_add(&log->unimp, 1, __ATOMIC_RELAXED);
     uint32_t n = __atomic_fetch_add(site, 1, __ATOMIC_RELAXED);
     if (!log->sink || (n && !(log->mask & LOG_UNIMP)) || n >= GUEST_LINES_PER_SITE)
         return;

@@ -35,6 +35,7 @@ struct log {
     void (*sink)(void *opaque, const char *line); /* one line, no newline */
     void *opaque;
     uint32_t category; /* of the line that the sink is given now */
+    bool busy;         /* a thread is about to give it one; atomic */
     uint64_t (*where)(
         void *opaque); /* guest RIP, put before LOG_GUEST/LOG_UNIMP lines; may be NULL */
     void *where_opaque;

@@ -86,15 +86,43 @@ static inline void st64(void *p, uint64_t v)
 {
     memcpy(p, &v, sizeof v);
 }
+/* 1, 2, 4 or 8 bytes are one access of the host, as another CPU of the guest may be about. */
 static inline uint64_t ld_le(const void *p, unsigned n)
 {
     uint64_t v = 0;
-    memcpy(&v, p, n);
-    return v;
+    switch (n) {
+    case 1:
+        return *(const uint8_t *)p;
+    case 2:
+        return ld16(p);
+    case 4:
+        return ld32(p);
+    case 8:
+        return ld64(p);
+    default:
+        memcpy(&v, p, n);
+        return v;
+    }
 }
 static inline void st_le(void *p, uint64_t v, unsigned n)
 {
-    memcpy(p, &v, n);
+    switch (n) {
+    case 1:
+        *(uint8_t *)p = (uint8_t)v;
+        break;
+    case 2:
+        memcpy(p, &v, 2);
+        break;
+    case 4:
+        memcpy(p, &v, 4);
+        break;
+    case 8:
+        memcpy(p, &v, 8);
+        break;
+    default:
+        memcpy(p, &v, n);
+        break;
+    }
 }
 
 #endif

@@ -164,7 +164,7 @@ static void fill_write(struct cpu *cpu, ram_t ram, unsigned tlb_mode, unsigned i
 {
     struct tlb *tlb = &cpu->tlb[tlb_mode];
     tlb->writable[i] = true;
-    if (ram_flags(cpu->mem->ram, ram) & RAM_TRACED)
+    if (!ram_may_line(cpu->mem->ram, ram))
         return;
     tlb->line[i].wr = tlb->line[i].rd;
     if (unlikely(cpu->verify != NULL))
@@ -293,26 +293,39 @@ static uint64_t place_load(struct cpu *cpu, const struct place *p, unsigned size
     return memmap_read(cpu->mem, p->gpa, size);
 }
 
+/* Bytes of a page that is traced were stored. */
+static void traced_store(struct cpu *cpu, ram_t at, unsigned size)
+{
+    struct ram *ram = cpu->mem->ram;
+    if (ram_flags(ram, at) & RAM_LOG) {
+        /* one is enough until the log is taken, which traces the page again */
+        ram_set_flags(ram, at, RAM_DIRTY);
+        ram_clear_flags(ram, at, RAM_LOG);
+    }
+    if (ram_flags(ram, at) & RAM_CODE) {
+        cpu->stats.code_writes++;
+        code_written(cpu_first(ram), at, size);
+    }
+}
+
 static void place_store(struct cpu *cpu, const struct place *p, const void *src, unsigned size)
 {
+    uint64_t v = 0;
     if (likely(p->host != NULL)) {
-        memcpy(p->host, src, size);
-        if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED)) {
-            struct ram *ram = cpu->mem->ram;
-            if (ram_flags(ram, p->ram) & RAM_LOG) {
-                /* one is enough until the log is taken, which traces the page again */
-                ram_set_flags(ram, p->ram, RAM_DIRTY);
-                ram_clear_flags(ram, p->ram, RAM_LOG);
-            }
-            if (ram_flags(ram, p->ram) & RAM_CODE) {
-                cpu->stats.code_writes++;
-                code_written(cpu_first(ram), p->ram, size);
-            }
+        if (size <= 8) {
+            memcpy(&v, src, size);
+            st_le(p->host, v, size);
+        } else {
+            memcpy(p->host, src, size);
         }
+        /* Stored first, looked second; who begins to trace a page marks first and reads second. */
+        if (unlikely(cpu->world != NULL))
+            __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED))
+            traced_store(cpu, p->ram, size);
         return;
     }
     cpu->stats.mmio++;
-    uint64_t v = 0;
     memcpy(&v, src, MIN(size, sizeof v));
     memmap_write(cpu->mem, p->gpa, v, size);
 }
@@ -377,6 +390,45 @@ void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
     if (!p.host || (ram_flags(cpu->mem->ram, p.ram) & RAM_TRACED) || page_watched(cpu, lin))
         return NULL;
     return p.host;
+}
+
+/* --- locked operations --- */
+
+/* Nobody else runs until lock_end(): for what no single operation of the host can do. */
+static void *lock_out(struct cpu *cpu)
+{
+    world_enter(cpu->world);
+    world_stop(cpu->world);
+    return NULL;
+}
+
+void *lock_slow(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    const unsigned tlb_mode = tlb_mode_of(cpu);
+    if (((lin & ~PAGE_MASK) + size) > PAGE_SIZE) {
+        check_canonical(cpu, lin + size - 1);
+        translate(cpu, lin, true, tlb_mode);
+        translate(cpu, wrap_linear(cpu, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
+        return lock_out(cpu);
+    }
+    const struct place p = translate(cpu, lin, true, tlb_mode);
+    if (!p.host || page_watched(cpu, lin) || (lin & (size - 1)))
+        return lock_out(cpu);
+    cpu->locked_traced = p.ram;
+    return p.host;
+}
+
+void lock_end_slow(struct cpu *cpu, const void *host, unsigned size)
+{
+    if (!host) {
+        world_go(cpu->world);
+        world_leave(cpu->world);
+        return;
+    }
+    const ram_t at = cpu->locked_traced;
+    cpu->locked_traced = RAM_NONE;
+    if (ram_flags(cpu->mem->ram, at) & RAM_TRACED) /* the operation itself was a fence */
+        traced_store(cpu, at, size);
 }
 
 ram_t linear_ram(struct cpu *cpu, gla_t lin)

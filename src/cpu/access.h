@@ -60,6 +60,27 @@ void store_slow(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size, unsigned 
 void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size);
 
 /*
+ * A locked operation of size bytes at lin. Begins: the rights of a write are checked, and comes
+ * back where the operand is, for atomic operations of the host; or NULL, and until the end nobody
+ * else runs, so that load_n() and store_n() will do (I/O, two pages, not aligned, watched).
+ */
+void *lock_slow(struct cpu *cpu, gla_t lin, unsigned size);
+void lock_end_slow(struct cpu *cpu, const void *host, unsigned size);
+
+static inline void *lock_begin(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    const struct tlb_half *h = &cpu->tlb_cur->line[tlb_index(lin)].wr;
+    if (likely(tlb_hit(h, lin, size) && !(lin & (size - 1))))
+        return (void *)(uintptr_t)(lin + h->addend);
+    return lock_slow(cpu, lin, size);
+}
+static inline void lock_end(struct cpu *cpu, const void *host, unsigned size)
+{
+    if (unlikely(!host || cpu->locked_traced != RAM_NONE))
+        lock_end_slow(cpu, host, size);
+}
+
+/*
  * Fills the TLB's line for an access to [lin, lin+size) that missed it, as the access would. False:
  * it would not hit now, and has to be made, as there is more to it (a fault, two pages, a device, a
  * trace, a watchpoint). General registers only, for the translator.

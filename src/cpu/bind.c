@@ -4,7 +4,7 @@
  * named in ops.def.
  */
 #include "cpu/block.h"
-#include "cpu/op_int.h"
+#include "cpu/op_atomic.h"
 #include "cpu/run.h"
 
 #undef OP /* of exec.h */
@@ -217,6 +217,8 @@ void bind_insn(struct insn *u, uint32_t mode)
         u->fn = op_x87_off;
     else
         u->fn = bind_special(u, mode);
+    if (locked_alu(u)) /* behind that, which names the operands for templates */
+        u->fn = op_locked_alu;
 }
 
 bool bind_ends_block(const struct insn *u)

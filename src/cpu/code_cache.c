@@ -90,7 +90,10 @@ void code_cache_destroy(struct code_cache *cc)
 
 void code_flush(struct code_cache *cc)
 {
+    struct world *const world = cc->cpu->world;
+    world_enter(world);
     free_pages(cc);
+    world_leave(world);
     cc->arena_used = 0;
     memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
     memset(cc->jump, 0, sizeof cc->jump);
@@ -242,28 +245,63 @@ static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsig
         forget_page(cc, page);
 }
 
+/* Blocks of a CPU that runs are dropped while it does not. */
+static void piece_written(struct cpu *first, ram_t page, unsigned from, unsigned to)
+{
+    struct world *const world = first->world;
+    const struct world_member *const self = world_self();
+    bool stopped = false, any = false;
+    for (struct cpu *cpu = first; cpu; cpu = cpu->next) {
+        const struct code_page *cp = cpu->code->pages[page >> PAGE_SHIFT];
+        any |= cp != NULL;
+        if (!cp || !holds_code(cp, from, to))
+            continue;
+        if (world && self != &cpu->member) {
+            if (!stopped)
+                world_stop(world);
+            stopped = true;
+            cpu->code_patched = true;
+        }
+        page_written(cpu->code, page, from, to);
+    }
+    if (stopped)
+        world_go(world);
+    if (!any) /* marked for a block that was not kept */
+        ram_clear_flags(first->mem->ram, page, RAM_CODE);
+}
+
 void code_written(struct cpu *first, ram_t at, uint64_t len)
 {
+    world_enter(first->world);
     while (len) {
         const unsigned off = at & ~PAGE_MASK;
         const uint64_t n = MIN(len, PAGE_SIZE - off);
-        for (struct cpu *cpu = first; cpu; cpu = cpu->next)
-            page_written(cpu->code, at & PAGE_MASK, off, (unsigned)(off + n));
+        piece_written(first, at & PAGE_MASK, off, (unsigned)(off + n));
         at += n;
         len -= n;
     }
+    world_leave(first->world);
+}
+
+/* True: it was not marked before. */
+static bool mark_page(struct code_cache *cc, ram_t page)
+{
+    if (ram_flags(cc->ram, page) & RAM_CODE)
+        return false;
+    ram_set_flags(cc->ram, page, RAM_CODE);
+    return true;
 }
 
 static void enter_page(struct code_cache *cc, struct block *b, ram_t page)
 {
     struct code_page **cp = &cc->pages[page >> PAGE_SHIFT];
+    mark_page(cc, page);
     if (!*cp) {
         *cp = calloc(1, sizeof **cp);
         if (!*cp) {
             b->cached = false;
             return;
         }
-        ram_set_flags(cc->ram, page, RAM_CODE);
     }
     unsigned from, to;
     page_extent(b, page, &from, &to);
@@ -408,6 +446,10 @@ static struct block *decode_single(struct cpu *cpu, gla_t lin, const struct exec
             cpu_fault(cpu, VEC_GP, 0, REASON_CODE_LIMIT);
         fetch_bytes(cpu, lin, first, buf, have, &page2);
         st = decode(&b->insn[0], buf, have, b->mode, &cpu->feat, 0);
+        if (page2 != RAM_NONE && mark_page(cpu->code, page2)) {
+            st = DECODE_SHORT; /* once more, as it may have changed until then */
+            have--;
+        }
     }
     add_insn(cpu, b, &b->insn[0], st);
     b->page2 = page2;
@@ -462,6 +504,7 @@ static void note_milestones(struct cpu *cpu, gla_t lin)
         reach(cpu, cpu->cpl == 3 ? CPU_USER : CPU_PAGING);
 }
 
+/* The bytes of a block are read when its page is marked already: nobody changes them unseen. */
 static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_left)
 {
     struct code_cache *cc = cpu->code;
@@ -478,6 +521,8 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
     cpu->stats.blocks_decoded++;
     if (unlikely(cpu->milestones != BIT(CPU_MILESTONES) - 1))
         note_milestones(cpu, lin);
+    if (is_ram)
+        mark_page(cc, b->start);
     if (is_ram && bytes_left >= PAGE_SIZE - off)
         decode_run(cpu, b, ram_host(cc->ram, b->start), PAGE_SIZE - off, lin);
     if (b->n)
@@ -563,8 +608,11 @@ struct block *code_find(struct cpu *cpu)
                 second_page_matches(cpu, b, lin))
                 break;
     }
-    if (!b)
+    if (!b) {
+        world_enter(cpu->world);
         b = decode_block(cpu, lin, bytes_left);
+        world_leave(cpu->world);
+    }
     if (b->cached)
         *j =
             (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};

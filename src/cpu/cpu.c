@@ -236,7 +236,12 @@ void cpu_set_pkru(struct cpu *cpu, uint32_t v)
         cpu_forget_stack(cpu);
 }
 
-/* --- what reaches every CPU of a memory: opaque is the first of them --- */
+/*
+ * --- what reaches every CPU of a memory: opaque is the first of them ---
+ *
+ * Where CPUs have threads, the others are waited for first: from then on none of them uses what is
+ * taken away here. The memory map has seen to that itself.
+ */
 
 static void map_changed(void *opaque)
 {
@@ -247,11 +252,18 @@ static void map_changed(void *opaque)
 /* A page of host memory is traced from now on: its write lines must go. */
 static void flags_set(void *opaque, ram_t start, uint64_t len)
 {
-    for (struct cpu *cpu = opaque; cpu; cpu = cpu->next) {
+    struct cpu *const first = opaque;
+    struct ram *const ram = first->mem->ram;
+    world_enter(first->world);
+    world_stop(first->world);
+    for (struct cpu *cpu = first; cpu; cpu = cpu->next) {
         for (unsigned i = 0; i < TLB_MODES; i++)
-            tlb_drop_writes(&cpu->tlb[i], ram_host(cpu->mem->ram, start), len);
+            tlb_drop_writes(&cpu->tlb[i], ram_host(ram, start), len);
         cpu_forget_stack(cpu);
     }
+    ram_lines_taken(ram, start, len);
+    world_go(first->world);
+    world_leave(first->world);
 }
 
 static void traced_write(void *opaque, ram_t start, uint64_t len)
@@ -303,6 +315,10 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     memset(cpu, 0, sizeof *cpu);
     cpu->mem = cfg->mem;
     cpu->io = cfg->io;
+    cpu->world = cfg->world;
+    if (cpu->world)
+        world_join(cpu->world, &cpu->member);
+    cpu->locked_traced = RAM_NONE;
     cpu->time = cfg->time;
     cpu->door = cfg->door;
     cpu->log = cfg->log;
@@ -336,6 +352,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         cpu->code->jit->no_share = cfg->jit_no_share;
         cpu->code->jit->no_x87 = cfg->jit_no_x87;
         cpu->code->jit->no_events = cfg->jit_no_events;
+        cpu->code->jit->atomic = cpu->world || cfg->jit_atomic;
         if (cfg->stats)
             cpu->code->jit->count = calloc(1, sizeof(struct jit_count)); /* or does without */
         if (cfg->stats && cpu->index == 0) {
@@ -422,7 +439,8 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu->cpl = 0;
     cpu->shadow = cpu->shadow_ss = cpu->halted = cpu->nmi_masked = false;
     cpu->delivering = cpu->ext = false;
-    cpu->events &= EV_INTR | EV_STOP | (init ? EV_SIPI : 0); /* a SIPI came behind the INIT */
+    /* a SIPI came behind the INIT */
+    cpu_clear_event(cpu, ~(uint32_t)(EV_INTR | EV_STOP | (init ? EV_SIPI : 0)));
     cpu->wait_sipi = !is_bsp(cpu, init);
     cpu->monitor.at = RAM_NONE;
     cpu->mwait = MWAIT_NOT;
@@ -507,16 +525,24 @@ void cpu_stop_after_current(struct cpu *cpu)
 
 void cpu_kick(struct cpu *cpu)
 {
-    cpu->events |= EV_STOP;
+    cpu_set_event(cpu, EV_STOP);
     cpu_stop_after_current(cpu);
 }
 
-static void raise_event(struct cpu *cpu, uint32_t event, bool wanted_now)
+/* On another thread, which sees events when its slice is over. */
+static bool elsewhere(const struct cpu *cpu)
 {
-    cpu->events |= event;
-    if (!wanted_now)
-        return;
-    cpu_stop_after_current(cpu);
+    return cpu->world && world_self() != &cpu->member;
+}
+
+static void raise_event(struct cpu *cpu, uint32_t event)
+{
+    cpu_set_event(cpu, event);
+    if (!elsewhere(cpu)) {
+        if (event == EV_INTR && !(cpu->eflags & FLAG_IF) && cpu->mwait != MWAIT_INTR)
+            return; /* not wanted now */
+        cpu_stop_after_current(cpu);
+    }
     if (cpu->hooks.woken)
         cpu->hooks.woken(cpu->hooks.opaque);
 }
@@ -528,20 +554,22 @@ void cpu_set_intr(void *opaque, unsigned pin, int level)
     if (unlikely(cpu->latency != NULL)) {
         if (!level)
             latency_withdraw(cpu->latency);
-        else if (!cpu->halted && !(cpu->events & EV_INTR))
-            latency_begin(cpu->latency, cpu_icount(cpu));
+        else if (!cpu->halted && !(cpu_events(cpu) & EV_INTR))
+            latency_begin(cpu->latency, elsewhere(cpu)
+                                            ? __atomic_load_n(&cpu->seen, __ATOMIC_RELAXED)
+                                            : cpu_icount(cpu));
     }
     if (level)
-        raise_event(cpu, EV_INTR, (cpu->eflags & FLAG_IF) || cpu->mwait == MWAIT_INTR);
+        raise_event(cpu, EV_INTR);
     else
-        cpu->events &= ~(uint32_t)EV_INTR;
+        cpu_clear_event(cpu, EV_INTR);
 }
 
 void cpu_set_nmi(void *opaque, unsigned pin, int level)
 {
     (void)pin;
     if (level)
-        raise_event(opaque, EV_NMI, true);
+        raise_event(opaque, EV_NMI);
 }
 
 void cpu_set_init(void *opaque, unsigned pin, int level)
@@ -550,14 +578,14 @@ void cpu_set_init(void *opaque, unsigned pin, int level)
     (void)pin;
     if (!level)
         return;
-    cpu->events &= ~(uint32_t)EV_SIPI; /* one that came before is lost with all else */
-    raise_event(cpu, EV_INIT, true);
+    cpu_clear_event(cpu, EV_SIPI); /* one that came before is lost with all else */
+    raise_event(cpu, EV_INIT);
 }
 
 void cpu_set_sipi(struct cpu *cpu, uint8_t vector)
 {
-    cpu->sipi_vector = vector;
-    raise_event(cpu, EV_SIPI, true);
+    __atomic_store_n(&cpu->sipi_vector, vector, __ATOMIC_RELAXED);
+    raise_event(cpu, EV_SIPI);
 }
 
 /* Whether what ends MWAIT but not HLT is there: the line is not as MONITOR found it, or an INTR. */
@@ -566,20 +594,20 @@ bool cpu_mwait_over(const struct cpu *cpu)
     const struct cpu_monitor *m = &cpu->monitor;
     if (!cpu->mwait)
         return false;
-    if ((cpu->events & EV_INTR) && cpu->mwait == MWAIT_INTR)
+    if ((cpu_events(cpu) & EV_INTR) && cpu->mwait == MWAIT_INTR)
         return true;
     return m->at == RAM_NONE || memcmp(ram_host(cpu->mem->ram, m->at), m->line, sizeof m->line);
 }
 
 bool cpu_has_work(const struct cpu *cpu)
 {
-    if (cpu->events & (EV_INIT | EV_SIPI))
+    if (cpu_events(cpu) & (EV_INIT | EV_SIPI))
         return true;
     if (cpu->wait_sipi)
         return false;
     return !cpu->halted || cpu->pending_dr6 /* a trap behind HLT */ || cpu_mwait_over(cpu) ||
-           ((cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
-           ((cpu->events & EV_NMI) && !cpu->nmi_masked);
+           ((cpu_events(cpu) & EV_INTR) && (cpu->eflags & FLAG_IF)) ||
+           ((cpu_events(cpu) & EV_NMI) && !cpu->nmi_masked);
 }
 
 /* --- state --- */

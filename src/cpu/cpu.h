@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/topology.h"
 #include "core/types.h"
+#include "core/world.h"
 #include "cpu/features.h"
 #include "cpu/fault.h"
 #include "mmu/iomap.h"
@@ -199,7 +200,7 @@ enum {
     MODE_ALIGN = BIT(10),  /* alignment is checked: CPL 3, CR0.AM, EFLAGS.AC */
 };
 
-/* What may need the run loop's attention between two instructions. */
+/* What may need the run loop's attention between two instructions. Other threads set some. */
 enum {
     EV_INTR = BIT(0), /* INTR line high */
     EV_NMI = BIT(1),
@@ -281,7 +282,7 @@ enum cpu_milestone {
     CPU_MILESTONES,
 };
 
-/* What the board gives the CPU. All run on the machine's thread. */
+/* What the board gives the CPU. Called under the lock (core/world.h), where there is one. */
 struct cpu_hooks {
     int (*intr_ack)(void *opaque); /* INTA: vector, or -1 when nothing is pending any more */
     uint64_t (*apic_base)(void *opaque);
@@ -404,7 +405,7 @@ struct cpu {
     uint64_t kmask[8];
 
     /* --- engine --- */
-    uint32_t events;           /* EV_* */
+    uint32_t events;           /* EV_*, atomic */
     uint32_t pending_dr6;      /* data and I/O breakpoints hit by the running instruction */
     bool watch_hit;            /* a debugger's watchpoint was hit ... */
     gla_t watch_at;            /* ... here */
@@ -461,6 +462,13 @@ struct cpu {
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
 
+    /* --- on a thread of its own (core/world.h) --- */
+    struct world *world; /* NULL: CPUs take turns */
+    struct world_member member;
+    bool code_patched;   /* another thread changed our host code */
+    ram_t locked_traced; /* the traced page that a locked operation writes; RAM_NONE: no such */
+    uint64_t seen;       /* instructions retired, as of the last slice; atomic */
+
     struct memmap *mem;
     struct iomap *io;
     struct event_queue *time;
@@ -510,6 +518,7 @@ struct cpu {
 struct cpu_config {
     struct memmap *mem;
     struct iomap *io;
+    struct world *world; /* NULL: CPUs take turns on one thread */
     struct event_queue *time;
     struct door *door;
     struct log *log;
@@ -524,6 +533,7 @@ struct cpu_config {
     bool jit_no_share;            /* each access looks its page up */
     bool jit_no_fill;             /* TLB misses by the handlers of what missed */
     bool jit_no_x87;              /* x87 and MMX by their handlers */
+    bool jit_atomic;              /* locked instructions are so, also without a world (tests) */
     bool jit_perfmap;             /* names translated code for perf */
     bool no_shadow;               /* nothing outlives a flush of the TLB */
     bool stats;                   /* counts what costs something to count */
@@ -552,7 +562,7 @@ size_t cpu_share(const struct cpu *cpu, size_t whole);
 /* Bytes of translated code, and of the room for it; 0 without the translator. */
 void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size);
 void cpu_set_end(struct cpu *cpu, uint64_t icount);
-/* Makes cpu_run() look at events and return after the current instruction. Machine thread only. */
+/* Makes cpu_run() look at events and return after the current instruction. Its own thread only. */
 void cpu_kick(struct cpu *cpu);
 /* The same without returning: the loop looks at cpu->events behind the current instruction. */
 void cpu_stop_after_current(struct cpu *cpu);
@@ -581,6 +591,19 @@ void cpu_flush_translations(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
+
+static inline uint32_t cpu_events(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->events, __ATOMIC_ACQUIRE);
+}
+static inline void cpu_set_event(struct cpu *cpu, uint32_t events)
+{
+    __atomic_fetch_or(&cpu->events, events, __ATOMIC_ACQ_REL);
+}
+static inline void cpu_clear_event(struct cpu *cpu, uint32_t events)
+{
+    __atomic_fetch_and(&cpu->events, ~events, __ATOMIC_ACQ_REL);
+}
 
 /* The CPUs that share a memory, in the order they were made: cpu_first(ram), then ->next. */
 static inline struct cpu *cpu_first(const struct ram *ram)

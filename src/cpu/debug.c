@@ -37,7 +37,7 @@ bool debug_page_watched(const struct cpu *cpu, gla_t page)
 
 static void note(struct cpu *cpu)
 {
-    cpu->events |= EV_DEBUG;
+    cpu_set_event(cpu, EV_DEBUG);
     cpu_stop_after_current(cpu);
 }
 

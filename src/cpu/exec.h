@@ -26,7 +26,7 @@
 #define MUSTTAIL
 #endif
 
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define NEXT(cpu, u) MUSTTAIL return (u)[1].fn((cpu), (u) + 1)
 #else
 #define NEXT(cpu, u) return (void)(cpu), (u) + 1

@@ -287,8 +287,13 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
         *v = *p;
         return true;
     }
-    if (is_x2apic(msr))
-        return cpu->hooks.x2apic_msr && cpu->hooks.x2apic_msr(cpu->hooks.opaque, false, msr, v);
+    if (is_x2apic(msr)) {
+        world_enter_device(cpu->world);
+        const bool ok =
+            cpu->hooks.x2apic_msr && cpu->hooks.x2apic_msr(cpu->hooks.opaque, false, msr, v);
+        world_leave(cpu->world);
+        return ok;
+    }
     switch (msr) {
     case MSR_TSC:
         *v = tsc_read(cpu);
@@ -311,7 +316,9 @@ bool msr_read(struct cpu *cpu, uint32_t msr, uint64_t *v)
     case MSR_TSC_DEADLINE:
         if (!cpu->feat.has[FEAT_TSC_DEADLINE] || !cpu->hooks.tsc_deadline)
             return false;
+        world_enter_device(cpu->world);
         *v = cpu->hooks.tsc_deadline(cpu->hooks.opaque);
+        world_leave(cpu->world);
         return true;
     case MSR_MTRRCAP:
         *v = MTRR_VARIABLE | BIT(8) /* fixed ranges */ | BIT(10) /* write-combining */;
@@ -477,5 +484,8 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v)
         *p = v;
         return true;
     }
-    return write_other(cpu, msr, v);
+    world_enter_device(cpu->world); /* some of them are devices' */
+    const bool ok = write_other(cpu, msr, v);
+    world_leave(cpu->world);
+    return ok;
 }

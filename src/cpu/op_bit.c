@@ -1,6 +1,6 @@
 /* Bit tests and scans, BSWAP, POPCNT. SDM 2A "BT", "BTS", "BTR", "BTC", "BSF", "BSR", "BSWAP". */
 #include "cpu/handlers.h"
-#include "cpu/op_int.h"
+#include "cpu/op_atomic.h"
 
 /* A register bit offset into memory is signed and reaches beyond the operand (SDM 2A "BT"). */
 static gla_t bit_address(struct cpu *cpu, const struct insn *u, unsigned size, enum access acc)
@@ -17,31 +17,51 @@ static gla_t bit_address(struct cpu *cpu, const struct insn *u, unsigned size, e
 
 enum bit_op { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 
+static uint64_t bit_mask(const struct cpu *cpu, const struct insn *u)
+{
+    const uint64_t index = u->row->opnd[1] == O_Gv ? cpu->r[u->reg] : u->imm;
+    return UINT64_C(1) << (index & (u->osize * 8 - 1));
+}
+
+static uint64_t with_bit_set(struct cpu *cpu, const struct insn *u, uint64_t v)
+{
+    return v | bit_mask(cpu, u);
+}
+static uint64_t with_bit_reset(struct cpu *cpu, const struct insn *u, uint64_t v)
+{
+    return v & ~bit_mask(cpu, u);
+}
+static uint64_t with_bit_complemented(struct cpu *cpu, const struct insn *u, uint64_t v)
+{
+    return v ^ bit_mask(cpu, u);
+}
+
 static inline void bit_op(struct cpu *cpu, const struct insn *u, enum bit_op op)
 {
+    change_fn *const change = op == BIT_SET     ? with_bit_set
+                              : op == BIT_RESET ? with_bit_reset
+                                                : with_bit_complemented;
     const unsigned size = u->osize;
-    const uint64_t index = u->row->opnd[1] == O_Gv ? cpu->r[u->reg] : u->imm;
-    const uint64_t bit = UINT64_C(1) << (index & (size * 8 - 1));
-    gla_t lin = 0;
+    const uint64_t bit = bit_mask(cpu, u); /* the register it is in may be the operand */
     uint64_t v;
-    if (u->mem) {
-        lin = bit_address(cpu, u, size, op == BIT_TEST ? ACC_R : ACC_RW);
-        if (op != BIT_TEST)
-            rmw_host(cpu, lin, size);
-        v = load_n(cpu, lin, size);
-    } else {
+    if (!u->mem) {
         v = cpu->r[u->rm];
-    }
-    const bool cf = v & bit;
-    if (op != BIT_TEST) {
-        const uint64_t r = op == BIT_SET ? v | bit : op == BIT_RESET ? v & ~bit : v ^ bit;
-        if (u->mem)
-            store_n(cpu, lin, r, size);
-        else
-            reg_write(cpu, u->rm, r, size);
+        if (op != BIT_TEST)
+            reg_write(cpu, u->rm, change(cpu, u, v), size);
+    } else if (op == BIT_TEST) {
+        v = load_n(cpu, bit_address(cpu, u, size, ACC_R), size);
+    } else {
+        const gla_t lin = bit_address(cpu, u, size, ACC_RW);
+        if (u->lock) {
+            v = locked_change(cpu, u, lin, size, change);
+        } else {
+            rmw_host(cpu, lin, size); /* a read that faults does so as a write */
+            v = load_n(cpu, lin, size);
+            store_n(cpu, lin, change(cpu, u, v), size);
+        }
     }
     /* ZF is unchanged, the others undefined: unchanged too */
-    cpu->flag_aux = flag_make_aux(cf, flag_of(cpu), flag_af(cpu));
+    cpu->flag_aux = flag_make_aux(v & bit, flag_of(cpu), flag_af(cpu));
 }
 
 OP(op_bt)

@@ -80,6 +80,7 @@ const struct insn *op_ins(struct cpu *cpu, const struct insn *u)
     const uint16_t port = (uint16_t)cpu->r[REG_RDX];
     const unsigned dseg = string_dest_seg(cpu);
     check_io(cpu, port, s.size);
+    world_enter(cpu->world); /* the destination stays what it is until the device has filled it */
     for (uint64_t can; (can = string_allowed(&s, cpu)) != 0;) {
         const gla_t to = string_linear(&s, cpu, dseg, REG_RDI, ACC_W);
         uint64_t n = string_run(&s, cpu, dseg, REG_RDI, to, can);
@@ -94,9 +95,10 @@ const struct insn *op_ins(struct cpu *cpu, const struct insn *u)
         string_advance(&s, cpu, REG_RDI, n);
         string_count(&s, cpu, n);
         io_breakpoint(cpu, port, s.size);
-        if (cpu->block->stale || cpu->events)
+        if (cpu->block->stale || cpu_events(cpu))
             break;
     }
+    world_leave(cpu->world);
     return string_end(&s, cpu, u, false);
 }
 
@@ -118,7 +120,7 @@ const struct insn *op_outs(struct cpu *cpu, const struct insn *u)
         string_advance(&s, cpu, REG_RSI, n);
         string_count(&s, cpu, n);
         io_breakpoint(cpu, port, s.size);
-        if (cpu->events)
+        if (cpu_events(cpu))
             break;
     }
     return string_end(&s, cpu, u, false);

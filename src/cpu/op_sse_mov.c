@@ -252,10 +252,12 @@ OP(op_maskmovdqu)
     store_masked(cpu, u, xmm_read(cpu, u->reg), vec_pmovmskb(xmm_read(cpu, u->rm)), 16);
 }
 
-/* PREFETCHh, PREFETCHW, LFENCE, MFENCE, SFENCE, CLFLUSH on a machine without caches and with one
- * memory order. */
+/* PREFETCHh, PREFETCHW, LFENCE, SFENCE, CLFLUSH on a machine without caches and with one memory
+ * order; MFENCE, which CPUs on threads of their own see (SDM 3A §8.2.5). */
 OP(op_hint)
 {
+    if (u->op == OP_MFENCE && cpu->world)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 /* Direct stores are stores: SDM 2B "MOVDIRI". */
 OP(op_movdiri)

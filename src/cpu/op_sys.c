@@ -8,6 +8,13 @@
 #include "cpu/stack.h"
 #include "cpu/sys.h"
 
+/* All stores so far are seen by CPUs on other threads: MFENCE, serializing instructions. */
+static void drain_stores(const struct cpu *cpu)
+{
+    if (cpu->world)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 const struct insn *op_ud(struct cpu *cpu, const struct insn *u)
 {
     cpu->cur = u;
@@ -100,14 +107,14 @@ OP_END(op_hlt)
     cpu->halted = true;
     cpu->mwait = MWAIT_NOT;
     cpu->stats.halts++;
-    cpu->events |= EV_STOP;
+    cpu_set_event(cpu, EV_STOP);
 }
 
 /* A hint that this is a spin loop: with other CPUs about, one of them may get the turn. */
 OP(op_pause)
 {
     if (cpu->hooks.pause)
-        cpu->hooks.pause(cpu->hooks.opaque);
+        cpu->hooks.pause(cpu->hooks.opaque); /* without the lock */
 }
 
 /*
@@ -139,7 +146,7 @@ OP_END(op_mwait)
     cpu->halted = true;
     cpu->mwait = cpu->r[REG_RCX] & 1 ? MWAIT_INTR : MWAIT_LINE;
     cpu->stats.halts++;
-    cpu->events |= EV_STOP;
+    cpu_set_event(cpu, EV_STOP);
 }
 
 /* --- control and debug registers --- */
@@ -161,7 +168,9 @@ OP(op_mov_from_cr)
         v = cpu->cr4;
         break;
     case 8:
+        world_enter(cpu->world);
         v = cpu->hooks.cr8 ? cpu->hooks.cr8(cpu->hooks.opaque) : 0;
+        world_leave(cpu->world);
         break;
     default:
         cpu_ud(cpu, REASON_UD_OPERAND);
@@ -172,6 +181,7 @@ OP(op_mov_from_cr)
 OP_END(op_mov_to_cr)
 {
     const uint64_t v = cpu_code64(cpu) ? cpu->r[u->rm] : (uint32_t)cpu->r[u->rm];
+    drain_stores(cpu); /* serializing, and systems count on it when they change tables */
     switch (u->reg) {
     case 0:
         cr0_write(cpu, v);
@@ -188,8 +198,10 @@ OP_END(op_mov_to_cr)
     case 8:
         if (v & ~UINT64_C(15))
             cpu_gp0(cpu, REASON_CR_RESERVED);
+        world_enter(cpu->world);
         if (cpu->hooks.set_cr8)
             cpu->hooks.set_cr8(cpu->hooks.opaque, (uint8_t)v);
+        world_leave(cpu->world);
         break;
     default:
         cpu_ud(cpu, REASON_UD_OPERAND);
@@ -311,7 +323,7 @@ static void step_by_new_flags(struct cpu *cpu)
     cpu->no_step_trap = true;
     if (cpu->eflags & FLAG_TF) {
         cpu->pending_dr6 |= BIT(14);
-        cpu->events |= EV_DEBUG;
+        cpu_set_event(cpu, EV_DEBUG);
     }
 }
 
@@ -467,6 +479,7 @@ OP(op_rdpmc)
 OP(op_cpuid)
 {
     uint32_t regs[4];
+    drain_stores(cpu);
     cpuid(cpu, (uint32_t)cpu->r[REG_RAX], (uint32_t)cpu->r[REG_RCX], regs);
     cpu->r[REG_RAX] = regs[0];
     cpu->r[REG_RBX] = regs[1];
@@ -518,15 +531,18 @@ OP(op_wrpkru)
     cpu_set_pkru(cpu, (uint32_t)cpu->r[REG_RAX]);
 }
 
-/* Code that was changed is found out by itself; nothing else here is ever out of order. */
+/* Code that was changed is found out by itself; only stores may be seen late, by other threads. */
 OP_END(op_serialize)
 {
+    drain_stores(cpu);
 }
 
 static void random_register(struct cpu *cpu, const struct insn *u)
 {
     uint64_t v;
+    world_enter(cpu->world);
     door_entropy(cpu->door, &v, sizeof v);
+    world_leave(cpu->world);
     reg_write(cpu, u->rm, v, u->osize);
     flags_set_arith(cpu, FLAG_CF);
 }

@@ -11,12 +11,19 @@
 
 /* --- bookkeeping --- */
 
+static void drive_ferr(struct cpu *cpu, int level)
+{
+    world_enter(cpu->world);
+    cpu->hooks.ferr(cpu->hooks.opaque, level);
+    world_leave(cpu->world);
+}
+
 void x87_update_es(struct cpu *cpu)
 {
     const bool now = cpu->fpu.sw & FSW_EXC & ~cpu->fpu.cw;
     cpu->fpu.sw = (uint16_t)((cpu->fpu.sw & ~(FSW_ES | FSW_B)) | (now ? FSW_ES | FSW_B : 0));
     if (!(cpu->cr0 & CR0_NE) && cpu->hooks.ferr)
-        cpu->hooks.ferr(cpu->hooks.opaque, now);
+        drive_ferr(cpu, now);
 }
 
 void x87_raise(struct cpu *cpu)
@@ -30,7 +37,7 @@ void x87_pending(struct cpu *cpu)
     if (cpu->cr0 & CR0_NE)
         cpu_fault(cpu, VEC_MF, 0, REASON_MF_X87);
     if (cpu->hooks.ferr)
-        cpu->hooks.ferr(cpu->hooks.opaque, 1);
+        drive_ferr(cpu, 1);
 }
 
 bool x87_stack_fault(struct cpu *cpu, bool overflow)

@@ -95,11 +95,13 @@ static void log_fault(struct cpu *cpu, const struct fault *f, const struct fault
 {
     if (likely(!log_on(cpu->log, LOG_INT)))
         return;
+    world_enter(cpu->world);
     log_event(cpu, f->vector, fault_vector_name(f->vector));
     log_line(cpu->log, LOG_INT, "    error=%04x cr2=%016" PRIx64 ": %s; %s", f->error, f->cr2,
              fault_reason_text(f->reason), fault_reason_cite(f->reason));
     if (cpu->trace.fault)
         cpu->trace.fault(cpu->trace.opaque, cpu, r);
+    world_leave(cpu->world);
 }
 
 /* Delivers what is not a fault of an instruction: rip is the return address. */
@@ -114,8 +116,11 @@ static void deliver_external(struct cpu *cpu, unsigned vector)
     cpu->delivering = cpu->ext = true;
     cpu->delivering_vector = 0xff; /* benign: a fault on the way is just that fault */
     except_deliver(cpu, vector, EVENT_HARDWARE, -1);
-    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI)
+    if (unlikely(cpu->latency != NULL) && vector != VEC_NMI) {
+        world_enter(cpu->world);
         latency_end(cpu->latency, cpu_icount(cpu));
+        world_leave(cpu->world);
+    }
     cpu->delivering = cpu->ext = false;
 }
 
@@ -141,8 +146,10 @@ static void shutdown(struct cpu *cpu)
     cpu->halted = true;
     cpu->mwait = MWAIT_NOT;
     cpu_kick(cpu);
+    world_enter(cpu->world);
     if (cpu->hooks.shutdown)
         cpu->hooks.shutdown(cpu->hooks.opaque);
+    world_leave(cpu->world);
 }
 
 static void note_in_chain(struct cpu *cpu, bool nested)
@@ -360,6 +367,14 @@ static bool has_branched(const struct cpu *cpu, const struct insn *u, uint64_t r
     }
 }
 
+static void tell_debugger(struct cpu *cpu, int why, gla_t at)
+{
+    world_enter(cpu->world);
+    if (cpu->hooks.debug_stop)
+        cpu->hooks.debug_stop(cpu->hooks.opaque, why, at);
+    world_leave(cpu->world);
+}
+
 /* One instruction by itself: single step, breakpoints, the interrupt shadow. */
 static bool step_one(struct cpu *cpu)
 {
@@ -371,8 +386,7 @@ static bool step_one(struct cpu *cpu)
             cpu_fault_debug(cpu, hit, REASON_DB_CODE);
     }
     if (cpu->breakpoints && !cpu->resume_over && cpu_breakpoint_at(cpu, code_address(cpu))) {
-        if (cpu->hooks.debug_stop)
-            cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_BREAKPOINT, code_address(cpu));
+        tell_debugger(cpu, CPU_STOP_BREAKPOINT, code_address(cpu));
         return false;
     }
     cpu->resume_over = false;
@@ -390,25 +404,26 @@ static bool step_one(struct cpu *cpu)
     if (tf && !cpu->no_step_trap && !cpu->shadow_ss &&
         (!(cpu->msr_debugctl & DEBUGCTL_BTF) || has_branched(cpu, &b->insn[0], rip))) {
         cpu->pending_dr6 |= BIT(14);
-        cpu->events |= EV_DEBUG;
+        cpu_set_event(cpu, EV_DEBUG);
     }
     return true;
 }
 
 static void take_init(struct cpu *cpu)
 {
-    cpu->events &= ~(uint32_t)EV_INIT;
+    cpu_clear_event(cpu, EV_INIT);
     cpu_reset(cpu, true);
 }
 
 static void take_sipi(struct cpu *cpu)
 {
-    cpu->events &= ~(uint32_t)EV_SIPI;
+    cpu_clear_event(cpu, EV_SIPI);
     if (!cpu->wait_sipi)
         return;
     cpu->wait_sipi = false;
-    cpu->seg[SEG_CS].sel = (uint16_t)(cpu->sipi_vector << 8);
-    cpu->seg[SEG_CS].base = (uint64_t)cpu->sipi_vector << 12;
+    const uint8_t vector = __atomic_load_n(&cpu->sipi_vector, __ATOMIC_RELAXED);
+    cpu->seg[SEG_CS].sel = (uint16_t)(vector << 8);
+    cpu->seg[SEG_CS].base = (uint64_t)vector << 12;
     cpu->rip = 0;
     cpu_update_mode(cpu);
 }
@@ -417,13 +432,12 @@ static void debug_events(struct cpu *cpu)
 {
     if (cpu->watch_hit) {
         cpu->watch_hit = false;
-        if (cpu->hooks.debug_stop)
-            cpu->hooks.debug_stop(cpu->hooks.opaque, CPU_STOP_WATCHPOINT, cpu->watch_at);
+        tell_debugger(cpu, CPU_STOP_WATCHPOINT, cpu->watch_at);
     }
     /* behind MOV SS traps wait for the next instruction (SDM 3A §6.8.3) */
     if (cpu->pending_dr6 && (cpu->shadow_ss || cpu->budget <= 0))
         return;
-    cpu->events &= ~(uint32_t)EV_DEBUG;
+    cpu_clear_event(cpu, EV_DEBUG);
     if (cpu->pending_dr6) { /* all of one instruction are one #DB */
         const uint32_t dr6 = cpu->pending_dr6;
         cpu->pending_dr6 = 0;
@@ -442,31 +456,33 @@ enum next { LEAVE, LOOK_AGAIN, RUN_BLOCK };
 /* Priorities of SDM 3A table 6-2: reset and INIT, traps, NMI, interrupts, then the instruction. */
 static enum next attend(struct cpu *cpu)
 {
-    if (cpu->events & EV_INIT)
+    if (cpu_events(cpu) & EV_INIT)
         take_init(cpu);
-    if (cpu->events & EV_SIPI)
+    if (cpu_events(cpu) & EV_SIPI)
         take_sipi(cpu);
-    if (cpu->events & EV_DEBUG)
+    if (cpu_events(cpu) & EV_DEBUG)
         debug_events(cpu);
-    if (cpu->events & EV_STOP) {
-        cpu->events &= ~(uint32_t)EV_STOP;
+    if (cpu_events(cpu) & EV_STOP) {
+        cpu_clear_event(cpu, EV_STOP);
         return LEAVE;
     }
     if (cpu->wait_sipi || cpu->budget <= 0) /* a delivery counts as an instruction */
         return LEAVE;
-    const bool intr = (cpu->events & EV_INTR) && (cpu->eflags & FLAG_IF);
-    const bool nmi = (cpu->events & EV_NMI) && !cpu->nmi_masked;
+    const bool intr = (cpu_events(cpu) & EV_INTR) && (cpu->eflags & FLAG_IF);
+    const bool nmi = (cpu_events(cpu) & EV_NMI) && !cpu->nmi_masked;
     if ((nmi || intr) && interruptible(cpu)) {
         if (nmi) {
-            cpu->events &= ~(uint32_t)EV_NMI;
+            cpu_clear_event(cpu, EV_NMI);
             cpu->nmi_masked = true;
             deliver_external(cpu, VEC_NMI);
         } else {
+            world_enter(cpu->world);
             const int vector = cpu->hooks.intr_ack(cpu->hooks.opaque);
+            if (vector < 0)
+                cpu_clear_event(cpu, EV_INTR); /* whoever asked has thought better of it */
+            world_leave(cpu->world);
             if (vector >= 0)
                 deliver_external(cpu, (unsigned)vector);
-            else
-                cpu->events &= ~(uint32_t)EV_INTR; /* whoever asked has thought better of it */
         }
         return LOOK_AGAIN;
     }
@@ -516,8 +532,10 @@ void cpu_run(struct cpu *cpu)
         cpu->monitor.at = RAM_NONE;
     }
     cpu->link_from = NULL; /* a reset or a debugger may have moved rip since */
-    if (setjmp(cpu->unwind))
+    if (setjmp(cpu->unwind)) {
+        world_unwind(cpu->world);
         take_fault(cpu);
+    }
     run_loop(cpu);
     fp_leave(cpu);
 }

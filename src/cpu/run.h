@@ -21,12 +21,12 @@ void run_set_break(struct cpu *cpu, unsigned index);
 /* Whether anything but the next block asks for attention. */
 static inline bool run_needs_attention(const struct cpu *cpu)
 {
-    return cpu->events || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & 0xff) ||
-           cpu->breakpoints;
+    return cpu_events(cpu) || cpu->shadow || (cpu->eflags & (FLAG_TF | FLAG_RF)) ||
+           (cpu->dr7 & 0xff) || cpu->breakpoints;
 }
 bool cpu_breakpoint_at(const struct cpu *cpu, gla_t lin);
 
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define ENTER_INSN(cpu, u) return (u)->fn((cpu), (u))
 #else
 #define ENTER_INSN(cpu, u) return (u)

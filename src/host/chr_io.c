@@ -154,6 +154,7 @@ void chr_reader_resume(struct chr_reader *r)
         uv_poll_start(&r->handle.poll, UV_READABLE, reader_ready);
     else
         uv_idle_start(&r->handle.idle, reader_idle);
+    host_loop_touch(r->handle.any.loop);
 }
 
 static void reader_closed(uv_handle_t *handle)
@@ -376,8 +377,10 @@ void chr_writer_put(struct chr_writer *w, const uint8_t *buf, size_t len)
     } else {
         drop(w, len, w->broken ? "nobody reads" : "out of memory");
     }
-    if (!w->waiting)
+    if (!w->waiting) {
         uv_prepare_start(&w->prepare, writer_turn);
+        host_loop_touch(w->prepare.loop);
+    }
 }
 
 void chr_writer_rescue(struct chr_writer *w)

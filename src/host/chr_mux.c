@@ -158,8 +158,10 @@ static void port_write(struct chr *chr, const uint8_t *buf, size_t len)
 static void port_accept_input(struct chr *chr)
 {
     struct mux_port *p = container_of(chr, struct mux_port, chr);
-    if (p->count)
+    if (p->count) {
         uv_idle_start(&p->mux->deliver, deliver_later);
+        host_loop_touch(p->mux->deliver.loop);
+    }
 }
 
 static void mux_freed(uv_handle_t *handle)

@@ -4,8 +4,11 @@
 #include "core/event.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#define MAX_TURNS 8 /* before somebody else may have one */
 
 static void woken(uv_async_t *wake)
 {
@@ -86,6 +89,29 @@ void host_loop_wait(struct host_loop *loop, int64_t timeout_ns)
         loop->timer_armed = limited;
     }
     uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
+/* As libuv's manual has it for those who embed a loop: uv_backend_fd(), uv_backend_timeout(). */
+int host_loop_patience(struct host_loop *loop)
+{
+    /* what was started meanwhile has its turn, and is known to the kernel only behind one */
+    unsigned turns = 0;
+    do {
+        loop->touched = false;
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    } while (loop->touched && ++turns < MAX_TURNS);
+    return uv_backend_timeout(&loop->uv);
+}
+
+void host_loop_block(struct host_loop *loop, int patience_ms)
+{
+    struct pollfd fd = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
+    poll(&fd, 1, patience_ms);
+}
+
+void host_loop_touch(uv_loop_t *uv)
+{
+    container_of(uv, struct host_loop, uv)->touched = true;
 }
 
 void host_loop_wake(struct host_loop *loop)

@@ -72,6 +72,7 @@ uint32_t iomap_read(struct iomap *map, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
     bool missed = false;
+    world_enter_device(map->world);
     for (unsigned done = 0; done < size;) {
         unsigned at = port + done;
         struct io_region *r = at < PORTS ? map->port[at] : NULL;
@@ -88,12 +89,14 @@ uint32_t iomap_read(struct iomap *map, uint16_t port, unsigned size)
     }
     if (unlikely(missed))
         unclaimed(map, port, size, "read of");
+    world_leave(map->world);
     return (uint32_t)value;
 }
 
 void iomap_write(struct iomap *map, uint16_t port, uint32_t value, unsigned size)
 {
     bool missed = false;
+    world_enter_device(map->world);
     for (unsigned done = 0; done < size;) {
         unsigned at = port + done;
         struct io_region *r = at < PORTS ? map->port[at] : NULL;
@@ -108,6 +111,7 @@ void iomap_write(struct iomap *map, uint16_t port, uint32_t value, unsigned size
     }
     if (unlikely(missed))
         unclaimed(map, port, size, "write of");
+    world_leave(map->world);
 }
 
 /* The region that takes accesses of size bytes at port whole, or NULL. */
@@ -125,7 +129,9 @@ unsigned iomap_read_bulk(struct iomap *map, uint16_t port, unsigned size, void *
     struct io_region *r = whole(map, port, size);
     if (!r || !r->ops->read_bulk || !count)
         return 0;
+    world_enter_device(map->world);
     unsigned n = r->ops->read_bulk(r->opaque, port - r->base, size, buf, count);
+    world_leave(map->world);
     assert(n <= count);
     return n;
 }
@@ -136,7 +142,9 @@ unsigned iomap_write_bulk(struct iomap *map, uint16_t port, unsigned size, const
     struct io_region *r = whole(map, port, size);
     if (!r || !r->ops->write_bulk || !count)
         return 0;
+    world_enter_device(map->world);
     unsigned n = r->ops->write_bulk(r->opaque, port - r->base, size, buf, count);
+    world_leave(map->world);
     assert(n <= count);
     return n;
 }

@@ -6,6 +6,7 @@
 #define VITRINE_MMU_IOMAP_H
 
 #include "core/log.h"
+#include "core/world.h"
 #include "mmu/io.h"
 
 struct io_region {
@@ -22,6 +23,7 @@ struct iomap {
     struct io_region *top;   /* newest first */
     struct io_region **port; /* 65,536 entries, the flattened view; NULL = nobody */
     struct log *log;
+    struct world *world; /* of CPUs on threads of their own; NULL: there are none */
     uint64_t unclaimed;
 };
 

@@ -114,16 +114,32 @@ static void build_view(struct memmap *map, unsigned v)
     free(edges);
 }
 
+/* From the first change until the views are right again nobody may look. */
+static void keep_out(struct memmap *map)
+{
+    world_enter(map->world);
+    world_stop(map->world);
+}
+
+static void let_in(struct memmap *map)
+{
+    if (map->changed)
+        map->changed(map->changed_opaque);
+    world_go(map->world);
+    world_leave(map->world);
+}
+
 static void changed(struct memmap *map)
 {
+    if (!map->stale)
+        keep_out(map);
     map->stale = true;
     if (map->batch)
         return;
     build_view(map, VIEW_READ);
     build_view(map, VIEW_WRITE);
     map->stale = false;
-    if (map->changed)
-        map->changed(map->changed_opaque);
+    let_in(map);
 }
 
 void memmap_create(struct memmap *map, struct ram *ram, struct log *log)
@@ -219,9 +235,9 @@ void memmap_set_a20(struct memmap *map, bool enabled)
     gpa_t mask = enabled ? ~UINT64_C(0) : ~A20;
     if (map->a20_mask == mask)
         return;
+    keep_out(map);
     map->a20_mask = mask;
-    if (map->changed)
-        map->changed(map->changed_opaque);
+    let_in(map);
 }
 
 void memmap_begin(struct memmap *map)
@@ -242,7 +258,7 @@ const struct mem_range *memmap_find(const struct memmap *map, gpa_t gpa, bool wr
     const struct mem_range *view = map->view[write];
     assert(!map->stale); /* no accesses between memmap_begin and memmap_end */
 
-    const struct mem_range *last = &view[map->view_hint[write]];
+    const struct mem_range *last = &view[__atomic_load_n(&map->view_hint[write], __ATOMIC_RELAXED)];
     if (likely(gpa - last->start < last->end - last->start))
         return last;
     if (gpa >= SPACE_END)
@@ -256,7 +272,7 @@ const struct mem_range *memmap_find(const struct memmap *map, gpa_t gpa, bool wr
             high = mid;
     }
     /* Only remembered: the map itself stays what it is. */
-    ((struct memmap *)map)->view_hint[write] = low;
+    __atomic_store_n(&((struct memmap *)map)->view_hint[write], low, __ATOMIC_RELAXED);
     return &view[low];
 }
 
@@ -295,7 +311,10 @@ static uint64_t read_piece(struct memmap *map, gpa_t gpa, unsigned size, unsigne
     }
     uint64_t offset = range->offset + (gpa - range->start);
     *n = io_piece(r->ops, offset, *n, r->size - offset, true);
-    return io_read_piece(r->ops, r->opaque, offset, *n);
+    world_enter_device(map->world);
+    const uint64_t value = io_read_piece(r->ops, r->opaque, offset, *n);
+    world_leave(map->world);
+    return value;
 }
 
 static void write_piece(struct memmap *map, gpa_t gpa, uint64_t value, unsigned size, unsigned *n,
@@ -318,14 +337,18 @@ static void write_piece(struct memmap *map, gpa_t gpa, uint64_t value, unsigned 
         return;
     uint64_t offset = range->offset + (gpa - range->start);
     *n = io_piece(r->ops, offset, *n, r->size - offset, true);
+    world_enter_device(map->world);
     io_write_piece(r->ops, r->opaque, offset, value, *n);
+    world_leave(map->world);
 }
 
 static void unclaimed(struct memmap *map, gpa_t gpa, uint64_t size, const char *what)
 {
+    world_enter(map->world);
     map->unclaimed++;
     log_guest(map->log, "%s %" PRIu64 " byte(s) at physical %" PRIx64 "h, which nothing claims",
               what, size, gpa);
+    world_leave(map->world);
 }
 
 uint64_t memmap_read(struct memmap *map, gpa_t gpa, unsigned size)

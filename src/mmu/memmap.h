@@ -9,13 +9,14 @@
  *               0   RAM below the hole, RAM above 4 GiB
  *              -1   PCI BARs: the host bridge answers for all of the above before PCI is asked
  *
- * Unclaimed reads return ones, unclaimed writes are dropped. Everything runs on the machine's
- * thread.
+ * Unclaimed reads return ones, unclaimed writes are dropped. CPUs on threads of their own look
+ * things up without a lock, so the map changes only while all of them are outside (core/world.h).
  */
 #ifndef VITRINE_MMU_MEMMAP_H
 #define VITRINE_MMU_MEMMAP_H
 
 #include "core/log.h"
+#include "core/world.h"
 #include "mmu/io.h"
 #include "mmu/ram.h"
 
@@ -52,6 +53,7 @@ struct mem_range {
 struct memmap {
     struct ram *ram;
     struct log *log;
+    struct world *world; /* of CPUs on threads of their own; NULL: there are none */
     struct mem_region *regions;
     struct mem_range *view[2]; /* [0] reads, [1] writes; sorted, gapless over 0..2^52 */
     size_t view_len[2];
@@ -59,7 +61,7 @@ struct memmap {
     gpa_t a20_mask;      /* ANDed with every CPU address; ~0 or ~1 MiB */
     unsigned batch;      /* >0: views are rebuilt at the last memmap_end */
     bool stale;
-    /* The map changed: every cached translation is void. Given by the CPU; may be NULL. */
+    /* The map changed: every cached translation is void. Given by the CPUs; may be NULL. */
     void (*changed)(void *opaque);
     void *changed_opaque;
     uint64_t unclaimed;

@@ -22,6 +22,7 @@ enum {
     RAM_WATCH = BIT(2),   /* a watchpoint lies on it */
     RAM_LOG = BIT(3),     /* writes are to be logged in RAM_DIRTY */
     RAM_DIRTY = BIT(4),   /* written since ram_log_start/ram_log_take */
+    RAM_LINED = BIT(5),   /* some TLB may hold a line to write it */
     RAM_PRESENT = BIT(7), /* on a chunk's first page: the host has been asked for all of it */
     RAM_TRACED = RAM_CODE | RAM_TABLE | RAM_WATCH | RAM_LOG,
 };
@@ -55,10 +56,31 @@ static inline uint8_t *ram_host(const struct ram *ram, ram_t at)
 }
 static inline uint8_t ram_flags(const struct ram *ram, ram_t at)
 {
-    return ram->page_flags[at >> PAGE_SHIFT];
+    return __atomic_load_n(&ram->page_flags[at >> PAGE_SHIFT], __ATOMIC_RELAXED);
 }
 
-/* Sets or clears flags on the page of at, telling flags_set when a traced flag came up. */
+/*
+ * May a TLB have a line to write the page of at? Asked before it gets one. A page that becomes
+ * traced meanwhile is told to flags_set, which waits for every CPU; one that never had a line needs
+ * no such thing. Both change the same byte by one atomic operation, so one of them sees the other.
+ */
+static inline bool ram_may_line(struct ram *ram, ram_t at)
+{
+    uint8_t *page = &ram->page_flags[at >> PAGE_SHIFT];
+    uint8_t flags = __atomic_load_n(page, __ATOMIC_RELAXED);
+    if (!(flags & (RAM_TRACED | RAM_LINED)))
+        flags = __atomic_fetch_or(page, RAM_LINED, __ATOMIC_SEQ_CST);
+    return !(flags & RAM_TRACED);
+}
+
+/* For flags_set, while nobody runs: no TLB has a line to write these pages any more. */
+void ram_lines_taken(struct ram *ram, ram_t start, uint64_t len);
+
+/*
+ * Sets or clears flags on the page of at, telling flags_set when a traced flag came up on a page
+ * that a TLB may have a line to write. The lock is held (core/world.h) but for RAM_LOG and
+ * RAM_DIRTY, which a store changes.
+ */
 void ram_set_flags(struct ram *ram, ram_t at, uint8_t flags);
 void ram_clear_flags(struct ram *ram, ram_t at, uint8_t flags);
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Several CPUs under Linux: all come up with the right topology, take part, go away and come back; every run of a
 deterministic machine is the same; monitor and gdb see each of them."""
+import os
 import re
 import subprocess
+import time
 
 import harness
 
@@ -78,6 +80,21 @@ class Smp(harness.Case):
             self.assertRegex(v.seen.decode("utf-8", "replace"), r"RES:\s+[1-9]\d*\s+[1-9]")
         self.assertEqual(4, len(results[0]))
         self.assertEqual(*results)
+
+    def test_host_threads(self):
+        """Each CPU has a host thread; stopping and the end reach them all."""
+        v = self.up("-smp", "2", "-monitor", "unix:monitor,server=on,wait=off")
+        names = sorted(open(f"/proc/{v.process.pid}/task/{t}/comm").read() for t in os.listdir(f"/proc/{v.process.pid}/task"))
+        self.assertEqual(["CPU 0/TCG\n", "CPU 1/TCG\n"], [n for n in names if n.startswith("CPU")])
+        self.assertEqual("2\n", v.command("nproc"))
+        m = self.monitor()
+        m.command("stop")
+        self.assertIn("paused", m.command("info status"))
+        self.assertEqual(m.command("info registers -a"), m.command("info registers -a"))
+        m.command("cont")
+        self.assertEqual("1\n", v.command("taskset -c 1 sh -c 'cut -d \" \" -f 39 /proc/self/stat'"))
+        v.send("poweroff -f\n")
+        self.ends(v)
 
     def test_offline_and_online(self):
         """Out by INIT, in by INIT and SIPI; the rest goes on."""
@@ -159,6 +176,28 @@ class Smp(harness.Case):
         self.assertIn("meanwhile 0\n", out)
         self.assertIn("went on 1\n", out)
         self.assertIn("met by 2 at 9\n", out)
+
+    def test_gdb_and_threads(self):
+        """The same of CPUs on threads, which go on for as long as they like when one is let go."""
+        gdb = harness.need("gdb")
+        image = self.boot_sector(START.replace("OTHER", COUNT))
+        self.start("-smp", "2", "-display", "none", "-drive", f"file={image},format=raw", "-gdb",
+                   "unix:gdb,server=on,wait=off", "-debugcon", "file:con", tty=False)
+        while not os.path.exists(self.path("con")) or b"!" not in self.read("con"):
+            time.sleep(0.1)
+        script = ["set pagination off", f"target remote {self.path('gdb')}", "info threads", "thread 2", "set $before = $rbx",
+                  "set scheduler-locking on", "thread 1", "stepi", "stepi", "thread 2", "printf \"meanwhile %d\\n\", $rbx - $before",
+                  "set scheduler-locking off", "thread 1", "hbreak *0x8009", "continue",
+                  "printf \"met by %d at %x\\n\", $_thread, $rip", "set $before = $rbx", "continue",
+                  "printf \"round %d\\n\", $rbx - $before", "kill"]
+        args = [gdb, "-batch", "-nx"]
+        for line in script:
+            args += ["-ex", line]
+        out = subprocess.run(args, cwd=self.directory, capture_output=True, text=True, timeout=60 * harness.SLOW)
+        out = out.stdout + out.stderr
+        self.assertIn("meanwhile 0\n", out)
+        self.assertIn("met by 2 at 9\n", out)
+        self.assertIn("round 1\n", out)
 
 
 # The boot CPU starts the other one at 8000h, where OTHER is copied to, and loops.

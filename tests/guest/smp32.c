@@ -1,221 +1,13 @@
 /*
  * Several CPUs: starting them by INIT and SIPI, interrupts between them in every delivery mode,
  * x2APIC mode, the TSC-deadline timer, and what they see of each other's stores: locked operations,
- * code that changes, page tables. Run with any -smp of up to 16 CPUs whose APIC IDs are below 16.
+ * code that changes, page tables.
  */
 #include "rt.h"
 
 const char image_name[] = "smp32";
 
-#define CPUS       16
-#define TRAMPOLINE 0xa000 /* where a started CPU begins: SIPI vector 0Ah */
-#define APIC(reg)  (*(volatile uint32_t *)(0xfee00000 + (reg)))
-enum {
-    ID = 0x20,
-    TPR = 0x80,
-    EOI = 0xb0,
-    LDR = 0xd0,
-    DFR = 0xe0,
-    SVR = 0xf0,
-    ESR = 0x280,
-    ICR = 0x300,
-    ICR_HIGH = 0x310,
-    LVT_TIMER = 0x320,
-    LVT_LINT0 = 0x350,
-    LVT_LINT1 = 0x360,
-    INITIAL = 0x380,
-    CURRENT = 0x390,
-    DIVIDE = 0x3e0,
-};
-/* ICR */
-enum {
-    FIXED = 0x4000,
-    LOWEST = 0x4100,
-    NMI_MODE = 0x4400,
-    INIT = 0xc500,
-    INIT_DEASSERT = 0x8500,
-    SIPI = 0x4600,
-    LOGICAL = 0x800,
-    TO_SELF = 0x40000,
-    TO_ALL = 0x80000,
-    TO_OTHERS = 0xc0000
-};
-/* Vectors, each with a counter a CPU. */
-enum { V_A, V_B, V_LOW, V_TIMER, V_SHOOT, V_IRQ, V_NMI, VECTORS };
-#define VECTOR(n) (0x50 + 0x10 * (n))
-
-/* --- one CPU after the other --- */
-
-typedef volatile uint32_t vu32;
-
-static struct {
-    vu32 starts, apic_id, leaf_b_id, in_job, done;
-    void (*volatile job)(unsigned cpu);
-    vu32 hits[VECTORS];
-} cpu[CPUS];
-static uint8_t stacks[CPUS][4096] __attribute__((aligned(16), used));
-static uint64_t smp_idt[256];
-static unsigned others; /* how many were started */
-static unsigned other[CPUS];
-
-static unsigned self(void)
-{
-    uint32_t r[4];
-    cpuid(1, 0, r);
-    return r[1] >> 24 & (CPUS - 1);
-}
-
-static void relax(void)
-{
-    asm volatile("pause" ::: "memory");
-}
-
-/* Waits until a condition holds; false: it took too long. */
-#define UNTIL(cond)                \
-    ({                             \
-        unsigned left_ = 1000000;  \
-        while (!(cond) && --left_) \
-            relax();               \
-        left_ != 0;                \
-    })
-#define A_WHILE 20000 /* rounds in which nothing is to happen */
-
-static void linger(void)
-{
-    for (unsigned i = 0; i < A_WHILE; i++)
-        relax();
-}
-
-__asm__(".pushsection .rodata\n"
-        ".code16\n"
-        "trampoline:\n"
-        " cli\n"
-        " movw %cs, %ax\n"
-        " movw %ax, %ds\n"
-        " lgdtl trampoline_gdt - trampoline\n"
-        " movl %cr0, %eax\n"
-        " orl $1, %eax\n"
-        " andl $0x9fffffff, %eax\n"
-        " movl %eax, %cr0\n"
-        " ljmpl $8, $entry_of_others\n"
-        "trampoline_gdt: .word 0x3ff\n .long gdt\n"
-        "trampoline_end:\n"
-        ".code32\n"
-        ".popsection\n"
-        ".pushsection .text\n"
-        "entry_of_others:\n"
-        " movw $0x10, %ax\n"
-        " movw %ax, %ds\n movw %ax, %es\n movw %ax, %ss\n movw %ax, %fs\n movw %ax, %gs\n"
-        " movl $1, %eax\n"
-        " cpuid\n"
-        " shrl $24, %ebx\n"
-        " andl $15, %ebx\n"
-        " movl %ebx, %eax\n"
-        " shll $12, %eax\n"
-        " leal stacks + 4096(%eax), %esp\n"
-        " pushl %ebx\n"
-        " call other_main\n"
-        ".popsection\n");
-extern const uint8_t trampoline[], trampoline_end[];
-
-__attribute__((used)) static void other_main(unsigned n)
-{
-    uint32_t r[4];
-    lidt(smp_idt, sizeof smp_idt - 1);
-    cpuid(0, 0, r);
-    if (r[0] >= 0xb) {
-        cpuid(0xb, 0, r);
-        cpu[n].leaf_b_id = r[3];
-    } else {
-        cpu[n].leaf_b_id = n;
-    }
-    cpu[n].apic_id = APIC(ID) >> 24;
-    APIC(SVR) = 0x1ff;
-    cpu[n].job = NULL;
-    cpu[n].in_job = 0;
-    cpu[n].starts++;
-    for (;;) {
-        asm volatile("sti" ::: "memory");
-        while (!cpu[n].job)
-            relax();
-        cpu[n].in_job = 1;
-        cpu[n].job(n);
-        cpu[n].job = NULL;
-        cpu[n].in_job = 0;
-        cpu[n].done++;
-    }
-}
-
-static void hit(unsigned what)
-{
-    asm volatile("lock incl %0" : "+m"(cpu[self()].hits[what]));
-    if (what != V_NMI)
-        APIC(EOI) = 0;
-}
-
-#define HANDLER(v)                                                     \
-    static __attribute__((interrupt)) void handle_##v(struct frame *f) \
-    {                                                                  \
-        hit(v);                                                        \
-    }
-struct frame;
-HANDLER(V_A)
-HANDLER(V_B)
-HANDLER(V_LOW)
-HANDLER(V_TIMER)
-HANDLER(V_IRQ)
-HANDLER(V_NMI)
-
-static volatile word shoot_page;
-static __attribute__((interrupt)) void handle_V_SHOOT(struct frame *f)
-{
-    invlpg(shoot_page);
-    hit(V_SHOOT);
-}
-
-static void forget_hits(void)
-{
-    for (unsigned n = 0; n < CPUS; n++)
-        for (unsigned v = 0; v < VECTORS; v++)
-            cpu[n].hits[v] = 0;
-}
-
-static unsigned sum_hits(unsigned what)
-{
-    unsigned sum = 0;
-    for (unsigned n = 0; n < CPUS; n++)
-        sum += cpu[n].hits[what];
-    return sum;
-}
-
-static void send(unsigned dest, uint32_t icr)
-{
-    APIC(ICR_HIGH) = dest << 24;
-    APIC(ICR) = icr;
-    while (APIC(ICR) & 0x1000)
-        relax();
-}
-
-static void here(void)
-{
-    static void *const handlers[VECTORS] = {handle_V_A,     handle_V_B,     handle_V_LOW,
-                                            handle_V_TIMER, handle_V_SHOOT, handle_V_IRQ};
-    for (unsigned v = 0; v < V_NMI; v++)
-        smp_idt[VECTOR(v)] = gate(KCODE32, (word)handlers[v], P | T_INT32, 0);
-    smp_idt[NMI] = gate(KCODE32, (word)handle_V_NMI, P | T_INT32, 0);
-    lidt(smp_idt, sizeof smp_idt - 1);
-    APIC(SVR) = 0x1ff;
-    forget_hits();
-}
-
-#define IRQS_ON()  asm volatile("sti" ::: "memory")
-#define IRQS_OFF() asm volatile("cli" ::: "memory")
-
-static void give(unsigned n, void (*job)(unsigned))
-{
-    cpu[n].done = 0;
-    cpu[n].job = job;
-}
+#include "smp.inc"
 
 static void give_all(void (*job)(unsigned))
 {
@@ -229,64 +21,6 @@ static bool all_done(void)
         if (!UNTIL(cpu[other[i]].done))
             return false;
     return true;
-}
-
-#define NEED_OTHERS()                 \
-    do {                              \
-        if (!others) {                \
-            skip("there is one CPU"); \
-            return;                   \
-        }                             \
-        here();                       \
-    } while (0)
-
-/* CPUs there are, as firmware is told: fw_cfg item 5 */
-static unsigned told(void)
-{
-    asm volatile("outw %0, %1" ::"a"((uint16_t)5), "d"((uint16_t)0x510));
-    const unsigned low = inb(0x511);
-    return low | (unsigned)inb(0x511) << 8;
-}
-
-/* --- starting --- */
-
-static void start(void)
-{
-    here();
-    memcpy((void *)TRAMPOLINE, trampoline, (size_t)(trampoline_end - trampoline));
-    const unsigned all = told() <= CPUS ? told() : 1; /* Bochs does not tell */
-    check(rdmsr(0x1b) & 0x100, "this is the boot CPU");
-    send(0, SIPI | TO_OTHERS | 0x0a); /* before INIT they wait for it already */
-    unsigned found = 0;
-    UNTIL((found = 0, ({
-               for (unsigned n = 0; n < CPUS; n++)
-                   found += cpu[n].starts != 0;
-           }),
-           found == all - 1));
-    check_eq(found, all - 1, "CPUs started by SIPI after reset");
-    send(0, INIT | TO_OTHERS);
-    send(0, INIT_DEASSERT | TO_OTHERS);
-    linger();
-    for (unsigned n = 0; n < CPUS; n++)
-        cpu[n].starts = 0;
-    send(0, SIPI | TO_OTHERS | 0x0a);
-    UNTIL((found = 0, ({
-               for (unsigned n = 0; n < CPUS; n++)
-                   found += cpu[n].starts != 0;
-           }),
-           found == all - 1));
-    check_eq(found, all - 1, "CPUs started by INIT and SIPI");
-    send(0, SIPI | TO_OTHERS | 0x0a); /* ignored: they run */
-    linger();
-    for (unsigned n = 0; n < CPUS; n++) {
-        if (!cpu[n].starts)
-            continue;
-        other[others++] = n;
-        check_eq(cpu[n].starts, 1, "starts of %u", n);
-        check_eq(cpu[n].apic_id, n, "APIC ID register of %u", n);
-        check_eq(cpu[n].leaf_b_id, n, "CPUID.B:EDX of %u", n);
-    }
-    check_eq(self(), 0, "ID of the boot CPU");
 }
 
 static vu32 base_bits, halting;
@@ -460,7 +194,7 @@ static void wake(void)
         check_eq(cpu[other[i]].done, 0, "sleeps");
         send(other[i], FIXED | VECTOR(V_A));
         bool awake = false;
-        for (unsigned k = 0; k < 2000000 && !awake; k++) /* without PAUSE */
+        for (unsigned k = 0; k < 400000000 && !awake; k++) /* without PAUSE */
             awake = cpu[other[i]].done;
         check(awake, "wakes");
     }
@@ -594,11 +328,11 @@ static void deadline(void)
     check_eq(rdmsr(TSC_DEADLINE), 0, "is disarmed then");
     wrmsr(TSC_DEADLINE, rdtsc() - 1);
     check(UNTIL(cpu[0].hits[V_TIMER] == 2), "at once if it is past");
-    wrmsr(TSC_DEADLINE, rdtsc() + 1000000);
+    wrmsr(TSC_DEADLINE, rdtsc() + 1000000000);
     wrmsr(TSC_DEADLINE, 0);
     APIC(INITIAL) = 1000;
     check_eq(APIC(CURRENT), 0, "no count in this mode");
-    wrmsr(TSC_DEADLINE, rdtsc() + 1000000);
+    wrmsr(TSC_DEADLINE, rdtsc() + 1000000000);
     APIC(LVT_TIMER) = 0x10000 | VECTOR(V_TIMER);
     check_eq(rdmsr(TSC_DEADLINE), 0, "another mode disarms it");
     linger();

@@ -309,6 +309,7 @@ static inline void rig_open_with(struct rig *r, const char *model, uint64_t ram_
         .model = model,
         .jit_threshold = jit_threshold,
         .jit_verify = verify,
+        .jit_atomic = true,
         .tsc_hz = 1000000000,
     };
     r->cpu = cpu_create(&cfg, &err);

@@ -7,6 +7,7 @@
  * the machines differ, and the instructions that led there.
  */
 #include "jit_gen.h"
+#include "cpu/jit/jit.h"
 
 #include "core/state.h"
 #include "core/vclock.h"
@@ -214,6 +215,7 @@ static bool fuzz_one(void)
     ram_note_write(&plain.ram, plain.main.ram, RAM_BYTES);
     gen_machine(&gen);
     gen_program(&gen);
+    jit.cpu->code->jit->atomic = one_in(2); /* as for CPUs on threads */
     memcpy(before, rig_at(&plain, 0), RAM_BYTES);
     state_init_save(&save);
     cpu_state(plain.cpu, &save);

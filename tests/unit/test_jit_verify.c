@@ -39,6 +39,7 @@ static void run_program(void)
     ram_note_write(&rig.ram, rig.main.ram, RAM_BYTES);
     gen_machine(&gen);
     gen_program(&gen);
+    rig.cpu->code->jit->atomic = one_in(2); /* as for CPUs on threads */
     const uint64_t end = cpu_icount(rig.cpu) + STEPS;
     while (cpu_icount(rig.cpu) < end && !rig.cpu->halted && !rig.cpu->stats.verify_differences)
         rig_run(&rig, MIN(1 + below(200), end - cpu_icount(rig.cpu)));

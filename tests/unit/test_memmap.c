@@ -46,7 +46,7 @@ static const struct io_ops dword_ops = {
 static const struct io_ops wide_ops = {
     .read = probe_read, .write = probe_write, .min_size = 1, .max_size = 8};
 
-struct world {
+struct setup {
     struct ram ram;
     struct memmap map;
     unsigned changed;
@@ -54,13 +54,13 @@ struct world {
 
 static void on_changed(void *opaque)
 {
-    ((struct world *)opaque)->changed++;
+    ((struct setup *)opaque)->changed++;
 }
 
-static void world_create(struct world *w)
+static void setup_create(struct setup *w)
 {
     struct error err = {0};
-    *w = (struct world){0};
+    *w = (struct setup){0};
     assert_true(ram_create(&w->ram, 16 * MiB, &err));
     memmap_create(&w->map, &w->ram, NULL);
     w->map.changed = on_changed;
@@ -68,7 +68,7 @@ static void world_create(struct world *w)
     probe_text[0] = 0;
 }
 
-static void world_destroy(struct world *w)
+static void setup_destroy(struct setup *w)
 {
     memmap_destroy(&w->map);
     ram_destroy(&w->ram);
@@ -138,11 +138,11 @@ static void check_against_model(struct memmap *map, struct mem_region **order, i
 static void test_flatten_random(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     struct mem_region r[REGIONS];
     struct mem_region *order[REGIONS];
     int count = 0;
-    world_create(&w);
+    setup_create(&w);
     srand(7);
     for (int i = 0; i < REGIONS; i++) {
         uint64_t size = 1 + (unsigned)rand() % 40;
@@ -171,15 +171,15 @@ static void test_flatten_random(void **state)
         }
         check_against_model(&w.map, order, count);
     }
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_rom_and_pam(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     struct mem_region ram, rom, window;
-    world_create(&w);
+    setup_create(&w);
     ram_t ram_at = ram_alloc(&w.ram, MiB), rom_at = ram_alloc(&w.ram, 64 * KiB);
     mem_region_init_ram(&ram, "ram", ram_at, MiB);
     mem_region_init_rom(&rom, "rom", rom_at, 64 * KiB);
@@ -201,15 +201,15 @@ static void test_rom_and_pam(void **state)
     memmap_set_views(&w.map, &window, false, false);
     assert_int_equal(memmap_read(&w.map, 0xf0000, 4), 0x12345678);
     assert_int_equal(w.map.unclaimed, 0);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_access_sizes(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     struct mem_region any, dword, wide, ram;
-    world_create(&w);
+    setup_create(&w);
     mem_region_init_io(&any, "any", &any_ops, NULL, 0x10);
     mem_region_init_io(&dword, "dword", &dword_ops, NULL, 0x10);
     mem_region_init_io(&wide, "wide", &wide_ops, NULL, 0x10);
@@ -255,7 +255,7 @@ static void test_access_sizes(void **state)
     assert_false(memmap_dma_read(&w.map, UINT64_MAX - 1, buf, 4));
     assert_int_equal(ld32(buf), 0xffffffff);
     assert_false(memmap_dma_write(&w.map, UINT64_MAX - 1, buf, 4));
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void on_traced(void *opaque, ram_t at, uint64_t len)
@@ -267,11 +267,11 @@ static void on_traced(void *opaque, ram_t at, uint64_t len)
 static void test_dma(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     struct mem_region ram, rom, io;
     uint8_t buf[0x4000], back[0x4000];
     uint64_t traced = 0;
-    world_create(&w);
+    setup_create(&w);
     ram_t ram_at = ram_alloc(&w.ram, 0x4000);
     ram_t rom_at = ram_alloc(&w.ram, 0x1000);
     mem_region_init_ram(&ram, "ram", ram_at, 0x4000);
@@ -313,15 +313,15 @@ static void test_dma(void **state)
     expect("r1/1 r2/2 r4/1 ");
     assert_true(memmap_dma_read(&w.map, 0x6003, back, 0));
     expect("");
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_changes_are_told_once(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     struct mem_region a, b;
-    world_create(&w);
+    setup_create(&w);
     mem_region_init_ram(&a, "a", 0, PAGE_SIZE);
     mem_region_init_ram(&b, "b", PAGE_SIZE, PAGE_SIZE);
     memmap_add(&w.map, &a, 0, 0);
@@ -348,7 +348,7 @@ static void test_changes_are_told_once(void **state)
     assert_true(w.map.a20_mask == ~UINT64_C(0x100000));
     memmap_set_a20(&w.map, true);
     assert_true(w.map.a20_mask == UINT64_MAX);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void gather(void *opaque, const char *line)
@@ -360,10 +360,10 @@ static void gather(void *opaque, const char *line)
 static void test_print(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     struct mem_region ram, rom, io;
     char text[1024] = "";
-    world_create(&w);
+    setup_create(&w);
     mem_region_init_ram(&ram, "pc.ram", 0, MiB);
     mem_region_init_rom(&rom, "pc.bios", 2 * MiB, 64 * KiB);
     mem_region_init_io(&io, "lapic", &any_ops, NULL, PAGE_SIZE);
@@ -376,7 +376,7 @@ static void test_print(void **state)
                               "00000000000f0000-00000000000fffff r- rom pc.bios\n"
                               "00000000000f0000-00000000000fffff -w ram pc.ram @f0000\n"
                               "00000000fee00000-00000000fee00fff rw i/o lapic\n");
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 int main(void)

@@ -16,6 +16,7 @@ struct told {
     unsigned flags_set, traced;
     ram_t at;
     uint64_t len;
+    struct ram *ram;
 };
 
 static void on_flags_set(void *opaque, ram_t at, uint64_t len)
@@ -24,6 +25,7 @@ static void on_flags_set(void *opaque, ram_t at, uint64_t len)
     t->flags_set++;
     t->at = at;
     t->len = len;
+    ram_lines_taken(t->ram, at, len);
 }
 
 static void on_traced_write(void *opaque, ram_t at, uint64_t len)
@@ -60,6 +62,7 @@ static void test_alloc(void **state)
     (void)state;
     struct told told = {0};
     struct ram ram = small(&told);
+    told.ram = &ram;
     assert_int_equal(ram_alloc(&ram, 1), 0);
     assert_int_equal(ram_alloc(&ram, 4097), 4096);
     assert_int_equal(ram_alloc(&ram, PAGE_SIZE), 3 * 4096);
@@ -120,10 +123,18 @@ static void test_flags(void **state)
     (void)state;
     struct told told = {0};
     struct ram ram = small(&told);
+    told.ram = &ram;
+    ram_set_flags(&ram, 0x8000, RAM_CODE); /* there is no line to take back */
+    assert_int_equal(told.flags_set, 0);
+    assert_false(ram_may_line(&ram, 0x8000));
+    assert_int_equal(ram_flags(&ram, 0x8000), RAM_CODE);
+    assert_true(ram_may_line(&ram, 0x3000));
     ram_set_flags(&ram, 0x3123, RAM_DIRTY); /* not a traced flag */
     assert_int_equal(told.flags_set, 0);
+    assert_true(ram_may_line(&ram, 0x3000));
     ram_set_flags(&ram, 0x3123, RAM_CODE);
     assert_int_equal(told.flags_set, 1);
+    assert_false(ram_may_line(&ram, 0x3000));
     assert_int_equal(told.at, 0x3000);
     assert_int_equal(told.len, PAGE_SIZE);
     ram_set_flags(&ram, 0x3fff, RAM_CODE | RAM_WATCH); /* it had no writable line any more */
@@ -141,6 +152,7 @@ static void test_note_write(void **state)
     (void)state;
     struct told told = {0};
     struct ram ram = small(&told);
+    told.ram = &ram;
     ram_note_write(&ram, 0, 8 * MiB);
     assert_int_equal(told.traced, 0);
     ram_set_flags(&ram, 0x5000, RAM_CODE);
@@ -163,7 +175,9 @@ static void test_dirty_log(void **state)
     (void)state;
     struct told told = {0};
     struct ram ram = small(&told);
+    told.ram = &ram;
     ram_note_write(&ram, 0x10000, 0x1000); /* before the log: unseen */
+    assert_true(ram_may_line(&ram, 0x12000));
     ram_log_start(&ram, 0x10000, 0x4000);
     assert_int_equal(told.flags_set, 1);
     assert_int_equal(told.at, 0x10000);
@@ -177,6 +191,7 @@ static void test_dirty_log(void **state)
     /* As the CPU does: the first store lifts the trace, take lays it again. */
     ram_set_flags(&ram, 0x11000, RAM_DIRTY);
     ram_clear_flags(&ram, 0x11000, RAM_LOG);
+    assert_true(ram_may_line(&ram, 0x11000));
     told.flags_set = 0;
     assert_true(ram_log_take(&ram, 0x11800, 1));
     assert_int_equal(ram_flags(&ram, 0x11000), RAM_LOG);
@@ -187,6 +202,7 @@ static void test_dirty_log(void **state)
     for (unsigned i = 1; i < 4; i += 2) {
         ram_set_flags(&ram, 0x10000 + i * PAGE_SIZE, RAM_DIRTY);
         ram_clear_flags(&ram, 0x10000 + i * PAGE_SIZE, RAM_LOG);
+        assert_true(ram_may_line(&ram, 0x10000 + i * PAGE_SIZE));
     }
     told.flags_set = 0;
     assert_true(ram_log_take_pages(&ram, 0x10000, 0x4000, dirty));

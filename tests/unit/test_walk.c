@@ -26,7 +26,7 @@ enum {
 #define KEY(n) ((uint64_t)(n) << 59)
 
 /* 64 KiB of tables at 0; the mapped pages need not exist. */
-struct world {
+struct setup {
     struct ram ram;
     struct memmap map;
     struct mem_region tables;
@@ -34,10 +34,10 @@ struct world {
     struct walk_result r;
 };
 
-static void world_create(struct world *w, enum paging_mode mode)
+static void setup_create(struct setup *w, enum paging_mode mode)
 {
     struct error err = {0};
-    *w = (struct world){0};
+    *w = (struct setup){0};
     assert_true(ram_create(&w->ram, MiB, &err));
     memmap_create(&w->map, &w->ram, NULL);
     mem_region_init_ram(&w->tables, "ram", ram_alloc(&w->ram, 64 * KiB), 64 * KiB);
@@ -47,33 +47,33 @@ static void world_create(struct world *w, enum paging_mode mode)
     w->p.gib_pages = true;
 }
 
-static void world_destroy(struct world *w)
+static void setup_destroy(struct setup *w)
 {
     memmap_destroy(&w->map);
     ram_destroy(&w->ram);
 }
 
-static void put32(struct world *w, gpa_t at, uint32_t v)
+static void put32(struct setup *w, gpa_t at, uint32_t v)
 {
     st32(ram_host(&w->ram, at), v);
 }
 
-static void put64(struct world *w, gpa_t at, uint64_t v)
+static void put64(struct setup *w, gpa_t at, uint64_t v)
 {
     st64(ram_host(&w->ram, at), v);
 }
 
-static uint32_t get32(struct world *w, gpa_t at)
+static uint32_t get32(struct setup *w, gpa_t at)
 {
     return ld32(ram_host(&w->ram, at));
 }
 
-static uint64_t get64(struct world *w, gpa_t at)
+static uint64_t get64(struct setup *w, gpa_t at)
 {
     return ld64(ram_host(&w->ram, at));
 }
 
-static bool go(struct world *w, gla_t lin, enum walk_access access, bool user)
+static bool go(struct setup *w, gla_t lin, enum walk_access access, bool user)
 {
     return walk(&w->map, &w->p, lin, access, user, false, true, &w->r);
 }
@@ -95,21 +95,21 @@ static bool go(struct world *w, gla_t lin, enum walk_access access, bool user)
 static void test_none(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_NONE);
+    struct setup w;
+    setup_create(&w, PAGING_NONE);
     expect_page(&w, 0x123456789, WALK_WRITE, true, 0x23456789);
     assert_true(w.r.user && w.r.writable && w.r.executable && w.r.dirty);
     assert_int_equal(w.r.page_bytes, PAGE_SIZE);
     memmap_set_a20(&w.map, false);
     expect_page(&w, 0x123456789, WALK_READ, false, 0x23456789 & ~0x100000);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_32bit(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_32BIT);
+    struct setup w;
+    setup_create(&w, PAGING_32BIT);
     gla_t lin = 0xc0401234; /* PDE 301h, PTE 1 */
     put32(&w, 0x1000 + 4 * 0x301, 0x2000 | P | W | U);
     put32(&w, 0x2004, 0xabcde000 | P | W | G);
@@ -139,14 +139,14 @@ static void test_32bit(void **state)
     put32(&w, 0x2004, 0xabcde000 | P | U);
     expect_fault(&w, lin, WALK_EXEC, false, WALK_SMEP, PF_P | PF_I);
     expect_page(&w, lin, WALK_EXEC, true, 0xabcde234);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_32bit_write_protect(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_32BIT);
+    struct setup w;
+    setup_create(&w, PAGING_32BIT);
     put32(&w, 0x1000, 0x2000 | P | U | W);
     put32(&w, 0x2000, 0x5000 | P | U);
     put32(&w, 0x1004, 0x2000 | P | U); /* read-only above, writable below */
@@ -162,14 +162,14 @@ static void test_32bit_write_protect(void **state)
         expect_page(&w, lin, WALK_WRITE, false, lin ? 0x6000 : 0x5000);
         assert_false(w.r.writable);
     }
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_pse(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_32BIT);
+    struct setup w;
+    setup_create(&w, PAGING_32BIT);
     put32(&w, 0x1000, 0x00800000 | P | W | PS | G);
     expect_page(&w, 0x3fffff, WALK_WRITE, false, 0xbfffff);
     assert_int_equal(w.r.page_bytes, 4 * MiB);
@@ -196,14 +196,14 @@ static void test_pse(void **state)
     put32(&w, 0x1000, 0x2000 | P | PS | W);
     put32(&w, 0x2000, 0x7000 | P | PS /* PAT here */);
     expect_page(&w, 0x123, WALK_READ, false, 0x7123);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_pae(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_PAE);
+    struct setup w;
+    setup_create(&w, PAGING_PAE);
     gla_t lin = 0x80201234; /* PDPTE 2, PDE 1, PTE 1 */
     expect_fault(&w, lin, WALK_READ, false, WALK_NOT_PRESENT, 0);
     assert_int_equal(w.r.level, 3);
@@ -238,11 +238,11 @@ static void test_pae(void **state)
         put64(&w, 0x3008, 0x600000 | P | PS | 1u << bit);
         expect_fault(&w, lin, WALK_READ, false, WALK_RESERVED, PF_P | PF_RSVD);
     }
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 /* A chain of tables at 1000h, 2000h ... for lin, all rights; returns the address of the leaf. */
-static gpa_t chain(struct world *w, gla_t lin, unsigned leaf_level, uint64_t leaf)
+static gpa_t chain(struct setup *w, gla_t lin, unsigned leaf_level, uint64_t leaf)
 {
     gpa_t table = 0x1000;
     for (unsigned level = w->p.mode == PAGING_5LEVEL ? 5 : 4;; level--, table += 0x1000) {
@@ -259,8 +259,8 @@ static void test_long_modes(void **state)
 {
     (void)state;
     for (enum paging_mode mode = PAGING_4LEVEL; mode <= PAGING_5LEVEL; mode++) {
-        struct world w;
-        world_create(&w, mode);
+        struct setup w;
+        setup_create(&w, mode);
         gla_t lin = 0xffff876543210fed;
         unsigned top = mode == PAGING_5LEVEL ? 5 : 4;
 
@@ -314,15 +314,15 @@ static void test_long_modes(void **state)
         w.p.phys_bits = 52;
         put64(&w, leaf, P | W | U | UINT64_C(0x000ffffffffff000));
         expect_page(&w, lin, WALK_READ, false, 0x000fffffffffffed);
-        world_destroy(&w);
+        setup_destroy(&w);
     }
 }
 
 static void test_smap_smep(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_4LEVEL);
+    struct setup w;
+    setup_create(&w, PAGING_4LEVEL);
     gla_t lin = 0x7000;
     gpa_t leaf = chain(&w, lin, 1, 0x9000 | P | W | U);
     w.p.smap = w.p.smep = true;
@@ -338,14 +338,14 @@ static void test_smap_smep(void **state)
     put64(&w, leaf, 0x9000 | P | W); /* a supervisor page is none of theirs */
     expect_page(&w, lin, WALK_WRITE, false, 0x9000);
     expect_page(&w, lin, WALK_EXEC, false, 0x9000);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_protection_keys(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_4LEVEL);
+    struct setup w;
+    setup_create(&w, PAGING_4LEVEL);
     gla_t lin = 0x7000;
     gpa_t leaf = chain(&w, lin, 1, 0x9000 | P | W | U | KEY(15));
     w.p.pkru = UINT32_C(1) << 30;                  /* key 15: access disabled */
@@ -371,14 +371,14 @@ static void test_protection_keys(void **state)
     expect_page(&w, lin, WALK_WRITE, false, 0x9000);
     w.p.pks = true;
     expect_fault(&w, lin, WALK_READ, false, WALK_PKEY, PF_P | PF_PK);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_debugger_leaves_no_trace(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_4LEVEL);
+    struct setup w;
+    setup_create(&w, PAGING_4LEVEL);
     gpa_t leaf = chain(&w, 0x7000, 1, 0x9000 | P | W | U);
     assert_true(walk(&w.map, &w.p, 0x7000, WALK_WRITE, false, false, false, &w.r));
     assert_false(w.r.dirty);
@@ -387,15 +387,15 @@ static void test_debugger_leaves_no_trace(void **state)
     put64(&w, leaf, 0x9000 | P | W | U | D);
     assert_true(walk(&w.map, &w.p, 0x7000, WALK_READ, false, false, false, &w.r));
     assert_true(w.r.dirty);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_tables_outside_ram(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     /* Nobody there: all ones. 4-level: present, reserved bits set; PAE the same. */
-    world_create(&w, PAGING_4LEVEL);
+    setup_create(&w, PAGING_4LEVEL);
     w.p.root = 0x80000;
     expect_fault(&w, 0, WALK_READ, false, WALK_RESERVED, PF_P | PF_RSVD);
     assert_true(w.r.entry == UINT64_MAX);
@@ -407,10 +407,10 @@ static void test_tables_outside_ram(void **state)
     expect_fault(&w, 0, WALK_READ, false, WALK_RESERVED, PF_P | PF_RSVD);
     w.p.pse = false;
     expect_page(&w, 0x123, WALK_WRITE, true, 0xfffff123);
-    world_destroy(&w);
+    setup_destroy(&w);
 
     /* In ROM: the walk goes on, the bits stay. */
-    world_create(&w, PAGING_4LEVEL);
+    setup_create(&w, PAGING_4LEVEL);
     gpa_t leaf = chain(&w, 0x7000, 1, 0x9000 | P | W | U);
     struct mem_region rom;
     mem_region_init_rom(&rom, "rom", w.tables.ram, 64 * KiB);
@@ -427,21 +427,21 @@ static void test_tables_outside_ram(void **state)
     expect_page(&w, 0x7000, WALK_WRITE, true, 0x9000);
     assert_int_equal(get64(&w, leaf), 0x9000 | P | W | U);
     assert_int_equal(ld64(ram_host(&w.ram, shadow.ram + leaf)), 0x9000 | P | W | U | A | D);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void test_a20(void **state)
 {
     (void)state;
-    struct world w;
-    world_create(&w, PAGING_4LEVEL);
+    struct setup w;
+    setup_create(&w, PAGING_4LEVEL);
     chain(&w, 0x7000, 1, 0x9000 | P | W | U);
     put64(&w, 0x3000, get64(&w, 0x3000) | 0x100000); /* a table one MiB up, where nothing is */
     w.p.root |= 0x100000;
     expect_fault(&w, 0x7000, WALK_READ, false, WALK_RESERVED, PF_P | PF_RSVD);
     memmap_set_a20(&w.map, false);
     expect_page(&w, 0x7000, WALK_READ, false, 0x9000);
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 static void on_traced(void *opaque, ram_t at, uint64_t len)
@@ -453,9 +453,9 @@ static void on_traced(void *opaque, ram_t at, uint64_t len)
 static void test_marking_traced_pages_is_told(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     ram_t told = 0;
-    world_create(&w, PAGING_4LEVEL);
+    setup_create(&w, PAGING_4LEVEL);
     gpa_t leaf = chain(&w, 0x7000, 1, 0x9000 | P | W | U);
     w.ram.traced_write = on_traced;
     w.ram.opaque = &told;
@@ -467,10 +467,10 @@ static void test_marking_traced_pages_is_told(void **state)
     expect_page(&w, 0x7000, WALK_READ, true, 0x9000); /* A is there: nothing is written */
     assert_int_equal(told, 0);
     assert_false(ram_log_take(&w.ram, leaf, 8));
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
-static bool plain(struct world *w, enum walk_access access)
+static bool plain(struct setup *w, enum walk_access access)
 {
     return walk_plain(&w->map, &w->p, 0x7000, access, true, false, &w->r);
 }
@@ -479,9 +479,9 @@ static bool plain(struct world *w, enum walk_access access)
 static void test_plain(void **state)
 {
     (void)state;
-    struct world w;
+    struct setup w;
     ram_t told = 0;
-    world_create(&w, PAGING_4LEVEL);
+    setup_create(&w, PAGING_4LEVEL);
     const uint64_t entry = 0x9000 | P | W | U;
     const gpa_t leaf = chain(&w, 0x7000, 1, entry);
     w.ram.traced_write = on_traced;
@@ -511,7 +511,7 @@ static void test_plain(void **state)
     assert_true(plain(&w, WALK_READ));
     w.p.root = 0x80000; /* nobody */
     assert_false(plain(&w, WALK_READ));
-    world_destroy(&w);
+    setup_destroy(&w);
 }
 
 /* ---- the model ---- */
@@ -558,7 +558,7 @@ struct model_result {
     uint64_t gpa, bytes;
 };
 
-static struct model_result model(struct world *w, gla_t lin, enum walk_access access, bool user,
+static struct model_result model(struct setup *w, gla_t lin, enum walk_access access, bool user,
                                  bool ac)
 {
     const struct walk_params *p = &w->p;
@@ -654,7 +654,7 @@ static uint64_t random_entry(bool wide)
     return e;
 }
 
-static void random_tables(struct world *w)
+static void random_tables(struct setup *w)
 {
     bool wide = w->p.mode != PAGING_32BIT;
     for (gpa_t at = 0; at < 64 * KiB; at += wide ? 8 : 4) {
@@ -688,8 +688,8 @@ static void test_random(void **state)
     (void)state;
     unsigned ok = 0, in_place = 0, faults[64] = {0};
     for (enum paging_mode mode = PAGING_32BIT; mode <= PAGING_5LEVEL; mode++) {
-        struct world w;
-        world_create(&w, mode);
+        struct setup w;
+        setup_create(&w, mode);
         for (int round = 0; round < 40; round++) {
             random_tables(&w);
             for (int i = 0; i < 6000; i++) {
@@ -722,7 +722,7 @@ static void test_random(void **state)
                 }
             }
         }
-        world_destroy(&w);
+        setup_destroy(&w);
     }
     /* The dice reached what they are thrown for. */
     assert_in_range(ok, 50000, 960000);

@@ -249,6 +249,7 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
 {
     struct jit *j = cpu->code->jit;
     name_cpu(cpu);
+    jit_see_patches(cpu);
     cpu->block = b;
     cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
     jit_entered(cpu, b);

@@ -152,6 +152,7 @@ struct jit {
     bool no_share;                /* ... each access looks its page up */
     bool no_fill;                 /* ... TLB misses by the handlers of what missed */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
+    bool atomic;                  /* what is locked is so towards other threads */
     FILE *perfmap;                /* NULL: none */
     struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
@@ -232,6 +233,20 @@ static inline bool jit_near_edge(const struct cpu *cpu, gla_t lin)
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)
 {
     return j->run + (p - j->code);
+}
+
+/*
+ * Before host code runs: another thread may have changed it while this one waited, and a processor
+ * is sure to see that behind a serializing instruction only (SDM 3A §8.1.3 "Handling Self- and
+ * Cross-Modifying Code").
+ */
+static inline void jit_see_patches(struct cpu *cpu)
+{
+    if (likely(!cpu->code_patched))
+        return;
+    cpu->code_patched = false;
+    unsigned a = 0, b, c = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
 }
 
 /* Runs the host code of b, which is at cpu->r[REG_PC]. Like a handler. */

@@ -272,7 +272,7 @@ static bool plan(const struct tr *t, const struct access *a, struct shared *s)
                          .used = (uint8_t)first};
     for (unsigned i = first; i < b->n && i < first + AHEAD; i++) {
         const struct insn *u = &b->insn[i];
-        const uint32_t changed = changes(u, t->how[i]);
+        const uint32_t changed = is_atomic(t, u) ? ~UINT32_C(0) : changes(u, t->how[i]);
         if (changed == ~UINT32_C(0) && i > first)
             break;
         const struct access next = expected(u, t->how[i]);

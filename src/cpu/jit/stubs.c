@@ -90,6 +90,7 @@ static bool run_insn(struct cpu *cpu, struct insn *u)
         next->fn = next_fn;
     if (!r)
         return true;
+    jit_see_patches(cpu);
     if (unlikely(b->stale || cpu->broken || cpu->code->jit->full)) {
         op_stale(cpu, next);
         return true;

@@ -140,6 +140,8 @@ static enum template by_op(const struct tr *t, const struct insn *u)
 enum template template_of(const struct tr *t, const struct insn *u)
 {
     const bool mem_ok = !u->mem || address_ok(u);
+    if (is_atomic(t, u) && !atomic_in_line(u))
+        return T_HANDLER;
     enum template how = by_op(t, u);
     if (how == T_HANDLER)
         how = system_template(t, u, mem_ok);
@@ -366,6 +368,10 @@ static void alu_to_memory(struct tr *t, unsigned x)
     const unsigned size = u->osize;
     const bool changes = x != X_CMP && x != TEST, imm = is_imm(u->row->opnd[1]);
     const unsigned g = imm ? 0 : reg_of(u->b, size);
+    if (changes && is_atomic(t, u)) {
+        atomic_alu(t, x, imm, g);
+        return;
+    }
     const struct host_rm m = memory_operand(t, size, changes);
     if (!wanted(t)) {
         if (imm)

@@ -95,6 +95,11 @@ void t_bt_mem(struct tr *t)
     const struct insn *u = t->u;
     if (wanted(t))
         settle_for(t, PART_ALL_BUT_CF | PART_CF_OF | PART_ZF);
+    if (is_atomic(t, u)) {
+        atomic_bit(t, atomic_operand(t, effective_address(t, H_R10, u->osize)));
+        keep_carry(t);
+        return;
+    }
     const struct host_rm m = memory_operand(t, u->osize, u->op != OP_BT);
     emit_load(t->e, u->osize, H_R11, m);
     bit_op(t, h_reg(H_R11));

@@ -1,7 +1,7 @@
 /*
  * Templates: instructions that change memory and are not of the ALU group. The operand is looked
  * up for writing, changed in R11, and stored: nothing can fault in between. LOCK needs nothing
- * more while all CPUs take turns on one thread.
+ * more while all CPUs take turns on one thread (else: templates_atomic.c).
  */
 #include "cpu/jit/translate.h"
 
@@ -58,6 +58,12 @@ void t_rmw_unary(struct tr *t)
     const bool step = u->op == OP_INC || u->op == OP_DEC;
     if (step && wanted(t))
         settle_for(t, PART_CF | PART_CF_OF);
+    if (is_atomic(t, u)) {
+        atomic_unary(t);
+        if (step)
+            part_now(t, FLAGS_ARITH & ~FLAG_CF, u->op == OP_DEC ? PART_DEC : PART_INC);
+        return;
+    }
     const struct host_rm m = memory_operand(t, size, true);
     emit_load(t->e, size, H_R11, m);
     if (step)
@@ -111,6 +117,10 @@ void t_xchg_mem(struct tr *t)
 {
     const struct insn *u = t->u;
     clobber(t, u->reg);
+    if (is_atomic(t, u)) {
+        atomic_xchg(t);
+        return;
+    }
     const struct host_rm m = memory_operand(t, u->osize, true);
     emit_load(t->e, u->osize, H_R11, m);
     if (guest_host[u->reg] != H_NONE) {
@@ -130,6 +140,10 @@ void t_cmpxchg(struct tr *t)
     const struct insn *u = t->u;
     struct emit *e = t->e;
     clobber(t, REG_RAX);
+    if (is_atomic(t, u)) {
+        atomic_cmpxchg(t);
+        return;
+    }
     const struct host_rm m = memory_operand(t, u->osize, true);
     emit_load(e, u->osize, H_R11, m);
     emit_alu(e, u->osize, X_CMP, H_RAX, h_reg(H_R11));
@@ -147,6 +161,10 @@ void t_xadd(struct tr *t)
     const struct insn *u = t->u;
     const unsigned r = guest_host[u->reg];
     clobber(t, u->reg);
+    if (is_atomic(t, u)) {
+        atomic_xadd(t);
+        return;
+    }
     const struct host_rm m = memory_operand(t, u->osize, true);
     emit_load(t->e, u->osize, H_R11, m);
     flags_written_now(t, 0, pending_kind(PENDING_ADD2, u->osize), H_R11, r, 0);

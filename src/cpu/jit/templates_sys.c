@@ -35,8 +35,9 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
     case OP_PREFETCHT1:
     case OP_PREFETCHT2:
     case OP_LFENCE: /* loads are in order already */
-    case OP_SERIALIZE:
         return T_NOP;
+    case OP_SERIALIZE:
+        return t->j->cpu->world ? T_HANDLER : T_NOP;
     case OP_PAUSE: /* nobody waits for the rest of the turn */
         return t->j->cpu->hooks.pause ? T_HANDLER : T_NOP;
     case OP_MFENCE:
@@ -508,6 +509,11 @@ void t_bt_string(struct tr *t)
     emit_rm(e, 8, size == 8 ? 0x8b : 0x63, H_R11, guest_operand(u->reg)); /* MOV, MOVSXD */
     emit_rm_imm(e, 8, 0xc1, X_SAR, h_reg(H_R11), shift + 3, 1);
     emit_lea(e, 8, H_R10, h_sib(lin, H_R11, shift, 0));
+    if (n && is_atomic(t, u)) {
+        atomic_bit(t, atomic_operand(t, H_R10));
+        keep_carry(t);
+        return;
+    }
     const struct host_rm m = address_check(t, H_R10, size, n != 0, false);
     emit_load(e, size, H_R11, m);
     emit_rm(e, size, 0x0fa3 + 8 * n, get(t, u->reg, H_R14), h_reg(H_R11));

@@ -241,6 +241,15 @@ enum template bits_template(const struct insn *u, bool mem_ok);
 enum template rmw_template(const struct insn *u, bool mem_ok);
 /* CF was set by the host and is kept, if it matters. */
 void keep_carry(struct tr *t);
+/* templates_atomic.c */
+bool is_atomic(const struct tr *t, const struct insn *u);
+bool atomic_in_line(const struct insn *u); /* there is a template */
+/* The operand at lin, looked up for writing; one that is not aligned is the handler's. */
+struct host_rm atomic_operand(struct tr *t, unsigned lin);
+/* [mem] op= register g, or the immediate */
+void atomic_alu(struct tr *t, unsigned x, bool imm, unsigned g);
+void atomic_bit(struct tr *t, struct host_rm m);
+template_fn atomic_unary, atomic_xchg, atomic_cmpxchg, atomic_xadd;
 /* templates_str.c, templates_sys.c */
 template_fn t_string, t_rep, t_fence, t_state, t_sti, t_pushf, t_popf, t_high_byte, t_double_shift;
 template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem, t_rdtsc;

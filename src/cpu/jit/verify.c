@@ -158,7 +158,7 @@ static void put_new_pages(struct cpu *cpu)
 
 static struct rest rest_of(const struct cpu *cpu)
 {
-    return (struct rest){cpu->rep_rip, cpu->rep_icount, cpu->events, cpu->pending_dr6,
+    return (struct rest){cpu->rep_rip, cpu->rep_icount, cpu_events(cpu), cpu->pending_dr6,
                          cpu->no_step_trap};
 }
 
@@ -357,7 +357,7 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     v->interpreted_pages = v->pages;
     if (calls != s->mmio + s->port_io || b->stale || cpu->broken || v->too_many ||
         cpu->code->jit->full || flushes != s->tlb_flushes + s->tlb_page_flushes ||
-        cpu->events != v->rest_before.events) {
+        cpu_events(cpu) != v->rest_before.events) {
         v->noting = false;
         return NOT_VERIFIED;
     }
