@@ -73,7 +73,7 @@ static void test_trace(void **state)
     logged[0] = '\0';
     fake.log.mask |= LOG_OUT;
     /* xor %eax, %eax; hlt: a byte of entry, two bytes, one byte, one out of line */
-    static const uint8_t host[] = {0x90, 0x31, 0xc0, 0xf4, 0xc3};
+    static const uint8_t host[] = {0x90, 0x31, 0xc0, 0xf4}, cold[] = {0xc3};
     hooks->translated(hooks->opaque, &fake.cpu[0],
                       &(struct cpu_translation){.lin = 0x7c00,
                                                 .guest = (const uint8_t[]){0x31, 0xc0, 0xf4},
@@ -82,15 +82,18 @@ static void test_trace(void **state)
                                                 .host = host,
                                                 .runs_at = 0x10000,
                                                 .host_len = sizeof host,
+                                                .cold = cold,
+                                                .cold_runs_at = 0x20000,
+                                                .cold_len = sizeof cold,
                                                 .guest_at = (const uint16_t[]){0, 2, 3},
                                                 .host_at = (const uint32_t[]){1, 3, 4}});
     assert_string_equal(
         logged,
-        "OUT: cs=0008 2 instructions, 3 bytes become 5\n"
+        "OUT: cs=0008 2 instructions, 3 bytes become 4 and 1\n"
         "(entry)                                              | 0x00010000:  nop\n"
         "0x00007c00:  xorl     %eax, %eax                     | 0x00010001:  xorl     %eax, %eax\n"
         "0x00007c02:  hlt                                     | 0x00010003:  hlt\n"
-        "(out of line)                                        | 0x00010004:  retq\n");
+        "(out of line)                                        | 0x00020000:  retq\n");
     logged[0] = '\0';
     hooks->registers(hooks->opaque, &fake.cpu[0]);
     assert_non_null(strstr(logged, "RAX=0000000000000000 RBX="));
