@@ -18,6 +18,7 @@ void tlb_flush(struct tlb *tlb)
     tlb->n_local = 0;
     tlb->used = false;
     tlb->large = false;
+    memset(tlb->large_pages, 0, sizeof tlb->large_pages);
     tlb->keyed = 0;
 }
 
@@ -34,12 +35,24 @@ void tlb_flush_local(struct tlb *tlb)
     tlb->n_local = 0;
 }
 
+/* Some line may be of a large page that holds lin: 2 and 4 MiB, 1 GiB (SDM 3A table 4-1). */
+static bool in_large_page(const struct tlb *tlb, gla_t lin)
+{
+    static const uint8_t shifts[] = {21, 22, 30};
+    for (unsigned k = 0; tlb->large && k < ARRAY_SIZE(shifts); k++) {
+        const uint64_t number = lin >> shifts[k];
+        if (tlb->large_pages[number % TLB_LARGE_BITS / 64] & BIT64(number % 64))
+            return true;
+    }
+    return false;
+}
+
 void tlb_flush_page(struct tlb *tlb, gla_t lin)
 {
     const unsigned i = tlb_index(lin);
     empty(&tlb->line[i].rd, i);
     empty(&tlb->line[i].wr, i);
-    if (!tlb->large)
+    if (!in_large_page(tlb, lin))
         return;
     /* INVLPG drops a large page whole (SDM 3A §4.10.4.1), and our lines hold 4 KiB of it each. */
     for (unsigned n = 0; n < TLB_LINES; n++) {

@@ -37,6 +37,7 @@ struct tlb_half {
 struct tlb_line {
     struct tlb_half rd, wr;
 };
+#define TLB_LARGE_BITS 1024u
 struct tlb {
     struct tlb_line line[TLB_LINES];
     uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
@@ -44,8 +45,9 @@ struct tlb {
     uint8_t flags[TLB_LINES];      /* TLB_GLOBAL, TLB_LISTED */
     uint16_t local[TLB_LINES];     /* the lines that may hold pages that are not global */
     unsigned n_local;
-    bool used;      /* something was filled since the last flush */
-    bool large;     /* ... from a page above 4 KiB */
+    bool used;                                 /* something was filled since the last flush */
+    bool large;                                /* ... from a page above 4 KiB: */
+    uint64_t large_pages[TLB_LARGE_BITS / 64]; /* by the low bits of its number */
     uint32_t keyed; /* ... that PKRU governs: its two bits of each such key */
 };
 
@@ -58,6 +60,8 @@ static inline unsigned tlb_index(gla_t lin)
 {
     return ((lin >> PAGE_SHIFT) ^ (lin >> (PAGE_SHIFT + TLB_BITS))) & (TLB_LINES - 1);
 }
+/* An even page and the one so far behind it share a line. */
+#define TLB_TWIN ((TLB_LINES + 1) << PAGE_SHIFT)
 static inline uint64_t tlb_empty_tag(unsigned index)
 {
     return index ? 0 : PAGE_SIZE;
@@ -72,8 +76,11 @@ static inline void tlb_note_fill(struct tlb *tlb, unsigned i, unsigned shift, bo
 {
     tlb->page_shift[i] = (uint8_t)shift;
     tlb->used = true;
-    if (shift > PAGE_SHIFT)
+    if (shift > PAGE_SHIFT) {
+        const uint64_t number = tlb->line[i].rd.tag >> shift;
         tlb->large = true;
+        tlb->large_pages[number % TLB_LARGE_BITS / 64] |= BIT64(number % 64);
+    }
     if (global) {
         tlb->flags[i] |= TLB_GLOBAL;
     } else {

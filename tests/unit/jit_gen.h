@@ -36,7 +36,7 @@ enum {
     GEN_TABLE = 0x68000,
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
-    GEN_TWINS = TLB_LINES << PAGE_SHIFT, /* from data to where it is found, too */
+    GEN_TWINS = TLB_TWIN, /* from data to where it is found, too */
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
     GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */

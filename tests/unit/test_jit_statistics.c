@@ -102,7 +102,7 @@ static void test_fill(void **state)
      * dec %ecx; jnz 1b; hlt */
     static const uint8_t swap[] = {0xb9, 0xe8, 3,    0,    0,    0x8b, 0x03, 0x8b, 0x16,
                                    0x89, 0x13, 0x89, 0x06, 0xff, 0xc9, 0x75, 0xf4, 0xf4};
-    const gla_t data = 0x60000, twin = data + (TLB_LINES << PAGE_SHIFT);
+    const gla_t data = 0x60000, twin = data + TLB_TWIN;
     const uint64_t *const misses = rig.cpu->stats.tlb_misses;
     rig.cpu->code->jit->count = calloc(1, sizeof(struct jit_count));
     for (unsigned off = 0; off < 2; off++) { /* 1: by the handlers */
