@@ -169,8 +169,8 @@ struct tr {
     bool share;     /* addresses near each other are looked up once */
     struct shared shared;
     struct reg_value value[REG_COUNT];
-    uint16_t values;  /* numbers given */
-    uint32_t changed; /* guest registers, by the instruction at hand */
+    uint16_t values;           /* numbers given */
+    uint32_t changed;          /* guest registers, by the instruction at hand */
     unsigned n_copies, copied; /* copied: instructions */
     unsigned n_late;
     struct late late[MAX_LATE];
