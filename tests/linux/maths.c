@@ -224,8 +224,9 @@ static int scalar_functions(void *libm, int rounds)
     DO(cbrt)                                                                                   \
     DO(cos)                                                                                    \
     DO(cosh)                                                                                   \
-    DO(erf) DO(erfc) DO(exp) DO(exp10) DO(exp2) DO(expm1) DO(log) DO(log10) DO(log1p) DO(log2) \
-        DO(sin) DO(sinh) DO(tan) DO(tanh)
+    DO(erf)                                                                                    \
+    DO(erfc) DO(exp) DO(exp10) DO(exp2) DO(expm1) DO(log) DO(log10) DO(log1p) DO(log2) DO(sin) \
+        DO(sinh) DO(tan) DO(tanh)
 #define BINARY(DO) DO(atan2) DO(hypot) DO(pow)
 
 #define TEST_UNARY(name, isa, lanes, V, T, value, suffix)                 \

@@ -314,7 +314,7 @@ void write_late(struct tr *t)
         if (l->jump)
             write_find(t, l);
         else if (l->again && t->how[l->u->index] != T_CALL_IND)
-            write_fill(t, l); /* CALL looks at its target before it looks for the stack's page */
+            write_fill(t, l); /* for CALL the target's address is looked at first */
         if (l->def.valid)
             store_def(t, &l->def);
         store_note(t, l->note);

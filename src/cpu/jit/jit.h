@@ -11,9 +11,11 @@
  *   host R15                                     guest RSP
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
- *   GS base                                      struct cpu (h_cpu()); guest R10 R11 R13 R14 R15
- * are there Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h),
- * or known to the translator as a result of registers that still hold its operands.
+ *   GS base                                      in struct cpu (h_cpu()), where the guest's R10,
+ *                                                R11, R13, R14 and R15 are
+ *
+ * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
+ * to the translator as a result of registers that still hold its operands.
  */
 #ifndef VITRINE_CPU_JIT_JIT_H
 #define VITRINE_CPU_JIT_JIT_H

@@ -103,10 +103,10 @@ struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member)
 void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index)
 {
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
-                  "the index is made by rotating the page number into place");
-    emit_rorx(e, index, lin,
-              TLB_BITS); /* bits of two numbers, so that arrays as far apart as the */
-    emit_alu(e, 8, X_XOR, index, h_reg(lin)); /* TLB reaches do not share lines */
+                  "the index is made by shifting the page number into place");
+    /* of two numbers, so that arrays as far apart as the TLB reaches do not share lines */
+    emit_rorx(e, index, lin, TLB_BITS);
+    emit_alu(e, 8, X_XOR, index, h_reg(lin));
     emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(index), PAGE_SHIFT - 5, 1);
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
     if (!user) /* which of the two of the kernel depends on EFLAGS.AC */

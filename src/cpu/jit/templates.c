@@ -24,7 +24,7 @@ static enum template alu(const struct insn *u)
     const enum operand src = u->row->opnd[1];
     const bool to_mem = u->mem && ((u->row->opnd[0] >= O_Eb && u->row->opnd[0] <= O_Ey) ||
                                    u->row->opnd[0] == O_Ob || u->row->opnd[0] == O_Ov);
-    if (u->mem && !address_ok(u)) /* LOCK is nothing here: all CPUs take turns on one thread */
+    if (u->mem && !address_ok(u)) /* LOCK: see templates_atomic.c */
         return T_HANDLER;
     const bool carry = u->op == OP_ADC || u->op == OP_SBB;
     const bool from_high = !is_imm(src) && (!u->mem || to_mem) && high_byte(u->b, u->osize);
