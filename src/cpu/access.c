@@ -308,19 +308,47 @@ static void traced_store(struct cpu *cpu, ram_t at, unsigned size)
     }
 }
 
+static void put_bytes(uint8_t *host, const void *src, unsigned size)
+{
+    uint64_t v = 0;
+    if (size > 8) {
+        memcpy(host, src, size);
+        return;
+    }
+    memcpy(&v, src, size);
+    st_le(host, v, size);
+}
+
+/*
+ * Nobody decodes the new bytes before everybody has forgotten what he decoded from the old ones: or
+ * a CPU might run the new code, and then once more the old.
+ */
+static void store_traced(struct cpu *cpu, const struct place *p, const void *src, unsigned size)
+{
+    world_enter(cpu->world);
+    const bool stop = cpu->world && code_of_others(cpu, p->ram, size);
+    if (stop)
+        world_stop(cpu->world);
+    put_bytes(p->host, src, size);
+    traced_store(cpu, p->ram, size);
+    if (stop)
+        world_go(cpu->world);
+    world_leave(cpu->world);
+}
+
 static void place_store(struct cpu *cpu, const struct place *p, const void *src, unsigned size)
 {
     uint64_t v = 0;
     if (likely(p->host != NULL)) {
-        if (size <= 8) {
-            memcpy(&v, src, size);
-            st_le(p->host, v, size);
-        } else {
-            memcpy(p->host, src, size);
+        if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED)) {
+            store_traced(cpu, p, src, size);
+            return;
         }
+        put_bytes(p->host, src, size);
+        if (likely(cpu->world == NULL))
+            return;
         /* Stored first, looked second; who begins to trace a page marks first and reads second. */
-        if (unlikely(cpu->world != NULL))
-            __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
         if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED))
             traced_store(cpu, p->ram, size);
         return;
@@ -413,6 +441,8 @@ void *lock_slow(struct cpu *cpu, gla_t lin, unsigned size)
     }
     const struct place p = translate(cpu, lin, true, tlb_mode);
     if (!p.host || page_watched(cpu, lin) || (lin & (size - 1)))
+        return lock_out(cpu);
+    if (cpu->world && (ram_flags(cpu->mem->ram, p.ram) & RAM_CODE)) /* see store_traced() */
         return lock_out(cpu);
     cpu->locked_traced = p.ram;
     return p.host;

@@ -90,6 +90,8 @@ const struct block *code_known(struct cpu *cpu, gla_t lin);
 
 /* [at, at+len) was written: drops the blocks it overlaps, those of first and of all behind it. */
 void code_written(struct cpu *first, ram_t at, uint64_t len);
+/* Whether another CPU has decoded any of [at, at+len), on one page. The lock is held. */
+bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len);
 /* Drops everything, e.g. when breakpoints change. Not while a block runs. */
 void code_flush(struct code_cache *cc);
 /* Makes from continue at to, which lies at lin, from its slot on. */

@@ -245,6 +245,17 @@ static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsig
         forget_page(cc, page);
 }
 
+bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len)
+{
+    const unsigned from = at & ~PAGE_MASK;
+    for (const struct cpu *c = cpu_first(cpu->mem->ram); c; c = c->next) {
+        const struct code_page *cp = c->code->pages[at >> PAGE_SHIFT];
+        if (c != cpu && cp && holds_code(cp, from, from + len))
+            return true;
+    }
+    return false;
+}
+
 /* Blocks of a CPU that runs are dropped while it does not. */
 static void piece_written(struct cpu *first, ram_t page, unsigned from, unsigned to)
 {

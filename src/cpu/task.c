@@ -171,6 +171,7 @@ static void commit_image(struct cpu *cpu, const struct task_image *t)
     for (unsigned s = 0; s < 6; s++)
         cpu->seg[s] = (struct segment){.sel = t->seg[s], .attr = ATTR_NULL};
     cpu->seg[SEG_CS].attr |= (uint32_t)cpu->cpl << ATTR_DPL_SHIFT;
+    cpu->seg[SEG_SS].attr |= (uint32_t)cpu->cpl << ATTR_DPL_SHIFT; /* which is where CPL is kept */
     cpu->seg[SEG_LDTR] = (struct segment){.sel = t->ldt, .attr = ATTR_NULL};
     cpu->rip = t->ip;
     cpu->cur = NULL; /* rip is exact from here on */
