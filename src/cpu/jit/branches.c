@@ -43,19 +43,22 @@ static void jump_there(struct tr *t)
 
 /*
  * A continuation at offset at, in another page: by the link in the generation and to the address it
- * was made for; else, in another address space or where the same code is mapped elsewhere, by the
- * table of indirect branches; else on to the exit, behind this.
+ * was made for. In another address space, or where the same code is mapped elsewhere, by the table
+ * of indirect branches; when that has happened for a while the link is made anew, which is dear if
+ * two of them take turns. Else on to the exit, behind this.
  */
 static void write_far_link(struct tr *t, unsigned slot, int64_t at)
 {
     struct emit *e = t->e;
     struct native *n = t->n;
+    n->far[slot] = true;
     n->target_page[slot] = JIT_NO_PAGE;
+    uint8_t *again = e->p;
     emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
     if (at & (int64_t)PAGE_MASK)
         emit_alu_imm(e, t->word, X_ADD, h_reg(H_R10), (int32_t)(at & (int64_t)PAGE_MASK));
-    emit_rm_imm(e, 4, 0x81, X_CMP, CPU_SLOT(code_gen[(t->b->mode & MODE_USER) != 0]), 0, 4);
-    n->generation[slot] = e->p - 4;
+    emit_load(e, 4, H_R11, CPU_SLOT(code_gen[(t->b->mode & MODE_USER) != 0]));
+    emit_alu(e, 4, X_CMP, H_R11, h_abs(&n->generation[slot]));
     uint8_t *other = emit_jcc_forward(e, CC_NE);
     emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
     uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
@@ -69,6 +72,12 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
         return;
     emit_rm_imm(e, 4, 0x81, X_CMP, h_abs(&n->target_page[slot]), JIT_NO_PAGE, 4);
     uint8_t *never = emit_jcc_forward(e, CC_E);
+    emit_alu_imm(e, 1, X_SUB, h_abs(&n->patience[slot]), 1);
+    uint8_t *patient = emit_jcc_forward(e, CC_NS);
+    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
+    emit_call(e, stub(t, STUB_RELINK));
+    emit_patch(emit_jcc_forward(e, CC_NE), again);
+    emit_here(e, patient);
     if (t->def.valid) /* who is there was not asked whether it changes its registers too early */
         store_def(t, &t->def);
     emit_lea(e, t->word, H_R10, h_mem(H_R10, (int32_t)(at & ~(int64_t)PAGE_MASK)));

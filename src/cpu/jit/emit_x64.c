@@ -244,7 +244,8 @@ void emit_patch(uint8_t *where, const uint8_t *to)
     if (!where)
         return;
     const int32_t d = (int32_t)(to - (where + 4));
-    memcpy(where, &d, 4);
+    if (memcmp(where, &d, 4) != 0) /* a store to code is dear even if it changes nothing */
+        memcpy(where, &d, 4);
 }
 
 /* opcode and a displacement to come; NULL when there was no room. */

@@ -310,9 +310,9 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
     const uint32_t generation = from->link_gen[slot];
     if (!n || !to->native || !n->site[slot] || jit_near_edge(j->cpu, from->link_lin[slot]))
         return;
-    assert(!n->generation[slot] == !generation);
+    assert(n->far[slot] == (generation != 0));
     if (generation) {
-        memcpy(n->generation[slot], &generation, 4);
+        n->generation[slot] = generation;
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
     }
     const bool store = n->storing[slot] && to->native->wants_flags &&
@@ -327,11 +327,8 @@ void jit_unlink(struct block *from, unsigned slot)
     struct native *n = from->native;
     if (!n || !n->site[slot])
         return;
-    if (n->generation[slot]) {
-        const uint32_t never = 0;
-        memcpy(n->generation[slot], &never, 4);
-        n->target_page[slot] = JIT_NO_PAGE;
-    }
+    n->generation[slot] = 0;
+    n->target_page[slot] = JIT_NO_PAGE;
     emit_patch(n->site[slot], n->exit[slot]);
 }
 

@@ -54,8 +54,12 @@ struct native {
     bool wants_flags;       /* of before: something in the block may see them */
     uint32_t changes;       /* guest registers that it changes while it may see them */
     struct pending_def def; /* what is pending at the end, if it names registers */
-    uint8_t *generation[2]; /* of a jump to another page: the immediate that code_gen must equal */
-    gla_t target_page[2]; /* ... and the linear address that page must have; JIT_NO_PAGE: no link */
+    /* A jump to another page holds in this generation (0: in none), to the page at this linear
+     * address (JIT_NO_PAGE: there is no link). */
+    gla_t target_page[2];
+    uint32_t generation[2];
+    bool far[2];        /* the jump is such a one */
+    int8_t patience[2]; /* with another's link being the wrong one: so often until jit_relink() */
 };
 
 #define JIT_JUMP_MODES 64
@@ -108,6 +112,7 @@ enum jit_stub {
     STUB_EXIT_INSN,  /* R11 = the last insn of a block: its handler goes on */
     STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
     STUB_FIND,       /* R11 = RIP: a line for it, ZF is clear if there is one then */
+    STUB_RELINK,     /* R11 = block + slot: ZF is clear if the link to another page holds now */
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
     /* R11 = address: a TLB line for it, ZF is clear if there is one then. By log2 of the size, to
      * be read, then to be written. */
@@ -197,6 +202,9 @@ void jit_jump_fill(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
 /* Fills a line for rip, in the mode the CPU is in. False: there is no host code, or none that is
  * known without a walk, or the loop is to look at something first. */
 bool jit_jump_find(struct cpu *cpu, gla_t rip);
+/* The link of a block's slot (the sum) was made in another generation, or for another address of
+ * this code: makes it hold here and now, if it leads where it should. */
+bool jit_relink(struct cpu *cpu, uintptr_t block_and_slot);
 
 static inline struct jit_jump *jit_jumps(const struct jit *j, unsigned mode)
 {

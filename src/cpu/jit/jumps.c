@@ -89,6 +89,28 @@ bool jit_jump_find(struct cpu *cpu, gla_t rip)
     return true;
 }
 
+#define PATIENCE_MADE    8 /* a link that was made anew is the wrong one, until it is once more */
+#define PATIENCE_REFUSED INT8_MAX
+
+bool jit_relink(struct cpu *cpu, uintptr_t block_and_slot)
+{
+    struct block *b = (struct block *)(block_and_slot & ~(uintptr_t)1);
+    const unsigned slot = block_and_slot & 1;
+    const struct insn *last = &b->insn[b->n - 1];
+    const uint64_t rip = cpu->jit_page | (b->start & ~PAGE_MASK),
+                   mask = cpu_code64(cpu) ? UINT64_MAX : UINT32_MAX;
+    const gla_t lin = slot ? (rip + (uint64_t)last->disp) & last->imm : (rip + b->bytes) & mask;
+    struct native *n = b->native;
+    n->patience[slot] = PATIENCE_REFUSED;
+    if (!b->link[slot] || jit_near_edge(cpu, lin) || code_known(cpu, lin) != b->link[slot])
+        return false;
+    n->patience[slot] = PATIENCE_MADE;
+    n->generation[slot] = b->link_gen[slot] = block_gen(cpu, b);
+    n->target_page[slot] = lin & PAGE_MASK;
+    b->link_lin[slot] = lin;
+    return true;
+}
+
 static void save_jumps(struct jit *j, unsigned user, uint32_t gen)
 {
     const struct jit_jump_log *log = &j->filled[user];

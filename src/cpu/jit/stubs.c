@@ -377,6 +377,9 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_FIND:
             write_question(e, (const void *)(uintptr_t)jit_jump_find, 0, false);
             break;
+        case STUB_RELINK:
+            write_question(e, (const void *)(uintptr_t)jit_relink, 0, false);
+            break;
         case STUB_FILL:
         case STUB_FILL_LAST:
         case STUB_STRING:
