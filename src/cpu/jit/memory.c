@@ -100,14 +100,20 @@ struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member)
     return m;
 }
 
-void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index)
+void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index, unsigned temp)
 {
     static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
                   "the index is made by shifting the page number into place");
     /* of two numbers, so that arrays as far apart as the TLB reaches do not share lines */
-    emit_rorx(e, index, lin, TLB_BITS);
-    emit_alu(e, 8, X_XOR, index, h_reg(lin));
-    emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(index), PAGE_SHIFT - 5, 1);
+    if (temp != H_NONE) { /* sooner there: every load waits for it */
+        emit_rorx(e, index, lin, PAGE_SHIFT - 5);
+        emit_rorx(e, temp, lin, PAGE_SHIFT - 5 + TLB_BITS);
+        emit_alu(e, 4, X_XOR, index, h_reg(temp));
+    } else {
+        emit_rorx(e, index, lin, TLB_BITS);
+        emit_alu(e, 8, X_XOR, index, h_reg(lin));
+        emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(index), PAGE_SHIFT - 5, 1);
+    }
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
     if (!user) /* which of the two of the kernel depends on EFLAGS.AC */
         emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
@@ -116,7 +122,7 @@ void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index)
 uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
                       unsigned index, unsigned addend)
 {
-    emit_tlb_index(e, user, lin, index);
+    emit_tlb_index(e, user, lin, index, addend);
     emit_load(e, 8, addend, tlb_half_at(user, index, write, offsetof(struct tlb_half, tag)));
     emit_alu(e, 8, X_XOR, addend, h_reg(lin));
     emit_alu_imm(e, 8, X_CMP, h_reg(addend), (int32_t)(PAGE_SIZE - size));

@@ -423,10 +423,11 @@ static unsigned address(struct tr *t, const struct access *a, int64_t delta, uns
 }
 
 /* The TLB's half for lin, in a register: its tag, or its addend. */
-static struct host_rm half_of(struct tr *t, unsigned lin, unsigned reg, bool write, size_t member)
+static struct host_rm half_of(struct tr *t, unsigned lin, unsigned reg, unsigned temp, bool write,
+                              size_t member)
 {
     const bool user = t->b->mode & MODE_USER;
-    emit_tlb_index(t->e, user, lin, reg);
+    emit_tlb_index(t->e, user, lin, reg, temp);
     return tlb_half_at(user, reg, write, member);
 }
 
@@ -442,7 +443,8 @@ static void look_up_for_all(struct tr *t, const struct access *a, const struct s
         to_copy(t, emit_stack_look_up(e, lin, (unsigned)(s->hi - s->lo), H_R14));
         emit_load(e, 8, H_R14, CPU_SLOT(stack_addend));
     } else {
-        struct host_rm half = half_of(t, lin, H_R14, s->write, offsetof(struct tlb_half, tag));
+        struct host_rm half =
+            half_of(t, lin, H_R14, H_R11, s->write, offsetof(struct tlb_half, tag));
         if (lin != H_R10)
             emit_mov(e, 8, H_R10, lin);
         emit_alu(e, 8, X_XOR, H_R10, half);
@@ -467,7 +469,8 @@ static struct host_rm look_up_beside(struct tr *t, const struct access *a)
         to_copy(t, emit_stack_look_up(e, lin, a->size, H_R11));
         addend = CPU_SLOT(stack_addend);
     } else {
-        const struct host_rm tag = half_of(t, lin, H_R11, a->write, offsetof(struct tlb_half, tag));
+        const struct host_rm tag =
+            half_of(t, lin, H_R11, H_NONE, a->write, offsetof(struct tlb_half, tag));
         addend = tag;
         addend.disp +=
             (int32_t)offsetof(struct tlb_half, addend) - (int32_t)offsetof(struct tlb_half, tag);

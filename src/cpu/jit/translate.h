@@ -300,13 +300,14 @@ void share_write_copies(struct tr *t);
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
 unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
+/* The TLB's line for lin, in a register, for tlb_half_at(). temp: a register to spare, or H_NONE.
+ */
+void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index, unsigned temp);
+struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member);
 /*
  * The soft TLB's line for lin: its addend in a register; jumps on a miss. user: it is that of CPL
  * 3, else the one that counts now. Changes the host's flags.
  */
-/* The TLB's line for lin, in a register, for tlb_half_at(). */
-void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index);
-struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member);
 uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
                       unsigned index, unsigned addend);
 /* Whether [lin, lin + size), size up to the largest of stack_span[], is in the stack's page: jumps
