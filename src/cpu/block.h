@@ -124,7 +124,7 @@ static inline struct block *code_linked(const struct cpu *cpu, const struct bloc
 
 static inline unsigned jump_index(gla_t lin)
 {
-    return (unsigned)(lin ^ (lin >> 12)) & (JUMP_CACHE_LINES - 1);
+    return (unsigned)(lin >> 3 ^ lin >> 15) & (JUMP_CACHE_LINES - 1);
 }
 
 /* bind.c: chooses handlers for one instruction, and joins pairs of a finished block. */

@@ -103,10 +103,19 @@ void code_flush(struct code_cache *cc)
     cc->cpu->stats.cache_flushes++;
 }
 
+/* Blocks of a page have heads close together: who runs one will soon look for the next. */
 static unsigned hash_index(ram_t start, uint32_t mode)
 {
-    const uint64_t h = (start ^ ((uint64_t)mode << 40)) * UINT64_C(0x9e3779b97f4a7c15);
-    return (unsigned)(h >> (64 - HASH_BITS));
+    const uint64_t h = (start >> PAGE_SHIFT ^ (uint64_t)mode << 40) * UINT64_C(0x9e3779b97f4a7c15);
+    return (unsigned)(h >> (64 - HASH_BITS)) ^ (unsigned)(start & ~PAGE_MASK) >> 3;
+}
+
+/* The block decoded behind b often is wanted behind it once more; its header is not in the cache. */
+static void expect_next(const struct block *b)
+{
+    const uint8_t *next = (const uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn);
+    for (unsigned i = 0; i < sizeof *b; i += 64)
+        __builtin_prefetch(next + i);
 }
 
 /* --- links --- */
@@ -584,9 +593,11 @@ const struct block *code_known(struct cpu *cpu, gla_t lin)
     struct block *b = cc->hash[hash_index(start, cpu->mode)];
     while (b && (b->start != start || b->mode != cpu->mode || b->page2 != RAM_NONE))
         b = b->hash_next;
-    if (b)
+    if (b) {
         *j =
             (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
+        expect_next(b);
+    }
     return b;
 }
 
@@ -624,8 +635,10 @@ struct block *code_find(struct cpu *cpu)
         b = decode_block(cpu, lin, bytes_left);
         world_leave(cpu->world);
     }
-    if (b->cached)
+    if (b->cached) {
         *j =
             (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
+        expect_next(b);
+    }
     return b;
 }

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CODE_BYTES  (64 * MiB)
+#define CODE_BYTES  (128 * MiB)
 #define JUMP_BITS   14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define HOT_SHARE   5          /* sixteenths of it are for what is in line */
