@@ -200,12 +200,12 @@ static unsigned alu_index(const struct insn *u)
     return index[u->op - OP_ADD];
 }
 
-static void op_reg(struct tr *t, unsigned x, unsigned a, unsigned b)
+static void op_reg(struct tr *t, unsigned x, unsigned a, struct host_rm b)
 {
     if (x == TEST)
-        emit_test(t->e, t->u->osize, h_reg(a), b);
+        emit_test(t->e, t->u->osize, b, a);
     else
-        emit_alu(t->e, t->u->osize, x, a, h_reg(b));
+        emit_alu(t->e, t->u->osize, x, a, b);
 }
 
 static void op_imm(struct tr *t, unsigned x, struct host_rm a)
@@ -214,6 +214,20 @@ static void op_imm(struct tr *t, unsigned x, struct host_rm a)
         emit_test_imm(t->e, t->u->osize, a, immediate(t->u));
     else
         emit_alu_imm(t->e, t->u->osize, x, a, immediate(t->u));
+}
+
+/* g op= gb or an immediate, where g lives if that is in memory: but for 32-bit operands, which
+ * clear the upper half. */
+static bool op_in_place(struct tr *t, unsigned x, unsigned g, unsigned gb)
+{
+    const struct insn *u = t->u;
+    if (guest_host[g] != H_NONE || u->osize == 4)
+        return false;
+    if (is_imm(u->row->opnd[1]))
+        op_imm(t, x, guest_operand(g));
+    else
+        emit_alu_to(t->e, u->osize, x, guest_operand(g), get(t, gb, H_R11));
+    return true;
 }
 
 static uint32_t kind_of(unsigned x, unsigned size)
@@ -256,13 +270,18 @@ static void with_carry(struct tr *t, unsigned x)
         emit_store(t->e, 8, CPU_SLOT(jit_target), H_R11);
     }
     need_flags(t, FLAG_CF);
-    const unsigned d = begin_change(t, g, H_R10);
+    clobber(t, g);
+    if (!u->mem && op_in_place(t, x, g, reg_of(u->b, size))) {
+        flags_from_host(t);
+        return;
+    }
+    const unsigned d = get(t, g, H_R10);
     if (u->mem)
         emit_alu(t->e, size, x, d, CPU_SLOT(jit_target));
     else if (is_imm(u->row->opnd[1]))
         op_imm(t, x, h_reg(d));
     else
-        op_reg(t, x, d, get(t, reg_of(u->b, size), H_R11));
+        op_reg(t, x, d, guest_operand(reg_of(u->b, size)));
     put(t, g, d);
     flags_from_host(t);
 }
@@ -274,20 +293,19 @@ static void compare_registers(struct tr *t, unsigned x)
     const unsigned size = u->osize, ga = reg_of(u->a, size);
     const bool imm = is_imm(u->row->opnd[1]);
     const unsigned gb = imm ? 0 : reg_of(u->b, size);
-    const unsigned a = get(t, ga, H_R10), b = imm ? H_NONE : get(t, gb, H_R11);
     if (x == TEST && (imm || ga != gb) && wanted(t)) { /* the result is in no register */
-        emit_mov(t->e, 8, H_R10, a);
+        emit_load(t->e, 8, H_R10, guest_operand(ga));
         if (imm)
             op_imm(t, X_AND, h_reg(H_R10));
         else
-            op_reg(t, X_AND, H_R10, b);
+            op_reg(t, X_AND, H_R10, guest_operand(gb));
         flags_written_now(t, FLAGS_ARITH, kind_of(x, size), H_R10, H_NONE, 0);
         return;
     }
     if (imm)
-        op_imm(t, x, h_reg(a));
+        op_imm(t, x, guest_operand(ga));
     else
-        op_reg(t, x, a, b);
+        op_reg(t, x, get(t, ga, H_R10), guest_operand(gb));
     flags_written(t, FLAGS_ARITH, kind_of(x, size), v_reg(ga),
                   x == TEST ? v_none
                   : imm     ? v_imm(immediate(u))
@@ -302,17 +320,22 @@ static void alu_registers(struct tr *t, unsigned x)
     const unsigned gb = imm ? 0 : reg_of(u->b, size);
     const bool twice = x == X_ADD && !imm && gb == g;
     t->def.valid = false; /* overwritten, and nothing can fault before */
-    const unsigned d = begin_change(t, g, H_R10);
+    clobber(t, g);
+    const bool in_place = !twice && op_in_place(t, x, g, gb);
+    const unsigned d = in_place ? H_NONE : get(t, g, H_R10);
     if (twice && wanted(t)) {
         emit_store(t->e, 8, CPU_SLOT(pending_a), d);
         emit_store(t->e, 8, CPU_SLOT(pending_b), d);
         store_pending(t, pending_kind(PENDING_ADD2, size));
     }
-    if (imm)
+    if (in_place)
+        ; /* done */
+    else if (imm)
         op_imm(t, x, h_reg(d));
     else
-        op_reg(t, x, d, gb == g ? d : get(t, gb, H_R11));
-    put(t, g, d);
+        op_reg(t, x, d, gb == g ? h_reg(d) : guest_operand(gb));
+    if (!in_place)
+        put(t, g, d);
     if (twice) {
         t->host_flags = FLAGS_ARITH;
         t->def.valid = false;
@@ -459,8 +482,10 @@ static void t_mov(struct tr *t)
     if (u->mem)
         from = memory_operand(t, size, false);
     else
-        from = h_reg(get(t, reg_of(u->b, size), H_R11));
-    if (size >= 4) {
+        from = guest_operand(reg_of(u->b, size));
+    if (size == 8 && guest_host[g] == H_NONE && !u->mem) {
+        put(t, g, get(t, u->b, H_R10));
+    } else if (size >= 4) {
         const unsigned d = home(g, H_R10);
         emit_load(t->e, size, d, from);
         put(t, g, d);
@@ -482,7 +507,7 @@ static void t_extend(struct tr *t)
     if (u->mem)
         m = memory_operand(t, from, false);
     else
-        m = h_reg(from == 1 ? get_byte(t, u->b, H_R11) : get(t, u->b, H_R11));
+        m = from == 1 ? h_reg(get_byte(t, u->b, H_R11)) : guest_operand(u->b);
     const unsigned d = u->osize == 2 && guest_host[g] == H_NONE ? H_R10 : home(g, H_R10);
     uint32_t opcode;
     if (u->op == OP_MOVZX)
@@ -694,7 +719,7 @@ static void t_imul(struct tr *t)
     if (u->mem)
         m = memory_operand(t, u->osize, false);
     else
-        m = h_reg(get(t, u->rm, H_R11));
+        m = guest_operand(u->rm);
     unsigned d = home(u->reg, H_R10);
     if (imm) {
         emit_rm_imm(t->e, u->osize, 0x69, d, m, (uint32_t)u->imm, 4);
@@ -719,7 +744,7 @@ static void t_mul(struct tr *t)
     if (u->mem)
         m = memory_operand(t, u->osize, false);
     else
-        m = h_reg(get(t, u->rm, H_R11));
+        m = guest_operand(u->rm);
     emit_rm(t->e, u->osize, 0xf7, u->op == OP_MUL ? X_MUL : X_IMUL, m);
     product_flags(t, H_RAX);
 }
@@ -783,8 +808,8 @@ static void t_cmov(struct tr *t)
     }
     need_flags(t, op_info[u->op].flags_read);
     clobber(t, u->a);
-    const unsigned from = get(t, u->b, H_R11), d = get(t, u->a, H_R10);
-    emit_rm(t->e, u->osize, 0x0f40 | (unsigned)(u->op - OP_CMOVO), d, h_reg(from));
+    const unsigned d = get(t, u->a, H_R10);
+    emit_rm(t->e, u->osize, 0x0f40 | (unsigned)(u->op - OP_CMOVO), d, guest_operand(u->b));
     put(t, u->a, d);
 }
 

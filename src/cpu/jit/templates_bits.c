@@ -165,7 +165,7 @@ void t_bmi_shift(struct tr *t)
         emit_load(t->e, u->osize, H_R11, memory_operand(t, u->osize, false));
         from = h_reg(H_R11);
     } else {
-        from = h_reg(get(t, u->rm, H_R11));
+        from = guest_operand(u->rm);
     }
     const unsigned d = home(u->reg, H_R10);
     if (u->op == OP_RORX)
@@ -194,7 +194,7 @@ void t_bmi(struct tr *t)
         emit_load(t->e, u->osize, H_R11, memory_operand(t, u->osize, false));
         from = h_reg(H_R11);
     } else {
-        from = h_reg(get(t, u->rm, H_R11));
+        from = guest_operand(u->rm);
     }
     const unsigned d = home(g, H_R10);
     if (group) /* 0F38 F3 /1 BLSR, /2 BLSMSK, /3 BLSI */
