@@ -187,6 +187,24 @@ unsigned begin_change(struct tr *t, unsigned g, unsigned scratch)
     return get(t, g, scratch);
 }
 
+/*
+ * Register g, to be changed by one instruction: where it lives, but for 32-bit operands of one that
+ * lives in memory, which clear its upper half: R10, and end_in_place() puts it back.
+ */
+static struct host_rm begin_in_place(struct tr *t, unsigned g)
+{
+    clobber(t, g);
+    if (guest_host[g] != H_NONE || t->u->osize != 4)
+        return guest_operand(g);
+    return h_reg(get(t, g, H_R10));
+}
+
+static void end_in_place(struct tr *t, unsigned g)
+{
+    if (guest_host[g] == H_NONE && t->u->osize == 4)
+        put(t, g, H_R10);
+}
+
 /* --- ADD to CMP, TEST --- */
 
 enum { TEST = 8 };
@@ -216,8 +234,7 @@ static void op_imm(struct tr *t, unsigned x, struct host_rm a)
         emit_alu_imm(t->e, t->u->osize, x, a, immediate(t->u));
 }
 
-/* g op= gb or an immediate, where g lives if that is in memory: but for 32-bit operands, which
- * clear the upper half. */
+/* g op= gb or an immediate, in place; false: that takes a register. */
 static bool op_in_place(struct tr *t, unsigned x, unsigned g, unsigned gb)
 {
     const struct insn *u = t->u;
@@ -604,9 +621,8 @@ static void t_incdec(struct tr *t)
         flush_flags(t);
         emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_FLAGS]);
     }
-    const unsigned d = begin_change(t, g, H_R10);
-    emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, h_reg(d));
-    put(t, g, d);
+    emit_rm(t->e, size, size == 1 ? 0xfe : 0xff, dec ? 1 : 0, begin_in_place(t, g));
+    end_in_place(t, g);
     flags_written_part(t, (FLAGS_ARITH & ~FLAG_CF) | (carry ? had & FLAG_CF : 0),
                        dec ? PART_DEC : PART_INC, g);
 }
@@ -615,9 +631,9 @@ static void t_notneg(struct tr *t)
 {
     const struct insn *u = t->u;
     const unsigned size = u->osize, g = reg_of(u->a, size);
-    const unsigned d = begin_change(t, g, H_R10);
-    emit_rm(t->e, size, size == 1 ? 0xf6 : 0xf7, u->op == OP_NEG ? X_NEG : X_NOT, h_reg(d));
-    put(t, g, d);
+    emit_rm(t->e, size, size == 1 ? 0xf6 : 0xf7, u->op == OP_NEG ? X_NEG : X_NOT,
+            begin_in_place(t, g));
+    end_in_place(t, g);
     if (u->op == OP_NEG)
         flags_written(t, FLAGS_ARITH, pending_kind(PENDING_NEG, size), v_reg(g), v_none);
 }
@@ -652,23 +668,22 @@ static void t_shift_imm(struct tr *t)
     const bool rotate = x == X_ROL || x == X_ROR;
     if (rotate && wanted(t)) {
         settle_for(t, PART_ALL_BUT_CF | PART_ZF);
-        const unsigned d = begin_change(t, g, H_R10);
-        emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
-        put(t, g, d);
+        emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, begin_in_place(t, g), count, 1);
+        end_in_place(t, g);
         flags_written_part(t, FLAG_CF, x == X_ROL ? PART_ROL : PART_ROR, g);
         return;
     }
     if (!rotate)
         t->def.valid = false;
-    const unsigned d = begin_change(t, g, H_R10);
+    const struct host_rm d = begin_in_place(t, g);
     if (wanted(t)) {
-        emit_store(t->e, 8, CPU_SLOT(pending_a), d);
+        emit_store(t->e, 8, CPU_SLOT(pending_a), get(t, g, H_R11));
         emit_store_imm(t->e, 8, CPU_SLOT(pending_b), (int32_t)count);
         /* a full writer: what was pending before does not matter */
         store_pending(t, pending_kind(shift_pending(x), size));
     }
-    emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, h_reg(d), count, 1);
-    put(t, g, d);
+    emit_rm_imm(t->e, size, size == 1 ? 0xc0 : 0xc1, x, d, count, 1);
+    end_in_place(t, g);
     t->def.valid = false;
     t->host_flags = rotate ? 0 : FLAG_CF | FLAG_ZF | FLAG_SF | FLAG_PF;
 }
