@@ -44,12 +44,19 @@ const struct insn *op_block_end(struct cpu *cpu, const struct insn *u)
     END_DIRECT(cpu, 0, next_rip(cpu, u));
 }
 
+static const struct block *block_of(const struct insn *u)
+{
+    return (const struct block *)((const uint8_t *)(u - u->index) - offsetof(struct block, insn));
+}
+
+/* In a block that was dropped meanwhile every instruction stops, and is to stop. */
 static void clear_break(struct cpu *cpu)
 {
-    if (cpu->broken)
+    if (cpu->broken && !block_of(cpu->broken)->stale) {
         cpu->broken->fn = cpu->broken_fn;
-    if (cpu->unfused)
-        cpu->unfused->fn = cpu->unfused_fn;
+        if (cpu->unfused)
+            cpu->unfused->fn = cpu->unfused_fn;
+    }
     cpu->broken = cpu->unfused = NULL;
 }
 
