@@ -149,11 +149,11 @@ static void report_triple_fault(struct cpu *cpu)
 static void shutdown(struct cpu *cpu)
 {
     cpu->delivering = cpu->ext = false;
+    world_enter(cpu->world); /* also for the reports of two CPUs, which do not mix */
     report_triple_fault(cpu);
     cpu->halted = true;
     cpu->mwait = MWAIT_NOT;
     cpu_kick(cpu);
-    world_enter(cpu->world);
     if (cpu->hooks.shutdown)
         cpu->hooks.shutdown(cpu->hooks.opaque);
     world_leave(cpu->world);
