@@ -98,6 +98,21 @@ void code_flush(struct code_cache *cc);
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
                gla_t lin, bool same_page);
 
+static inline struct block *block_of(const struct insn *u)
+{
+    return (struct block *)((uintptr_t)(u - u->index) - offsetof(struct block, insn));
+}
+
+/* Where b continues (slot as in link) when its first instruction is at rip. */
+static inline gla_t block_target(const struct cpu *cpu, const struct block *b, unsigned slot,
+                                 uint64_t rip)
+{
+    const struct insn *last = &b->insn[b->n - 1];
+    if (slot)
+        return (rip + (uint64_t)last->disp) & last->imm;
+    return cpu_code64(cpu) ? rip + b->bytes : (uint32_t)(rip + b->bytes);
+}
+
 static inline uint32_t block_gen(const struct cpu *cpu, const struct block *b)
 {
     return cpu->code_gen[(b->mode & MODE_USER) != 0];

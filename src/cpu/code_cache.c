@@ -110,7 +110,8 @@ static unsigned hash_index(ram_t start, uint32_t mode)
     return (unsigned)(h >> (64 - HASH_BITS)) ^ (unsigned)(start & ~PAGE_MASK) >> 3;
 }
 
-/* The block decoded behind b often is wanted behind it once more; its header is not in the cache. */
+/* The block decoded behind b often is wanted behind it once more; its header is not in the cache.
+ */
 static void expect_next(const struct block *b)
 {
     const uint8_t *next = (const uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn);

@@ -44,11 +44,6 @@ const struct insn *op_block_end(struct cpu *cpu, const struct insn *u)
     END_DIRECT(cpu, 0, next_rip(cpu, u));
 }
 
-static const struct block *block_of(const struct insn *u)
-{
-    return (const struct block *)((const uint8_t *)(u - u->index) - offsetof(struct block, insn));
-}
-
 /* In a block that was dropped meanwhile every instruction stops, and is to stop. */
 static void clear_break(struct cpu *cpu)
 {

@@ -214,19 +214,21 @@ static int scalar_functions(void *libm, int rounds)
 }
 
 /* Vectors of SSE ("b"), AVX ("c") and AVX2 ("d"), of doubles and of floats. */
-#define UNARY(DO)                                                                              \
-    DO(acos)                                                                                   \
-    DO(acosh)                                                                                  \
-    DO(asin)                                                                                   \
-    DO(asinh)                                                                                  \
-    DO(atan)                                                                                   \
-    DO(atanh)                                                                                  \
-    DO(cbrt)                                                                                   \
-    DO(cos)                                                                                    \
-    DO(cosh)                                                                                   \
-    DO(erf)                                                                                    \
-    DO(erfc) DO(exp) DO(exp10) DO(exp2) DO(expm1) DO(log) DO(log10) DO(log1p) DO(log2) DO(sin) \
-        DO(sinh) DO(tan) DO(tanh)
+#define UNARY(DO) \
+    DO(acos)      \
+    DO(acosh)     \
+    DO(asin)      \
+    DO(asinh)     \
+    DO(atan)      \
+    DO(atanh)     \
+    DO(cbrt)      \
+    DO(cos)       \
+    DO(cosh)      \
+    DO(erf)       \
+    DO(erfc)      \
+    DO(exp)       \
+    DO(exp10)     \
+    DO(exp2) DO(expm1) DO(log) DO(log10) DO(log1p) DO(log2) DO(sin) DO(sinh) DO(tan) DO(tanh)
 #define BINARY(DO) DO(atan2) DO(hypot) DO(pow)
 
 #define TEST_UNARY(name, isa, lanes, V, T, value, suffix)                 \

@@ -96,10 +96,7 @@ bool jit_relink(struct cpu *cpu, uintptr_t block_and_slot)
 {
     struct block *b = (struct block *)(block_and_slot & ~(uintptr_t)1);
     const unsigned slot = block_and_slot & 1;
-    const struct insn *last = &b->insn[b->n - 1];
-    const uint64_t rip = cpu->jit_page | (b->start & ~PAGE_MASK),
-                   mask = cpu_code64(cpu) ? UINT64_MAX : UINT32_MAX;
-    const gla_t lin = slot ? (rip + (uint64_t)last->disp) & last->imm : (rip + b->bytes) & mask;
+    const gla_t lin = block_target(cpu, b, slot, cpu->jit_page | (b->start & ~PAGE_MASK));
     struct native *n = b->native;
     n->patience[slot] = PATIENCE_REFUSED;
     if (!b->link[slot] || jit_near_edge(cpu, lin) || code_known(cpu, lin) != b->link[slot])

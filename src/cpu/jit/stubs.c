@@ -128,11 +128,7 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     sync(cpu, b->insn);
     cpu->cur = NULL;
     jit_left(cpu, EXIT_LINK);
-    const struct insn *last = &b->insn[b->n - 1];
-    const uint64_t behind = cpu->r[REG_PC] + b->bytes;
-    const uint64_t target = slot              ? (cpu->r[REG_PC] + (uint64_t)last->disp) & last->imm
-                            : cpu_code64(cpu) ? behind
-                                              : (uint32_t)behind;
+    const uint64_t target = block_target(cpu, b, slot, cpu->r[REG_PC]);
     END_DIRECT(cpu, slot, target);
 }
 

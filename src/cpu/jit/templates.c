@@ -234,17 +234,19 @@ static void op_imm(struct tr *t, unsigned x, struct host_rm a)
         emit_alu_imm(t->e, t->u->osize, x, a, immediate(t->u));
 }
 
-/* g op= gb or an immediate, in place; false: that takes a register. */
-static bool op_in_place(struct tr *t, unsigned x, unsigned g, unsigned gb)
+/* a op= b, either of which may be in memory. Uses R11. */
+static void op_to(struct tr *t, unsigned x, struct host_rm a, struct host_rm b)
 {
-    const struct insn *u = t->u;
-    if (guest_host[g] != H_NONE || u->osize == 4)
-        return false;
-    if (is_imm(u->row->opnd[1]))
-        op_imm(t, x, guest_operand(g));
-    else
-        emit_alu_to(t->e, u->osize, x, guest_operand(g), get(t, gb, H_R11));
-    return true;
+    const unsigned size = t->u->osize;
+    if (!a.mem) {
+        emit_alu(t->e, size, x, a.base, b);
+        return;
+    }
+    if (b.mem) {
+        emit_load(t->e, size, H_R11, b);
+        b = h_reg(H_R11);
+    }
+    emit_alu_to(t->e, size, x, a, b.base);
 }
 
 static uint32_t kind_of(unsigned x, unsigned size)
@@ -287,19 +289,14 @@ static void with_carry(struct tr *t, unsigned x)
         emit_store(t->e, 8, CPU_SLOT(jit_target), H_R11);
     }
     need_flags(t, FLAG_CF);
-    clobber(t, g);
-    if (!u->mem && op_in_place(t, x, g, reg_of(u->b, size))) {
-        flags_from_host(t);
-        return;
-    }
-    const unsigned d = get(t, g, H_R10);
+    const struct host_rm d = begin_in_place(t, g);
     if (u->mem)
-        emit_alu(t->e, size, x, d, CPU_SLOT(jit_target));
+        op_to(t, x, d, CPU_SLOT(jit_target));
     else if (is_imm(u->row->opnd[1]))
-        op_imm(t, x, h_reg(d));
+        op_imm(t, x, d);
     else
-        op_reg(t, x, d, guest_operand(reg_of(u->b, size)));
-    put(t, g, d);
+        op_to(t, x, d, guest_operand(reg_of(u->b, size)));
+    end_in_place(t, g);
     flags_from_host(t);
 }
 
@@ -337,22 +334,18 @@ static void alu_registers(struct tr *t, unsigned x)
     const unsigned gb = imm ? 0 : reg_of(u->b, size);
     const bool twice = x == X_ADD && !imm && gb == g;
     t->def.valid = false; /* overwritten, and nothing can fault before */
-    clobber(t, g);
-    const bool in_place = !twice && op_in_place(t, x, g, gb);
-    const unsigned d = in_place ? H_NONE : get(t, g, H_R10);
+    const struct host_rm d = begin_in_place(t, g);
     if (twice && wanted(t)) {
-        emit_store(t->e, 8, CPU_SLOT(pending_a), d);
-        emit_store(t->e, 8, CPU_SLOT(pending_b), d);
+        const unsigned v = get(t, g, H_R11);
+        emit_store(t->e, 8, CPU_SLOT(pending_a), v);
+        emit_store(t->e, 8, CPU_SLOT(pending_b), v);
         store_pending(t, pending_kind(PENDING_ADD2, size));
     }
-    if (in_place)
-        ; /* done */
-    else if (imm)
-        op_imm(t, x, h_reg(d));
+    if (imm)
+        op_imm(t, x, d);
     else
-        op_reg(t, x, d, gb == g ? h_reg(d) : guest_operand(gb));
-    if (!in_place)
-        put(t, g, d);
+        op_to(t, x, d, guest_operand(gb));
+    end_in_place(t, g);
     if (twice) {
         t->host_flags = FLAGS_ARITH;
         t->def.valid = false;

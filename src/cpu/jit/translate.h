@@ -19,10 +19,6 @@ static inline int32_t guest_slot(unsigned g)
 {
     return (int32_t)(offsetof(struct cpu, r) + 8 * g);
 }
-static inline struct block *block_of(const struct insn *u)
-{
-    return (struct block *)((uintptr_t)(u - u->index) - offsetof(struct block, insn));
-}
 #define CPU_SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 /* What becomes of an instruction. */
