@@ -20,7 +20,17 @@
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define HOT_SHARE   5          /* sixteenths of it are for what is in line */
 #define CODE_CHUNK  (256 * KiB)
+#define HUGE_PAGE   (2 * MiB)
 #define MAX_NATIVES (256 * 1024)
+
+/* What older headers do not know, older kernels answer with EINVAL. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 /* --- the host --- */
 
@@ -56,6 +66,25 @@ static void ask_host(bool has[])
         has[FEAT_AVX] = false;
 }
 
+/* fd's memory, where huge pages can be; or MAP_FAILED. */
+static void *map_aligned(int fd, size_t bytes, int prot)
+{
+    uint8_t *room = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return MAP_FAILED;
+    const size_t before = -(uintptr_t)room & (HUGE_PAGE - 1);
+    uint8_t *at = room + before;
+    if (before)
+        munmap(room, before);
+    munmap(at + bytes, HUGE_PAGE - before);
+    if (mmap(at, bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        munmap(at, bytes);
+        return MAP_FAILED;
+    }
+    return at;
+}
+
 /* Two mappings of one memory: none of them can be written and executed. */
 static bool map_code(struct jit *j)
 {
@@ -63,8 +92,8 @@ static bool map_code(struct jit *j)
     if (fd < 0)
         return false;
     if (ftruncate(fd, (off_t)j->size) == 0) {
-        j->code = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+        j->code = map_aligned(fd, j->size, PROT_READ | PROT_WRITE);
+        j->run = map_aligned(fd, j->size, PROT_READ | PROT_EXEC);
     }
     close(fd);
     if (j->code == MAP_FAILED)
@@ -74,21 +103,33 @@ static bool map_code(struct jit *j)
     return j->code && j->run;
 }
 
+/* The code memory from there on becomes a huge page in both mappings. Programs spread over many
+ * pages: those of 4 KiB would not all be in the host's TLB for instructions. Where many CPUs share
+ * what there is, none has so much that it would matter. */
+static bool provide_huge(struct jit *j, size_t at)
+{
+    if (at % HUGE_PAGE || j->size < CODE_BYTES)
+        return false;
+    volatile uint8_t *first = j->code + at;
+    *first = *first; /* there has to be a page */
+    return madvise(j->code + at, HUGE_PAGE, MADV_COLLAPSE) == 0 &&
+           madvise(j->run + at, HUGE_PAGE, MADV_COLLAPSE) == 0;
+}
+
 /* Asks the host for the pages up to the part's end many at a time: to fault each in, twice, is
  * dear. */
 static void provide_code(struct jit *j, struct jit_part *part)
 {
-#ifdef MADV_POPULATE_WRITE
     const size_t end = part->used + BLOCK_ROOM;
     while (part->provided < end) {
-        const size_t bytes = MIN(CODE_CHUNK, part->end - part->provided);
-        madvise(j->code + part->provided, bytes, MADV_POPULATE_WRITE);
-        madvise(j->run + part->provided, bytes, MADV_POPULATE_READ);
+        size_t bytes = MIN(HUGE_PAGE, part->end - part->provided);
+        if (bytes < HUGE_PAGE || !provide_huge(j, part->provided)) {
+            bytes = MIN(CODE_CHUNK, bytes);
+            madvise(j->code + part->provided, bytes, MADV_POPULATE_WRITE);
+            madvise(j->run + part->provided, bytes, MADV_POPULATE_READ);
+        }
         part->provided += bytes;
     }
-#else
-    (void)j, (void)part;
-#endif
 }
 
 /* To write a block's code of that part. */
