@@ -104,6 +104,16 @@ class Jit(Linux):
         self.assertRegex(lines[0], r"^[0-9a-f]+ [0-9a-f]+ jit-stubs$")
         self.assertGreater(sum(bool(re.match(r"[0-9a-f]+ [0-9a-f]+ guest-ffffffff[0-9a-f]+$", x)) for x in lines), 100)
 
+    def test_debugger(self):
+        """gdb, of the emulator itself, finds its way through translated code."""
+        gdb = harness.need("gdb")
+        out = subprocess.run(
+            [gdb, "-batch", "-nx", "-ex", "set debuginfod enabled off", "-ex", "break main", "-ex", "run", "-ex", "break access_fill",
+             "-ex", "continue", "-ex", "backtrace", "-ex", "kill", "--args", harness.VITRINE, "-m", "256", "-display", "none",
+             "-accel", "jit,threshold=1", "-kernel", harness.guest("vmlinuz"), "-initrd", harness.guest("initrd.img")],
+            cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120 * harness.SLOW)
+        self.assertRegex(out.stdout + out.stderr, r"(?s)#0 .*access_fill.*#1 .*jit_stubs.*#2 .*translated_code.*#3 .*cpu_run")
+
     def test_engines_agree_on_two(self):
         self.same(("interp", "jit,threshold=20"), "-smp", "2")
 

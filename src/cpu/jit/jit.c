@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cpu/jit/jit.h"
 #include "cpu/fp/fp.h"
+#include "cpu/jit/gdb_jit.h"
 #include "cpu/jit/translate.h"
 #include "cpu/jit/verify.h"
 #include "cpu/op_int.h"
@@ -228,6 +229,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->hot = (struct jit_part){.start = stubs, .end = cold, .used = stubs};
     j->cold = (struct jit_part){.start = cold, .end = j->size, .used = cold, .provided = cold};
     cpu->self = cpu;
+    j->gdb = gdb_jit_register(j);
     return j;
 }
 
@@ -238,6 +240,7 @@ void jit_destroy(struct jit *j)
     if (j->sampling)
         jit_sample_stop();
     jit_sample_forget(j->cpu);
+    gdb_jit_forget(j->gdb);
     if (j->perfmap)
         fclose(j->perfmap);
     if (j->code)

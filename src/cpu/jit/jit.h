@@ -123,6 +123,10 @@ enum jit_stub {
     STUB_COUNT,
 };
 
+/* What host code finds on the stack: return address, the registers that C wants back, 8 to align.
+ */
+#define JIT_FRAME_BYTES (8 * (1 + 6 + 1))
+
 typedef const struct insn *jit_enter_fn(struct cpu *cpu, const uint8_t *body);
 
 struct jit {
@@ -160,6 +164,7 @@ struct jit {
     bool no_fill;                 /* ... TLB misses by the handlers of what missed */
     bool no_x87;                  /* ... x87 and MMX by their handlers */
     bool atomic;                  /* what is locked is so towards other threads */
+    struct gdb_image *gdb;        /* what a debugger is told; NULL: nothing */
     FILE *perfmap;                /* NULL: none */
     struct jit_count *count;      /* NULL: nobody wants to know */
     uint16_t broken, broken_last; /* operations translated wrongly, for tests (verify.h) */
@@ -269,5 +274,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
 bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */
 bool stubs_write(struct jit *j, struct emit *e);
+/* What a stub has put on the stack when it calls C, its return address too. */
+unsigned stub_stack_bytes(enum jit_stub s);
 
 #endif

@@ -16,6 +16,9 @@
 #define SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+static_assert(JIT_FRAME_BYTES == 8 * (1 + ARRAY_SIZE(callee_saved) + 1), "jit.h");
+static const uint8_t caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11};
+static const uint8_t kept[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10};
 
 /* --- what the stubs call --- */
 
@@ -233,8 +236,6 @@ static void write_enter(struct emit *e)
  * LAHF. */
 static void write_light(struct emit *e, const void *fn, bool flags)
 {
-    static const uint8_t caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI,
-                                           H_R8,  H_R9,  H_R10, H_R11};
     for (unsigned i = 0; i < ARRAY_SIZE(caller_saved); i++)
         emit_push(e, caller_saved[i]);
     arguments(e, fn);
@@ -251,7 +252,6 @@ static void write_light(struct emit *e, const void *fn, bool flags)
 /* The same, but ZF is clear if fn() says so. Its arguments behind the CPU: R11, size, write. */
 static void write_question(struct emit *e, const void *fn, unsigned size, bool write)
 {
-    static const uint8_t kept[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10};
     for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
         emit_push(e, kept[i]);
     emit_push(e, H_R11); /* keeps the stack aligned */
@@ -313,6 +313,31 @@ static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool
         emit_mov(e, 8, H_RSI, H_R10);
     frame_down(e);
     emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
+}
+
+unsigned stub_stack_bytes(enum jit_stub s)
+{
+    if ((s >= STUB_FILL && s <= STUB_FILL_LAST) || s == STUB_FIND || s == STUB_RELINK)
+        return 8 * (1 + ARRAY_SIZE(kept) + 1);
+    switch (s) {
+    case STUB_X87:
+    case STUB_X87_STORE:
+    case STUB_FLAGS:
+    case STUB_SETTLE:
+        return 8 * (1 + ARRAY_SIZE(caller_saved));
+    case STUB_INSN:
+    case STUB_INSN_FLAGS:
+        return 8 * (1 + 1);
+    case STUB_ENTER: /* jumped to, or they come to nothing but a jump */
+    case STUB_EVENT:
+    case STUB_EXIT_LINK:
+    case STUB_EXIT_START:
+    case STUB_EXIT_INSN:
+    case STUB_EXIT_DONE:
+        return 0;
+    default:
+        return 8;
+    }
 }
 
 bool stubs_write(struct jit *j, struct emit *e)
