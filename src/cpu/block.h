@@ -87,6 +87,9 @@ struct block *code_find(struct cpu *cpu);
  * decoded and its pages are known without a walk; else NULL. General registers only.
  */
 const struct block *code_known(struct cpu *cpu, gla_t lin);
+/* The page of RAM that lin is in for fetches, if that is known without a walk; else RAM_NONE.
+ * General registers only. */
+ram_t code_page_known(struct cpu *cpu, gla_t lin);
 
 /* [at, at+len) was written: drops the blocks it overlaps, those of first and of all behind it. */
 void code_written(struct cpu *first, ram_t at, uint64_t len);

@@ -579,6 +579,27 @@ static bool second_page_matches(struct cpu *cpu, const struct block *b, gla_t li
     return exec_translate(cpu, cpu_code64(cpu) ? next : (uint32_t)next)->ram == b->page2;
 }
 
+/*
+ * The block that was at lin in another address space, if the page there now, e, is its page. Where
+ * the same program runs again, that saves a walk through the table of blocks.
+ */
+static struct block *recall(struct cpu *cpu, struct jump_line *j, gla_t lin,
+                            const struct exec_line *e)
+{
+    struct block *b = j->block;
+    if (j->lin != lin || j->mode != cpu->mode || !b || b->stale || b->page2 != RAM_NONE ||
+        (b->start & PAGE_MASK) != e->ram)
+        return NULL;
+    j->gen = cpu_code_gen(cpu);
+    return b;
+}
+
+ram_t code_page_known(struct cpu *cpu, gla_t lin)
+{
+    const struct exec_line *e = exec_known(cpu, lin);
+    return e ? e->ram : RAM_NONE;
+}
+
 const struct block *code_known(struct cpu *cpu, gla_t lin)
 {
     struct code_cache *cc = cpu->code;
@@ -590,8 +611,11 @@ const struct block *code_known(struct cpu *cpu, gla_t lin)
     const struct exec_line *e = exec_known(cpu, lin);
     if (!e || e->ram == RAM_NONE)
         return NULL;
+    struct block *b = recall(cpu, j, lin, e);
+    if (b)
+        return b;
     const ram_t start = e->ram + (lin & ~PAGE_MASK);
-    struct block *b = cc->hash[hash_index(start, cpu->mode)];
+    b = cc->hash[hash_index(start, cpu->mode)];
     while (b && (b->start != start || b->mode != cpu->mode || b->page2 != RAM_NONE))
         b = b->hash_next;
     if (b) {
@@ -625,6 +649,9 @@ struct block *code_find(struct cpu *cpu)
     const struct exec_line *e = exec_translate(cpu, lin);
     struct block *b = NULL;
     if (e->ram != RAM_NONE) {
+        b = recall(cpu, j, lin, e);
+        if (b && b->bytes <= bytes_left)
+            return b;
         const ram_t start = e->ram + (lin & ~PAGE_MASK);
         for (b = cc->hash[hash_index(start, cpu->mode)]; b; b = b->hash_next)
             if (b->start == start && b->mode == cpu->mode && b->bytes <= bytes_left &&

@@ -44,8 +44,8 @@ static void jump_there(struct tr *t)
 /*
  * A continuation at offset at, in another page: by the link in the generation and to the address it
  * was made for. In another address space, or where the same code is mapped elsewhere, by the table
- * of indirect branches; when that has happened for a while the link is made anew, which is dear if
- * two of them take turns. Else on to the exit, behind this.
+ * of indirect branches; if that does not know the place, or has been asked for a while, the link is
+ * made anew, which costs more if two of them take turns. Else on to the exit, behind this.
  */
 static void write_far_link(struct tr *t, unsigned slot, int64_t at)
 {
@@ -73,19 +73,20 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
     emit_rm_imm(e, 4, 0x81, X_CMP, h_abs(&n->target_page[slot]), JIT_NO_PAGE, 4);
     uint8_t *never = emit_jcc_forward(e, CC_E);
     emit_alu_imm(e, 1, X_SUB, h_abs(&n->patience[slot]), 1);
-    uint8_t *patient = emit_jcc_forward(e, CC_NS);
-    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
-    emit_call(e, stub(t, STUB_RELINK));
-    emit_patch(emit_jcc_forward(e, CC_NE), again);
-    emit_here(e, patient);
-    if (t->def.valid) /* who is there was not asked whether it changes its registers too early */
-        store_def(t, &t->def);
+    uint8_t *spent = emit_jcc_forward(e, CC_S);
     emit_lea(e, t->word, H_R10, h_mem(H_R10, (int32_t)(at & ~(int64_t)PAGE_MASK)));
     find_line(t, H_R10);
     uint8_t *missed = emit_jcc_forward(e, CC_NE);
-    jump_there(t);
-    emit_here(e, never);
+    emit_load(e, 8, H_R11, jump_line(t, offsetof(struct jit_jump, code)));
+    if (t->def.valid) /* who is there was not asked whether it changes its registers too early */
+        store_def(t, &t->def);
+    emit_rm(e, 4, 0xff, 4, h_reg(H_R11)); /* JMP R11 */
+    emit_here(e, spent);
     emit_here(e, missed);
+    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
+    emit_call(e, stub(t, STUB_RELINK));
+    emit_patch(emit_jcc_forward(e, CC_NE), again);
+    emit_here(e, never);
 }
 
 /*

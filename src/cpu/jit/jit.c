@@ -358,6 +358,7 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
     if (generation) {
         n->generation[slot] = generation;
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
+        n->target_ram[slot] = to->page2 == RAM_NONE ? to->start & PAGE_MASK : RAM_NONE;
     }
     const bool store = n->storing[slot] && to->native->wants_flags &&
                        (to->native->changes & pending_registers(&n->def));

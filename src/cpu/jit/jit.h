@@ -58,8 +58,11 @@ struct native {
      * address (JIT_NO_PAGE: there is no link). */
     gla_t target_page[2];
     uint32_t generation[2];
-    bool far[2];        /* the jump is such a one */
-    int8_t patience[2]; /* with another's link being the wrong one: so often until jit_relink() */
+    bool far[2];         /* the jump is such a one */
+    bool hasty[2];       /* jit_relink() came before the patience was used up, last time */
+    int8_t patience[2];  /* with another's link being the wrong one, as long as the table of
+                            indirect branches knows where to go: so often until jit_relink() */
+    ram_t target_ram[2]; /* the page that is; RAM_NONE: it is not alone */
 };
 
 #define JIT_JUMP_MODES 64

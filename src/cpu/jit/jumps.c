@@ -94,14 +94,21 @@ bool jit_jump_find(struct cpu *cpu, gla_t rip)
 
 bool jit_relink(struct cpu *cpu, uintptr_t block_and_slot)
 {
+    struct jit *j = cpu->code->jit;
     struct block *b = (struct block *)(block_and_slot & ~(uintptr_t)1);
     const unsigned slot = block_and_slot & 1;
     const gla_t lin = block_target(cpu, b, slot, cpu->jit_page | (b->start & ~PAGE_MASK));
     struct native *n = b->native;
+    const struct block *to = b->link[slot];
+    const bool missed = n->patience[slot] >= 0; /* by the table of indirect branches */
     n->patience[slot] = PATIENCE_REFUSED;
-    if (!b->link[slot] || jit_near_edge(cpu, lin) || code_known(cpu, lin) != b->link[slot])
+    if (!to || n->target_ram[slot] == RAM_NONE || jit_near_edge(cpu, lin) ||
+        code_page_known(cpu, lin) != n->target_ram[slot])
         return false;
     n->patience[slot] = PATIENCE_MADE;
+    if (missed && n->hasty[slot]) /* they take turns: so that both find it there */
+        jit_jump_fill(j, jit_jump_mode(b->mode), lin, jit_runs_at(j, to->native->indirect));
+    n->hasty[slot] = missed;
     n->generation[slot] = b->link_gen[slot] = block_gen(cpu, b);
     n->target_page[slot] = lin & PAGE_MASK;
     b->link_lin[slot] = lin;
