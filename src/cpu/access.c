@@ -166,7 +166,7 @@ static void fill_write(struct cpu *cpu, ram_t ram, unsigned tlb_mode, unsigned i
     tlb->writable[i] = true;
     if (!ram_may_line(cpu->mem->ram, ram))
         return;
-    tlb->line[i].wr = tlb->line[i].rd;
+    tlb_fill_write(tlb, i);
     if (unlikely(cpu->verify != NULL))
         verify_note_line(cpu, tlb_mode, i);
 }

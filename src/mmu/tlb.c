@@ -17,8 +17,12 @@ void tlb_flush(struct tlb *tlb)
     memset(tlb->flags, 0, sizeof tlb->flags);
     tlb->n_local = 0;
     tlb->used = false;
+    memset(tlb->written, 0, sizeof tlb->written);
+    if (tlb->large) {
+        memset(tlb->large_page, 0, sizeof tlb->large_page);
+        memset(tlb->large_others, 0, sizeof tlb->large_others);
+    }
     tlb->large = false;
-    memset(tlb->large_pages, 0, sizeof tlb->large_pages);
     tlb->keyed = 0;
 }
 
@@ -40,8 +44,9 @@ static bool in_large_page(const struct tlb *tlb, gla_t lin)
 {
     static const uint8_t shifts[] = {21, 22, 30};
     for (unsigned k = 0; tlb->large && k < ARRAY_SIZE(shifts); k++) {
-        const uint64_t number = lin >> shifts[k];
-        if (tlb->large_pages[number % TLB_LARGE_BITS / 64] & BIT64(number % 64))
+        const uint64_t key = tlb_large_key(lin, shifts[k]);
+        if (tlb->large_page[key % TLB_LARGE_PAGES] == key ||
+            (tlb->large_others[key % TLB_LARGE_PAGES / 64] & BIT64(key % 64)))
             return true;
     }
     return false;
@@ -67,16 +72,65 @@ void tlb_flush_page(struct tlb *tlb, gla_t lin)
     }
 }
 
-void tlb_drop_writes(struct tlb *tlb, const uint8_t *host, uint64_t len)
+/* --- who writes which host page --- */
+
+static bool is_empty(const struct tlb *tlb, unsigned i)
 {
-    if (!tlb->used)
+    return tlb->line[i].wr.tag == tlb_empty_tag(i);
+}
+
+static uint16_t *written_by(struct tlb *tlb, uintptr_t host)
+{
+    return &tlb->written[(host >> PAGE_SHIFT) % TLB_WRITTEN];
+}
+
+static uintptr_t host_page(const struct tlb_half *h)
+{
+    return h->tag + h->addend;
+}
+
+/* Line i is the one of those that share at, or one of many. */
+static void note_write(struct tlb *tlb, uint16_t *at, unsigned i)
+{
+    const unsigned other = *at - 1u;
+    const bool alone =
+        *at == 0 || other == i ||
+        (*at != TLB_MANY &&
+         (is_empty(tlb, other) || written_by(tlb, host_page(&tlb->line[other].wr)) != at));
+    *at = alone ? (uint16_t)(i + 1) : TLB_MANY;
+}
+
+void tlb_fill_write(struct tlb *tlb, unsigned i)
+{
+    tlb->line[i].wr = tlb->line[i].rd;
+    note_write(tlb, written_by(tlb, host_page(&tlb->line[i].wr)), i);
+}
+
+static void drop_write(struct tlb *tlb, unsigned i, uintptr_t host, uint64_t len)
+{
+    const uintptr_t page = host_page(&tlb->line[i].wr);
+    if (!is_empty(tlb, i) && page + PAGE_SIZE > host && page < host + len)
+        empty(&tlb->line[i].wr, i);
+}
+
+void tlb_drop_writes(struct tlb *tlb, const uint8_t *from, uint64_t len)
+{
+    const uintptr_t host = (uintptr_t)from;
+    uint16_t *const at = written_by(tlb, host);
+    const bool one_page = (host & ~PAGE_MASK) + len <= PAGE_SIZE;
+    if (!tlb->used || (one_page && *at == 0))
         return;
+    if (one_page && *at != TLB_MANY) {
+        drop_write(tlb, *at - 1u, host, len);
+        if (is_empty(tlb, *at - 1u)) /* not that of another page */
+            *at = 0;
+        return;
+    }
+    if (one_page)
+        *at = 0;
     for (unsigned i = 0; i < TLB_LINES; i++) {
-        struct tlb_half *wr = &tlb->line[i].wr;
-        if (wr->tag == tlb_empty_tag(i))
-            continue;
-        const uint8_t *page = (const uint8_t *)(uintptr_t)(wr->tag + wr->addend);
-        if (page + PAGE_SIZE > host && page < host + len)
-            empty(wr, i);
+        drop_write(tlb, i, host, len);
+        if (one_page && !is_empty(tlb, i) && written_by(tlb, host_page(&tlb->line[i].wr)) == at)
+            note_write(tlb, at, i);
     }
 }

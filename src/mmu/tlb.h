@@ -37,7 +37,9 @@ struct tlb_half {
 struct tlb_line {
     struct tlb_half rd, wr;
 };
-#define TLB_LARGE_BITS 1024u
+#define TLB_LARGE_PAGES 1024u
+#define TLB_WRITTEN     1024u
+#define TLB_MANY        UINT16_MAX
 struct tlb {
     struct tlb_line line[TLB_LINES];
     uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
@@ -45,10 +47,13 @@ struct tlb {
     uint8_t flags[TLB_LINES];      /* TLB_GLOBAL, TLB_LISTED */
     uint16_t local[TLB_LINES];     /* the lines that may hold pages that are not global */
     unsigned n_local;
-    bool used;                                 /* something was filled since the last flush */
-    bool large;                                /* ... from a page above 4 KiB: */
-    uint64_t large_pages[TLB_LARGE_BITS / 64]; /* by the low bits of its number */
+    bool used;      /* something was filled since the last flush */
     uint32_t keyed; /* ... that PKRU governs: its two bits of each such key */
+    bool large; /* ... from a page above 4 KiB: which they were, by the low bits of the number */
+    uint64_t large_page[TLB_LARGE_PAGES];        /* tlb_large_key(), 0: none */
+    uint64_t large_others[TLB_LARGE_PAGES / 64]; /* bits: more than one */
+    uint16_t
+        written[TLB_WRITTEN]; /* by host page: the line that writes it + 1; 0: none; TLB_MANY */
 };
 
 enum {
@@ -71,15 +76,25 @@ static inline bool tlb_hit(const struct tlb_half *h, gla_t lin, unsigned size)
     return (lin ^ h->tag) <= PAGE_SIZE - size;
 }
 
+/* A page of 1 << shift bytes, with its size: numbers have less than 58 bits. */
+static inline uint64_t tlb_large_key(gla_t lin, unsigned shift)
+{
+    return lin >> shift | (uint64_t)shift << 58;
+}
+
 /* Line i was filled with (part of) a page of 1 << shift bytes. */
 static inline void tlb_note_fill(struct tlb *tlb, unsigned i, unsigned shift, bool global)
 {
     tlb->page_shift[i] = (uint8_t)shift;
     tlb->used = true;
     if (shift > PAGE_SHIFT) {
-        const uint64_t number = tlb->line[i].rd.tag >> shift;
+        const uint64_t key = tlb_large_key(tlb->line[i].rd.tag, shift);
+        uint64_t *known = &tlb->large_page[key % TLB_LARGE_PAGES];
         tlb->large = true;
-        tlb->large_pages[number % TLB_LARGE_BITS / 64] |= BIT64(number % 64);
+        if (!*known)
+            *known = key;
+        else if (*known != key)
+            tlb->large_others[key % TLB_LARGE_PAGES / 64] |= BIT64(key % 64);
     }
     if (global) {
         tlb->flags[i] |= TLB_GLOBAL;
@@ -90,6 +105,8 @@ static inline void tlb_note_fill(struct tlb *tlb, unsigned i, unsigned shift, bo
     }
 }
 
+/* Line i may be written, too, from now on. */
+void tlb_fill_write(struct tlb *tlb, unsigned i);
 void tlb_flush(struct tlb *tlb);
 /* All but global pages: costs what was filled. */
 void tlb_flush_local(struct tlb *tlb);
