@@ -32,6 +32,21 @@ class Linux(harness.Case):
             self.assertEqual(results[first][1], results[other][1], f"{first} and {other}")
 
 
+class LockstepStart(Linux):
+    def test_start(self):
+        """Every block in both engines: firmware, and Linux until it has unpacked itself and speaks."""
+        v = self.start("-m", "256", "-nographic", "-monitor", "none", "-serial", "stdio", "-accel", "jit,verify=on,threshold=1,stats=on",
+                       "-icount", "shift=0", "-kernel", harness.guest("vmlinuz"), "-append", "earlyprintk=ttyS0 console=ttyS0", tty=False)
+        v.expect("Linux version", 600)
+        v.process.terminate()
+        v.wait(60)
+        text = "\n".join(v.messages())
+        blocks = re.search(r"stats: lockstep (\d+) blocks, (\d+) not verified, (\d+) differ", text)
+        self.assertTrue(blocks, text)
+        self.assertEqual("0", blocks[3])
+        self.assertGreater(int(blocks[1]), 1000000)
+
+
 class Lockstep(Linux):
     def test_lockstep(self):
         """Every block in both engines, up to the shell and a little further."""
