@@ -28,7 +28,9 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define SLICE      4000             /* instructions between two looks: some microseconds */
+#define SLICE_NS   (5 * NS_PER_US) /* between two looks; in instructions: */
+#define SLICE_MIN  1000
+#define SLICE_MAX  40000
 #define MWAIT_NS   (50 * NS_PER_US) /* how often a sleeper looks at its line of memory */
 #define TOUCH_NS   (1 * NS_PER_MS)  /* how soon the host's loop looks at what was started */
 #define MAX_GAP_NS (1 * NS_PER_MS)  /* that guest time may leap */
@@ -47,6 +49,7 @@ struct cpu_thread {
     struct cpu *cpu;
     pthread_t id;
     pthread_cond_t wake;
+    unsigned slice; /* instructions that take about SLICE_NS here */
     bool made;
     bool dozing; /* waits on wake */
 };
@@ -300,6 +303,16 @@ static void doze(struct cpu_thread *c)
         t->alarm_ns = EVENT_NEVER;
 }
 
+/* A whole slice took so long: a tight loop runs ten times as many instructions in a time as others.
+ */
+static void adapt_slice(struct cpu_thread *c, int64_t ns)
+{
+    if (ns < SLICE_NS / 2)
+        c->slice = MIN(2 * c->slice, (unsigned)SLICE_MAX);
+    else if (ns > 2 * SLICE_NS)
+        c->slice = MAX(c->slice / 2, (unsigned)SLICE_MIN);
+}
+
 /* One slice after the other, until something is to be done under the lock. */
 static void run(struct cpu_thread *c)
 {
@@ -309,13 +322,18 @@ static void run(struct cpu_thread *c)
     const uint64_t n = cpu_icount(cpu);
     const bool step = m->stepping && m->step_cpu == cpu->index;
     world_leave(&t->world);
+    int64_t now = threads_clock(m);
     do {
-        cpu_set_end(cpu, cpu_icount(cpu) + (step ? 1 : SLICE));
+        const int64_t before = now;
+        cpu_set_end(cpu, cpu_icount(cpu) + (step ? 1 : c->slice));
         cpu_run(cpu);
         note_icount(cpu);
+        now = threads_clock(m);
+        if (cpu->budget <= 0)
+            adapt_slice(c, now - before);
     } while (!step && !__atomic_load_n(&t->attention, __ATOMIC_ACQUIRE) &&
              !world_wanted(&t->world) && cpu_has_work(cpu) &&
-             threads_clock(m) < __atomic_load_n(&t->next_ns, __ATOMIC_RELAXED));
+             now < __atomic_load_n(&t->next_ns, __ATOMIC_RELAXED));
     world_enter(&t->world);
     if (step && cpu_icount(cpu) > n) {
         m->stop_cpu = cpu->index;
@@ -408,6 +426,7 @@ static bool start(struct machine *m)
     for (unsigned i = 0; i < m->pc.cpus; i++) {
         struct cpu_thread *c = &t->cpu[i];
         c->m = m;
+        c->slice = SLICE_MIN;
         c->cpu = m->pc.cpu[i].cpu;
         if (pthread_create(&c->id, NULL, cpu_thread, c) != 0)
             break;
