@@ -41,6 +41,30 @@ static inline unsigned gen_near_other(unsigned base, unsigned copy)
     return r;
 }
 
+/* An addition, a load over one of its registers or another one, and who takes the carry, at times
+ * only as the next but one. */
+static inline void gen_near_carry(struct gen *g, unsigned at, unsigned copy, int disp)
+{
+    const unsigned sum = gen_near_other(at, copy), by = gen_near_other(at, copy);
+    const bool w = !one_in(4);
+    gen_near_reg(g, w, 0x03, sum, by);
+    if (!one_in(4))
+        gen_near_insn(g, 0, !one_in(4), 0x8b,
+                      one_in(3)   ? gen_near_other(at, copy)
+                      : one_in(2) ? sum
+                                  : by,
+                      one_in(3) ? gen_pointer(g) : at, -1, disp);
+    if (one_in(6))
+        gen_near_insn(g, 0, one_in(2), 0x89, gen_near_other(at, copy), at, -1, disp + 8);
+    if (one_in(2)) {
+        gen_near_reg(g, w, one_in(4) ? 0x1b : 0x13, gen_near_other(at, copy),
+                     gen_near_other(at, copy));
+    } else {
+        gen_near_reg(g, w, 0x83, 2, gen_near_other(at, copy));
+        gen_u8(g, below(3));
+    }
+}
+
 static inline void gen_near(struct gen *g)
 {
     static const struct {
@@ -65,7 +89,7 @@ static inline void gen_near(struct gen *g)
     for (unsigned n = 3 + below(9); n > 0 && g->at + 64 < sizeof g->code; n--) {
         const unsigned at = one_in(3) ? copy : base, other = gen_near_other(base, copy);
         const int disp = (int)(one_in(2) ? below(8) * 16 : below(100)) - 32;
-        switch (below(13)) {
+        switch (below(15)) {
         case 0: /* a constant is added */
             gen_near_insn(g, 0, true, 0x8d, at, at, -1, (int)below(32) - 8);
             break;
@@ -94,6 +118,9 @@ static inline void gen_near(struct gen *g)
             break;
         case 7: /* the sum of one that is near and the register it is put in */
             gen_near_insn(g, 0, one_in(2), 0x8d, other, at, (int)other, disp);
+            break;
+        case 8:
+            gen_near_carry(g, at, copy, disp);
             break;
         default: {
             const unsigned k = below(ARRAY_SIZE(memory));

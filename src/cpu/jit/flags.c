@@ -353,6 +353,26 @@ static uint32_t set_from_memory(struct tr *t, uint32_t mask)
     return recoverable(t->stored);
 }
 
+bool carry_known(const struct tr *t)
+{
+    const struct pending_def *d = &t->def;
+    return d->valid && !d->part && (d->kind & 0xff) == PENDING_ADD && d->kind >> 8 >= 2 &&
+           d->a.kind == V_REG && d->b.kind == V_REG;
+}
+
+void carry_to_host(struct tr *t)
+{
+    const struct pending_def *d = &t->def;
+    const unsigned size = 1u << (d->kind >> 8), a = (unsigned)d->a.v;
+    const unsigned b = get(t, (unsigned)d->b.v, H_R11);
+    const struct host_rm sum =
+        guest_host[a] != H_NONE ? h_reg(guest_host[a]) : h_cpu(guest_slot(a));
+    emit_alu_to(t->e, size, X_CMP, sum, b);
+    t->host_flags = FLAG_CF;
+    t->def.valid = false;
+    t->stored = 0;
+}
+
 /* Repeats a comparison whose operands still are there. */
 static bool set_again(struct tr *t)
 {

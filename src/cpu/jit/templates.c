@@ -468,6 +468,17 @@ static void move_immediate(struct tr *t, unsigned g)
     put(t, g, d);
 }
 
+/*
+ * The next instruction is an ADC or SBB on registers, which takes the carry of an addition and
+ * leaves nothing else of it to be seen.
+ */
+static bool carry_is_next(const struct tr *t)
+{
+    const struct insn *next = &t->b->insn[t->u->index + 1]; /* or the one behind the last */
+    return t->u->index + 1u < t->b->n && t->how[next->index] == T_ALU && !next->mem &&
+           (next->op == OP_ADC || next->op == OP_SBB) && flags_read(t) == FLAG_CF && !flags_seen(t);
+}
+
 static void t_mov(struct tr *t)
 {
     const struct insn *u = t->u;
@@ -487,12 +498,15 @@ static void t_mov(struct tr *t)
         move_immediate(t, g);
         return;
     }
-    clobber(t, g);
     struct host_rm from;
-    if (u->mem)
+    if (u->mem && carry_is_next(t) && carry_known(t)) {
         from = memory_operand(t, size, false);
-    else
-        from = guest_operand(reg_of(u->b, size));
+        carry_to_host(t);
+        clobber(t, g);
+    } else {
+        clobber(t, g);
+        from = u->mem ? memory_operand(t, size, false) : guest_operand(reg_of(u->b, size));
+    }
     if (size == 8 && guest_host[g] == H_NONE && !u->mem) {
         put(t, g, get(t, u->b, H_R10));
     } else if (size >= 4) {

@@ -209,6 +209,11 @@ void flags_written_part(struct tr *t, uint32_t mask, enum pending_part part, uns
 /* The same, when a is in host register ha (and b, unless immediate, in hb): to memory at once. */
 void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, unsigned hb,
                        int64_t imm);
+/* What is pending is an addition whose sum and summand still are there. */
+bool carry_known(const struct tr *t);
+/* Only its carry matters any more, and that to the next instruction: in the host's flags, to stay
+ * there until then. Moves, and R11, apart from them. */
+void carry_to_host(struct tr *t);
 /* Those of a handler: in memory. */
 void flags_unknown(struct tr *t);
 static inline bool flags_seen(const struct tr *t)
