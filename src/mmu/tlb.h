@@ -49,11 +49,10 @@ struct tlb {
     unsigned n_local;
     bool used;      /* something was filled since the last flush */
     uint32_t keyed; /* ... that PKRU governs: its two bits of each such key */
-    bool large; /* ... from a page above 4 KiB: which they were, by the low bits of the number */
-    uint64_t large_page[TLB_LARGE_PAGES];        /* tlb_large_key(), 0: none */
-    uint64_t large_others[TLB_LARGE_PAGES / 64]; /* bits: more than one */
-    uint16_t
-        written[TLB_WRITTEN]; /* by host page: the line that writes it + 1; 0: none; TLB_MANY */
+    bool large;     /* ... from pages above 4 KiB; by the low bits of tlb_large_key(): */
+    uint64_t large_page[TLB_LARGE_PAGES];        /* which; 0: none */
+    uint64_t large_others[TLB_LARGE_PAGES / 64]; /* bits: and others */
+    uint16_t written[TLB_WRITTEN]; /* by host page: the writing line + 1; 0: none; TLB_MANY */
 };
 
 enum {
