@@ -325,11 +325,12 @@ static void run(struct cpu_thread *c)
     int64_t now = threads_clock(m);
     do {
         const int64_t before = now;
-        cpu_set_end(cpu, cpu_icount(cpu) + (step ? 1 : c->slice));
+        const uint64_t end = cpu_icount(cpu) + (step ? 1 : c->slice);
+        cpu_set_end(cpu, end);
         cpu_run(cpu);
         note_icount(cpu);
         now = threads_clock(m);
-        if (cpu->budget <= 0)
+        if (!step && cpu_icount(cpu) >= end)
             adapt_slice(c, now - before);
     } while (!step && !__atomic_load_n(&t->attention, __ATOMIC_ACQUIRE) &&
              !world_wanted(&t->world) && cpu_has_work(cpu) &&

@@ -154,6 +154,7 @@ static size_t put_frames(const struct jit *j, uint8_t *frame)
         p = put_fde(p, from, to, stub_stack_bytes((enum jit_stub)s));
     }
     p = put_fde(p, stubs_end, j->run + j->size, 0);
+    assert(p <= frame + FRAME_ROOM);
     return (size_t)(p - frame);
 }
 

@@ -328,7 +328,7 @@ unsigned stub_stack_bytes(enum jit_stub s)
     case STUB_INSN:
     case STUB_INSN_FLAGS:
         return 8 * (1 + 1);
-    case STUB_ENTER: /* jumped to, or they come to nothing but a jump */
+    case STUB_ENTER: /* makes the frame; the others are jumped to from it */
     case STUB_EVENT:
     case STUB_EXIT_LINK:
     case STUB_EXIT_START:

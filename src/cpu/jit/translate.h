@@ -212,7 +212,7 @@ void flags_written_now(struct tr *t, uint32_t mask, uint32_t kind, unsigned ha, 
 /* What is pending is an addition whose sum and summand still are there. */
 bool carry_known(const struct tr *t);
 /* Only its carry matters any more, and that to the next instruction: in the host's flags, to stay
- * there until then. Moves, and R11, apart from them. */
+ * there until then. Uses R11. */
 void carry_to_host(struct tr *t);
 /* Those of a handler: in memory. */
 void flags_unknown(struct tr *t);
