@@ -163,7 +163,7 @@ class Smp(harness.Case):
                     break
             except FileNotFoundError:
                 pass
-        script = ["set pagination off", PATIENT, f"target remote {self.path('gdb')}", "info threads",
+        script = ["set pagination off", f"target remote {self.path('gdb')}", "info threads",
                   "thread 2", "printf \"ebx %d\\n\", $rbx > 0", "set $before = $rbx", "stepi", "stepi", "stepi", "stepi",
                   "printf \"steps %d\\n\", $rbx - $before", "set $before = $rbx", "set scheduler-locking on", "thread 1", "stepi", "stepi",
                   "thread 2", "printf \"meanwhile %d\\n\", $rbx - $before", "set scheduler-locking off", "thread 1",
@@ -191,7 +191,7 @@ class Smp(harness.Case):
                    "unix:gdb,server=on,wait=off", "-debugcon", "file:con", tty=False)
         while not os.path.exists(self.path("con")) or b"!" not in self.read("con"):
             time.sleep(0.1)
-        script = ["set pagination off", PATIENT, f"target remote {self.path('gdb')}", "info threads", "thread 2", "set $before = $rbx",
+        script = ["set pagination off", f"target remote {self.path('gdb')}", "info threads", "thread 2", "set $before = $rbx",
                   "set scheduler-locking on", "thread 1", "stepi", "stepi", "thread 2", "printf \"meanwhile %d\\n\", $rbx - $before",
                   "set scheduler-locking off", "thread 1", "hbreak *0x8009", "continue",
                   "printf \"met by %d at %x\\n\", $_thread, $rip", "set $before = $rbx", "continue",
@@ -205,9 +205,6 @@ class Smp(harness.Case):
         self.assertIn("met by 2 at 9\n", out)
         self.assertIn("round 1\n", out)
 
-
-# On a host with too much to do gdb would ask again after two seconds, and take one answer for another's.
-PATIENT = "set remotetimeout 60"
 
 # The boot CPU starts the other one at 8000h, where OTHER is copied to, and loops.
 START = r"""
