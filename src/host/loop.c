@@ -100,7 +100,7 @@ int host_loop_patience(struct host_loop *loop)
         loop->touched = false;
         uv_run(&loop->uv, UV_RUN_NOWAIT);
     } while (loop->touched && ++turns < MAX_TURNS);
-    return uv_backend_timeout(&loop->uv);
+    return loop->touched ? 0 : uv_backend_timeout(&loop->uv);
 }
 
 void host_loop_block(struct host_loop *loop, int patience_ms)

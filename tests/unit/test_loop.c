@@ -88,6 +88,35 @@ static void test_handles(void **unused)
     host_loop_poll(&loop);
 }
 
+/* Output goes out before the loop looks at descriptors: what asks for more output there waits. */
+static void output(uv_prepare_t *prepare)
+{
+    unsigned *left = prepare->data;
+    if (--*left)
+        host_loop_touch(prepare->loop);
+    else
+        uv_prepare_stop(prepare);
+}
+
+/* Found as gdb without an answer: its next question came while the last answer was going out, so
+ * often that the loop's thread, whose turns are limited, slept on the answer. */
+static void test_patience(void **unused)
+{
+    (void)unused;
+    unsigned left = 100;
+    uv_prepare_t prepare = {.data = &left};
+    uv_prepare_init(&loop.uv, &prepare);
+    prepare.data = &left;
+    uv_prepare_start(&prepare, output);
+    unsigned looks = 1;
+    for (; host_loop_patience(&loop) == 0; looks++)
+        host_loop_block(&loop, 0);
+    assert_int_equal(left, 0);
+    assert_in_range(looks, 2, 100); /* the others had their turns between */
+    uv_close((uv_handle_t *)&prepare, NULL);
+    host_loop_poll(&loop);
+}
+
 static void test_clocks(void **unused)
 {
     (void)unused;
@@ -103,6 +132,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timeouts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wake, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_patience, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clocks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
