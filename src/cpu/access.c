@@ -187,6 +187,7 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
         ram_touch(cpu->mem->ram, ram);
         rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
     }
+    tlb_forget_near(tlb, i);
     /* what was allowed of another page, or where this one was, says nothing of it */
     if (l->rd.tag != rd.tag || l->rd.addend != rd.addend) {
         l->wr = (struct tlb_half){.tag = tlb_empty_tag(i)};

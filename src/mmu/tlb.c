@@ -7,10 +7,39 @@ static void empty(struct tlb_half *h, unsigned index)
     h->addend = 0;
 }
 
+static bool is_empty(const struct tlb *tlb, unsigned i)
+{
+    return tlb->line[i].wr.tag == tlb_empty_tag(i);
+}
+
+void tlb_forget_near(struct tlb *tlb, unsigned i)
+{
+    const unsigned at = tlb_near_index(tlb->line[i].rd.tag);
+    struct tlb_near *near = &tlb->near[at];
+    if (near->rd == tlb->line[i].rd.tag)
+        near->rd = near->wr = tlb_empty_tag(at);
+}
+
+static void empty_line(struct tlb *tlb, unsigned i)
+{
+    tlb_forget_near(tlb, i);
+    empty(&tlb->line[i].rd, i);
+    empty(&tlb->line[i].wr, i);
+}
+
+void tlb_drop_write(struct tlb *tlb, unsigned i)
+{
+    if (!is_empty(tlb, i))
+        tlb_forget_near(tlb, i);
+    empty(&tlb->line[i].wr, i);
+}
+
 void tlb_flush(struct tlb *tlb)
 {
     if (!tlb->used)
         return;
+    memset(tlb->near, 0, sizeof tlb->near);
+    tlb->near[0].rd = tlb->near[0].wr = tlb_empty_tag(0);
     memset(tlb->line, 0, sizeof tlb->line);
     empty(&tlb->line[0].rd, 0);
     empty(&tlb->line[0].wr, 0);
@@ -30,10 +59,8 @@ void tlb_flush_local(struct tlb *tlb)
 {
     for (unsigned k = 0; k < tlb->n_local; k++) {
         const unsigned i = tlb->local[k];
-        if (!(tlb->flags[i] & TLB_GLOBAL)) {
-            empty(&tlb->line[i].rd, i);
-            empty(&tlb->line[i].wr, i);
-        }
+        if (!(tlb->flags[i] & TLB_GLOBAL))
+            empty_line(tlb, i);
         tlb->flags[i] &= (uint8_t)~TLB_LISTED;
     }
     tlb->n_local = 0;
@@ -54,9 +81,7 @@ static bool in_large_page(const struct tlb *tlb, gla_t lin)
 
 void tlb_flush_page(struct tlb *tlb, gla_t lin)
 {
-    const unsigned i = tlb_index(lin);
-    empty(&tlb->line[i].rd, i);
-    empty(&tlb->line[i].wr, i);
+    empty_line(tlb, tlb_index(lin));
     if (!in_large_page(tlb, lin))
         return;
     /* INVLPG drops a large page whole (SDM 3A §4.10.4.1), and our lines hold 4 KiB of it each. */
@@ -64,20 +89,12 @@ void tlb_flush_page(struct tlb *tlb, gla_t lin)
         const unsigned shift = tlb->page_shift[n];
         if (shift <= PAGE_SHIFT)
             continue;
-        struct tlb_line *l = &tlb->line[n];
-        if (((l->rd.tag ^ lin) >> shift) == 0)
-            empty(&l->rd, n);
-        if (((l->wr.tag ^ lin) >> shift) == 0)
-            empty(&l->wr, n);
+        if (((tlb->line[n].rd.tag ^ lin) >> shift) == 0)
+            empty_line(tlb, n);
     }
 }
 
 /* --- who writes which host page --- */
-
-static bool is_empty(const struct tlb *tlb, unsigned i)
-{
-    return tlb->line[i].wr.tag == tlb_empty_tag(i);
-}
 
 static uint16_t *written_by(struct tlb *tlb, uintptr_t host)
 {
@@ -110,7 +127,7 @@ static void drop_write(struct tlb *tlb, unsigned i, uintptr_t host, uint64_t len
 {
     const uintptr_t page = host_page(&tlb->line[i].wr);
     if (!is_empty(tlb, i) && page + PAGE_SIZE > host && page < host + len)
-        empty(&tlb->line[i].wr, i);
+        tlb_drop_write(tlb, i);
 }
 
 void tlb_drop_writes(struct tlb *tlb, const uint8_t *from, uint64_t len)

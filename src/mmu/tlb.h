@@ -13,6 +13,11 @@
  * else takes the slow path, which is how self-modifying code, watchpoints and dirty logging work.
  * Whether a page is traced must not decide what a guest that changed its tables still finds here:
  * the slow path sees in writable[] that a page was walked for a write, and does not walk again.
+ *
+ * Translated code looks first in near[], whose index takes two instructions less: copies of some of
+ * the lines, each where its page number alone says, so pages as far apart as it reaches have one
+ * place and fetch their line again and again. Whatever a line loses its copy loses, too, so near[]
+ * holds nothing that the lines do not, and no guest can tell it is there.
  */
 #ifndef VITRINE_MMU_TLB_H
 #define VITRINE_MMU_TLB_H
@@ -37,10 +42,16 @@ struct tlb_half {
 struct tlb_line {
     struct tlb_half rd, wr;
 };
+struct tlb_near {
+    uint64_t rd, wr; /* tags */
+    uint64_t addend;
+    uint64_t host; /* the page's address */
+};
 #define TLB_LARGE_PAGES 1024u
 #define TLB_WRITTEN     1024u
 #define TLB_MANY        UINT16_MAX
 struct tlb {
+    struct tlb_near near[TLB_LINES];
     struct tlb_line line[TLB_LINES];
     uint8_t page_shift[TLB_LINES]; /* size of the guest's page each line came from */
     bool writable[TLB_LINES];      /* rd was walked for a write, even if its page is traced */
@@ -64,8 +75,13 @@ static inline unsigned tlb_index(gla_t lin)
 {
     return ((lin >> PAGE_SHIFT) ^ (lin >> (PAGE_SHIFT + TLB_BITS))) & (TLB_LINES - 1);
 }
-/* An even page and the one so far behind it share a line. */
-#define TLB_TWIN ((TLB_LINES + 1) << PAGE_SHIFT)
+static inline unsigned tlb_near_index(gla_t lin)
+{
+    return (lin >> PAGE_SHIFT) & (TLB_LINES - 1);
+}
+/* An even page and the one so far behind it share a line; any page and the other, a near one. */
+#define TLB_TWIN      ((TLB_LINES + 1) << PAGE_SHIFT)
+#define TLB_NEAR_TWIN (TLB_LINES << PAGE_SHIFT)
 static inline uint64_t tlb_empty_tag(unsigned index)
 {
     return index ? 0 : PAGE_SIZE;
@@ -104,6 +120,10 @@ static inline void tlb_note_fill(struct tlb *tlb, unsigned i, unsigned shift, bo
     }
 }
 
+/* Line i is about to change: its copy in near[] goes. */
+void tlb_forget_near(struct tlb *tlb, unsigned i);
+/* Line i does not let write any more. */
+void tlb_drop_write(struct tlb *tlb, unsigned i);
 /* Line i may be written, too, from now on. */
 void tlb_fill_write(struct tlb *tlb, unsigned i);
 void tlb_flush(struct tlb *tlb);

@@ -37,6 +37,7 @@ enum {
     GEN_STACK = 0x6f000,
     GEN_END = 0x70000,
     GEN_TWINS = TLB_TWIN, /* from data to where it is found, too */
+    GEN_NEAR_TWINS = TLB_NEAR_TWIN,
     GEN_CHUNKS = 16,
     GEN_FIXUPS = 256,
     GEN_SEGMENTS = 8, /* from SEL_SPARE on, for FS and GS */
@@ -77,7 +78,9 @@ static inline uint32_t gen_data_address(struct gen *g)
         return g->stores_to_code ? GEN_CODE + below(GEN_CODE_END - GEN_CODE) : GEN_DATA + in_page;
     default:
         return GEN_DATA + (one_in(2) ? 0x1000 : 0) + in_page +
-               (g->machine != GEN_FLAT && one_in(4) ? GEN_TWINS : 0);
+               (g->machine == GEN_FLAT || !one_in(3) ? 0
+                : one_in(2)                          ? GEN_TWINS
+                                                     : GEN_NEAR_TWINS);
     }
 }
 
@@ -851,8 +854,10 @@ static inline void gen_paging(struct gen *g)
         else
             gen_map(g, at, at, RIG_P | RIG_U | (fixed ? 0 : RIG_W));
     }
-    for (gla_t at = GEN_DATA; at < GEN_READ_ONLY; at += PAGE_SIZE)
+    for (gla_t at = GEN_DATA; at < GEN_READ_ONLY; at += PAGE_SIZE) {
         gen_map(g, GEN_TWINS + at, at, RIG_P | RIG_U | RIG_W);
+        gen_map(g, GEN_NEAR_TWINS + at, at, RIG_P | RIG_U | RIG_W);
+    }
     if (g->machine != GEN_LONG) {
         for (gla_t at = GEN_CODE; at < GEN_CODE_END; at += PAGE_SIZE)
             gen_map(g, GEN_HIGH + (at - GEN_CODE), at, RIG_P | RIG_U | RIG_W);

@@ -1,6 +1,7 @@
 /*
  * The soft TLB against what it promises: after INVLPG no line of the page is left, of a large page
  * none of its parts; after a host page is traced no line writes it; and lines of other pages stay.
+ * The near lines never hold what the lines do not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +26,31 @@ static gla_t random_page(void)
     return bases[below(ARRAY_SIZE(bases))] + (gla_t)below(6000) * PAGE_SIZE;
 }
 
+/* As translated code does with a line it needs. */
+static void fetch_near(gla_t lin)
+{
+    const struct tlb_line *l = &tlb.line[tlb_index(lin)];
+    if (tlb_hit(&l->rd, lin, 1))
+        tlb.near[tlb_near_index(lin)] =
+            (struct tlb_near){l->rd.tag, l->wr.tag == l->rd.tag ? l->rd.tag : l->rd.tag ^ PAGE_SIZE,
+                              l->rd.addend, l->rd.tag + l->rd.addend};
+}
+
+/* What is found near is found in the lines. */
+static void check_near(void)
+{
+    for (unsigned i = 0; i < TLB_LINES; i++) {
+        const struct tlb_near *near = &tlb.near[i];
+        const struct tlb_line *rd = &tlb.line[tlb_index(near->rd)];
+        const struct tlb_line *wr = &tlb.line[tlb_index(near->wr)];
+        if (tlb_near_index(near->rd) == i)
+            assert_true(rd->rd.tag == near->rd && rd->rd.addend == near->addend &&
+                        near->rd + near->addend == near->host);
+        if (tlb_near_index(near->wr) == i)
+            assert_true(wr->wr.tag == near->wr && near->wr == near->rd);
+    }
+}
+
 /* Few, of which several share an entry of tlb.written. */
 static unsigned random_host_page(void)
 {
@@ -35,6 +61,7 @@ static void fill(gla_t lin, unsigned shift, unsigned host_page, bool write)
 {
     const unsigned i = tlb_index(lin);
     const uint64_t host = HOST + (uint64_t)host_page * PAGE_SIZE;
+    tlb_forget_near(&tlb, i);
     tlb.line[i].rd = (struct tlb_half){lin, host - lin};
     tlb.line[i].wr = (struct tlb_half){.tag = tlb_empty_tag(i)};
     if (write)
@@ -92,20 +119,21 @@ static void test_random(void **state)
     tlb_flush(&tlb);
     for (unsigned n = 0; n < 100000; n++) {
         const unsigned what = below(100);
+        const gla_t lin = random_page();
+        fetch_near(random_page());
         if (what < 80)
-            fill(random_page(),
-                 one_in(3)    ? 21
-                 : one_in(20) ? 30
-                              : PAGE_SHIFT,
-                 random_host_page(), one_in(2));
+            fill(lin, one_in(3) ? 21 : one_in(20) ? 30 : PAGE_SHIFT, random_host_page(), one_in(2));
         else if (what < 90)
             check_traced(random_host_page());
         else if (what < 95)
-            check_invlpg(random_page());
+            check_invlpg(lin);
         else if (what < 96)
             tlb_flush_local(&tlb);
         else if (one_in(30))
             tlb_flush(&tlb);
+        fetch_near(lin);
+        if (one_in(10))
+            check_near();
     }
 }
 

@@ -323,8 +323,8 @@ void write_late(struct tr *t)
         }
         if (l->jump)
             write_find(t, l);
-        else if (l->again && t->how[l->u->index] != T_CALL_IND)
-            write_fill(t, l); /* for CALL the target's address is looked at first */
+        else if (l->filled)
+            write_fill(t, l);
         if (l->def.valid)
             store_def(t, &l->def);
         store_note(t, l->note);

@@ -30,11 +30,11 @@
 #include <stdio.h>
 
 /*
- * GS points at the lines of the user's TLB, which are looked at most: so they are reached without a
- * displacement. At offset at of struct cpu:
+ * GS points at the near lines of the user's TLB, which are looked at most: so they are reached
+ * without a displacement. At offset at of struct cpu:
  */
 #define JIT_GS_AT \
-    (offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER + offsetof(struct tlb, line))
+    (offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_USER + offsetof(struct tlb, near))
 static inline struct host_rm h_cpu(size_t at)
 {
     return h_gs((int32_t)at - (int32_t)JIT_GS_AT);
@@ -117,8 +117,9 @@ enum jit_stub {
     STUB_FIND,       /* R11 = RIP: a line for it, ZF is clear if there is one then */
     STUB_RELINK,     /* R11 = block + slot: ZF is clear if the link to another page holds now */
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
-    /* R11 = address: a TLB line for it, ZF is clear if there is one then. By log2 of the size, to
-     * be read, then to be written. */
+    /* R11 = address that has no near line: looks in the lines, walks. ZF is clear if it has one
+     * then, with the addend in R14. By log2 of the size, to be read, then to be written. */
+    STUB_NEAR, /* ... for 8 bytes to be written, but does not walk */
     STUB_FILL,
     STUB_FILL_LAST = STUB_FILL + 2 * FILL_SIZES - 1,
     STUB_STRING, /* REP (templates_str.c): ZF is set if all of it is done */

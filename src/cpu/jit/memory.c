@@ -91,50 +91,79 @@ unsigned effective_address(struct tr *t, unsigned scratch, unsigned size)
     return lin;
 }
 
-struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member)
+/* Page numbers are shifted into place by these, and one TLB further to the right. */
+#define LINE_SHIFT 5
+static_assert(sizeof(struct tlb_line) == 1 << LINE_SHIFT &&
+                  sizeof(struct tlb_near) == 1 << LINE_SHIFT && offsetof(struct tlb, near) == 0,
+              "so that tlb_cur + index is a near line");
+
+struct host_rm near_at(bool user, unsigned index, size_t member)
 {
-    struct host_rm m = h_gs_mem(
-        index, (int32_t)((write ? offsetof(struct tlb_line, wr) : offsetof(struct tlb_line, rd)) +
-                         member));
+    struct host_rm m = h_gs_mem(index, (int32_t)member);
     m.gs = user;
     return m;
 }
 
-void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index, unsigned temp)
+void emit_near_index(struct emit *e, bool user, unsigned lin, unsigned index)
 {
-    static_assert(sizeof(struct tlb_line) == 32 && PAGE_SHIFT == 12,
-                  "the index is made by shifting the page number into place");
-    /* of two numbers, so that arrays as far apart as the TLB reaches do not share lines */
-    if (temp != H_NONE) { /* sooner there: every load waits for it */
-        emit_rorx(e, index, lin, PAGE_SHIFT - 5);
-        emit_rorx(e, temp, lin, PAGE_SHIFT - 5 + TLB_BITS);
-        emit_alu(e, 4, X_XOR, index, h_reg(temp));
-    } else {
-        emit_rorx(e, index, lin, TLB_BITS);
-        emit_alu(e, 8, X_XOR, index, h_reg(lin));
-        emit_rm_imm(e, 4, 0xc1, X_SHR, h_reg(index), PAGE_SHIFT - 5, 1);
-    }
-    emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) * 32);
+    emit_rorx(e, index, lin, PAGE_SHIFT - LINE_SHIFT);
+    emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) << LINE_SHIFT);
     if (!user) /* which of the two of the kernel depends on EFLAGS.AC */
         emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
 }
 
-uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
-                      unsigned index, unsigned addend)
+uint8_t *emit_line_look_up(struct emit *e, unsigned lin, unsigned size, bool write, unsigned index,
+                           unsigned addend)
 {
-    emit_tlb_index(e, user, lin, index, addend);
-    emit_load(e, 8, addend, tlb_half_at(user, index, write, offsetof(struct tlb_half, tag)));
+    const int32_t half =
+        (int32_t)(offsetof(struct tlb, line) +
+                  (write ? offsetof(struct tlb_line, wr) : offsetof(struct tlb_line, rd)));
+    emit_rorx(e, index, lin, PAGE_SHIFT - LINE_SHIFT);
+    emit_rorx(e, addend, lin, PAGE_SHIFT - LINE_SHIFT + TLB_BITS);
+    emit_alu(e, 4, X_XOR, index, h_reg(addend));
+    emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) << LINE_SHIFT);
+    emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
+    emit_load(e, 8, addend, h_mem(index, half + (int32_t)offsetof(struct tlb_half, tag)));
     emit_alu(e, 8, X_XOR, addend, h_reg(lin));
     emit_alu_imm(e, 8, X_CMP, h_reg(addend), (int32_t)(PAGE_SIZE - size));
     uint8_t *miss = emit_jcc_forward(e, CC_A);
-    emit_load(e, 8, addend, tlb_half_at(user, index, write, offsetof(struct tlb_half, addend)));
+    emit_load(e, 8, addend, h_mem(index, half + (int32_t)offsetof(struct tlb_half, addend)));
     return miss;
 }
 
-/* Uses R11; R14 is the addend. */
+struct host_rm near_tag(bool user, unsigned index, bool write)
+{
+    return near_at(user, index,
+                   write ? offsetof(struct tlb_near, wr) : offsetof(struct tlb_near, rd));
+}
+
+/* The addend in R14, or a jump. Uses R11. */
 static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 {
-    return emit_look_up(t->e, t->b->mode & MODE_USER, lin, size, write, H_R11, H_R14);
+    struct emit *e = t->e;
+    const bool user = t->b->mode & MODE_USER;
+    emit_near_index(e, user, lin, H_R11);
+    emit_load(e, 8, H_R14, near_tag(user, H_R11, write));
+    emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
+    emit_alu_imm(e, 8, X_CMP, h_reg(H_R14), (int32_t)(PAGE_SIZE - size));
+    uint8_t *miss = emit_jcc_forward(e, CC_A);
+    emit_load(e, 8, H_R14, near_at(user, H_R11, offsetof(struct tlb_near, addend)));
+    return miss;
+}
+
+/* A TLB miss of u at from. Where it goes on is moved behind u by translate_insn(). */
+static struct late *miss_late(struct tr *t, uint8_t *from, unsigned lin, unsigned size, bool write)
+{
+    struct late *l = new_late(t);
+    *l = (struct late){.from = from,
+                       .back = t->e->p,
+                       .u = t->u,
+                       .def = t->def,
+                       .filled = t->e->p,
+                       .lin = (uint8_t)lin,
+                       .size = (uint8_t)size,
+                       .write = write};
+    return l;
 }
 
 /*
@@ -144,19 +173,39 @@ static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends)
 {
     t->host_flags = 0;
-    const uint8_t *again = t->e->p;
     uint8_t *miss = look_up(t, lin, size, write);
-    struct late *l = new_late(t);
-    *l = (struct late){.from = miss,
-                       .u = t->u,
-                       .def = t->def,
-                       .again = again,
-                       .lin = (uint8_t)lin,
-                       .size = (uint8_t)size,
-                       .write = write};
-    if (!ends)
-        l->back = t->e->p; /* moved behind the instruction by translate_insn() */
+    struct late *l = miss_late(t, miss, lin, size, write);
+    if (ends)
+        l->back = NULL;
     return h_sib(lin, H_R14, 0, 0);
+}
+
+/*
+ * The same for u's memory operand; lin, if it is R10, is used up, which spares an instruction: R10
+ * becomes the offset in the page, and the operand is found again by its base, or from the page on.
+ */
+struct host_rm operand_check(struct tr *t, unsigned lin, unsigned size, bool write)
+{
+    const struct insn *u = t->u;
+    struct emit *e = t->e;
+    if (lin != H_R10)
+        return address_check(t, lin, size, write, false);
+    t->host_flags = 0;
+    const bool user = t->b->mode & MODE_USER;
+    const bool by_base = u->base < 16 && guest_host[u->base] != H_NONE && u->xindex == REG_ZERO &&
+                         u->asize == 8 && u->seg != SEG_FS && u->seg != SEG_GS;
+    emit_near_index(e, user, H_R10, H_R11);
+    emit_alu(e, 8, X_XOR, H_R10, near_tag(user, H_R11, write));
+    emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
+    uint8_t *miss = emit_jcc_forward(e, CC_A);
+    if (by_base)
+        emit_load(e, 8, H_R14, near_at(user, H_R11, offsetof(struct tlb_near, addend)));
+    else
+        emit_alu(e, 8, X_ADD, H_R10, near_at(user, H_R11, offsetof(struct tlb_near, host)));
+    struct late *l = miss_late(t, miss, H_R10, size, write);
+    l->offset = true;
+    l->host = !by_base;
+    return by_base ? h_sib(guest_host[u->base], H_R14, 0, (int32_t)u->disp) : h_mem(H_R10, 0);
 }
 
 uint8_t *emit_stack_look_up(struct emit *e, unsigned lin, unsigned size, unsigned scratch)
@@ -202,8 +251,8 @@ void write_stack_look_up(struct tr *t, struct late *l)
 {
     struct emit *e = t->e;
     emit_here(e, l->from);
-    const uint8_t *again = e->p;
     uint8_t *miss = look_up(t, l->lin, t->word, true);
+    const uint8_t *filled = e->p;
     emit_store(e, 8, CPU_SLOT(stack_addend), H_R14);
     emit_mov(e, 8, H_R11, l->lin);
     emit_alu_imm(e, 8, X_AND, h_reg(H_R11), -(int32_t)PAGE_SIZE);
@@ -213,14 +262,14 @@ void write_stack_look_up(struct tr *t, struct late *l)
     emit_jmp(e, l->found[0]);
     if (!l->write) {
         emit_here(e, miss);
-        again = e->p;
         miss = look_up(t, l->lin, t->word, false);
+        filled = e->p;
         emit_jmp(e, l->found[1]);
     }
     struct late *rest = new_late(t);
     *rest = *l;
     rest->from = miss;
-    rest->again = again;
+    rest->filled = filled;
     rest->stack = false;
 }
 
@@ -228,26 +277,49 @@ void write_stack_look_up(struct tr *t, struct late *l)
 void write_fill(struct tr *t, const struct late *l)
 {
     struct emit *e = t->e;
-    if (t->j->no_fill || l->size > 64)
+    if (l->size > 64)
         return;
     const unsigned log2 = l->size > 1 ? 32 - (unsigned)__builtin_clz(l->size - 1u) : 0;
-    const unsigned stub = STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
+    /* not for what CALL pushes: first its target has to be canonical (SDM 2A) */
+    const unsigned stub = l->write && t->how[l->u->index] == T_CALL_IND
+                              ? STUB_NEAR
+                              : STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
+    if (l->offset)
+        emit_alu(e, 8, X_XOR, H_R10, near_tag(t->b->mode & MODE_USER, H_R11, l->write));
     emit_mov(e, 8, H_R11, l->lin);
     emit_call(e, t->j->stub[stub]);
-    emit_patch(emit_jcc_forward(e, CC_NE), l->again);
+    if (!l->host) {
+        emit_patch(emit_jcc_forward(e, CC_NE), l->filled);
+        return;
+    }
+    uint8_t *none = emit_jcc_forward(e, CC_E);
+    emit_alu(e, 8, X_ADD, H_R10, h_reg(H_R14));
+    emit_jmp(e, l->filled);
+    emit_here(e, none);
+}
+
+static bool in_stack(const struct tr *t, unsigned size)
+{
+    const struct insn *u = t->u;
+    return u->base == REG_RSP && u->xindex == REG_ZERO && size <= t->word && u->seg != SEG_FS &&
+           u->seg != SEG_GS;
 }
 
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write)
 {
-    const struct insn *u = t->u;
     struct host_rm m;
     if (share_operand(t, size, write, &m))
         return m;
     const unsigned lin = effective_address(t, H_R10, size);
-    if (u->base == REG_RSP && u->xindex == REG_ZERO && size <= t->word && u->seg != SEG_FS &&
-        u->seg != SEG_GS)
-        return stack_check(t, lin, write, false);
-    return address_check(t, lin, size, write, false);
+    return in_stack(t, size) ? stack_check(t, lin, write, false)
+                             : operand_check(t, lin, size, write);
+}
+
+struct host_rm linear_operand(struct tr *t, unsigned size, bool write)
+{
+    const unsigned lin = effective_address(t, H_R10, size);
+    return in_stack(t, size) ? stack_check(t, lin, write, false)
+                             : address_check(t, lin, size, write, false);
 }
 
 struct host_rm stack_operand(struct tr *t, unsigned base, int32_t disp, bool write, bool ends)

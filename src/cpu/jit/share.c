@@ -422,13 +422,17 @@ static unsigned address(struct tr *t, const struct access *a, int64_t delta, uns
     return lin;
 }
 
-/* The TLB's half for lin, in a register: its tag, or its addend. */
-static struct host_rm half_of(struct tr *t, unsigned lin, unsigned reg, unsigned temp, bool write,
-                              size_t member)
+/* Looks lin up: R10 becomes the offset in its page, index names its near line. */
+static void look_up_offset(struct tr *t, unsigned lin, unsigned index, bool write, unsigned size)
 {
+    struct emit *e = t->e;
     const bool user = t->b->mode & MODE_USER;
-    emit_tlb_index(t->e, user, lin, reg, temp);
-    return tlb_half_at(user, reg, write, member);
+    emit_near_index(e, user, lin, index);
+    if (lin != H_R10)
+        emit_mov(e, 8, H_R10, lin);
+    emit_alu(e, 8, X_XOR, H_R10, near_tag(user, index, write));
+    emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
+    to_copy(t, emit_jcc_forward(e, CC_A));
 }
 
 /* For all that s is about: the addend in R14. */
@@ -437,22 +441,15 @@ static void look_up_for_all(struct tr *t, const struct access *a, const struct s
     struct emit *e = t->e;
     const int64_t from_here = s->lo - (t->value[a->base].plus + a->disp);
     const unsigned lin = address(t, a, from_here, H_R10);
-    const int32_t limit = (int32_t)(PAGE_SIZE - (s->hi - s->lo));
+    const unsigned size = (unsigned)(s->hi - s->lo);
     t->host_flags = 0;
     if (s->stack) {
-        to_copy(t, emit_stack_look_up(e, lin, (unsigned)(s->hi - s->lo), H_R14));
+        to_copy(t, emit_stack_look_up(e, lin, size, H_R14));
         emit_load(e, 8, H_R14, CPU_SLOT(stack_addend));
     } else {
-        struct host_rm half =
-            half_of(t, lin, H_R14, H_R11, s->write, offsetof(struct tlb_half, tag));
-        if (lin != H_R10)
-            emit_mov(e, 8, H_R10, lin);
-        emit_alu(e, 8, X_XOR, H_R10, half);
-        emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), limit);
-        to_copy(t, emit_jcc_forward(e, CC_A));
-        half.disp +=
-            (int32_t)offsetof(struct tlb_half, addend) - (int32_t)offsetof(struct tlb_half, tag);
-        emit_load(e, 8, H_R14, half);
+        look_up_offset(t, lin, H_R14, s->write, size);
+        emit_load(e, 8, H_R14,
+                  near_at(t->b->mode & MODE_USER, H_R14, offsetof(struct tlb_near, addend)));
     }
     e->touched &= ~BIT(H_R14);
 }
@@ -462,31 +459,19 @@ static struct host_rm look_up_beside(struct tr *t, const struct access *a)
 {
     struct emit *e = t->e;
     const unsigned lin = address(t, a, 0, H_R10);
-    const int32_t limit = (int32_t)(PAGE_SIZE - a->size);
-    struct host_rm addend;
     t->host_flags = 0;
-    if (a->stack) {
-        to_copy(t, emit_stack_look_up(e, lin, a->size, H_R11));
-        addend = CPU_SLOT(stack_addend);
-    } else {
-        const struct host_rm tag =
-            half_of(t, lin, H_R11, H_NONE, a->write, offsetof(struct tlb_half, tag));
-        addend = tag;
-        addend.disp +=
-            (int32_t)offsetof(struct tlb_half, addend) - (int32_t)offsetof(struct tlb_half, tag);
-        if (lin != H_R10)
-            emit_mov(e, 8, H_R10, lin);
-        emit_alu(e, 8, X_XOR, H_R10, tag); /* the offset in the page, if that is right */
-        emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), limit);
-        to_copy(t, emit_jcc_forward(e, CC_A));
-        if (lin == H_R10)
-            emit_alu(e, 8, X_ADD, H_R10, tag);
-    }
-    if (lin == H_R10) {
-        emit_alu(e, 8, X_ADD, H_R10, addend);
+    if (!a->stack) {
+        look_up_offset(t, lin, H_R11, a->write, a->size);
+        emit_alu(e, 8, X_ADD, H_R10,
+                 near_at(t->b->mode & MODE_USER, H_R11, offsetof(struct tlb_near, host)));
         return h_mem(H_R10, 0);
     }
-    emit_load(e, 8, H_R10, addend);
+    to_copy(t, emit_stack_look_up(e, lin, a->size, H_R11));
+    if (lin == H_R10) {
+        emit_alu(e, 8, X_ADD, H_R10, CPU_SLOT(stack_addend));
+        return h_mem(H_R10, 0);
+    }
+    emit_load(e, 8, H_R10, CPU_SLOT(stack_addend));
     return h_sib(lin, H_R10, 0, 0);
 }
 

@@ -250,7 +250,7 @@ static void write_light(struct emit *e, const void *fn, bool flags)
 }
 
 /* The same, but ZF is clear if fn() says so. Its arguments behind the CPU: R11, size, write. */
-static void write_question(struct emit *e, const void *fn, unsigned size, bool write)
+static void ask(struct emit *e, const void *fn, unsigned size, bool write)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
         emit_push(e, kept[i]);
@@ -263,6 +263,54 @@ static void write_question(struct emit *e, const void *fn, unsigned size, bool w
     emit_pop(e, H_R11);
     for (unsigned i = ARRAY_SIZE(kept); i-- > 0;)
         emit_pop(e, kept[i]);
+}
+
+static void write_question(struct emit *e, const void *fn)
+{
+    ask(e, fn, 0, false);
+    emit_u8(e, 0xc3);
+}
+
+static bool fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
+{
+    return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write);
+}
+
+/* A near line for the address in R11, out of its line; if there is none C makes it (walks). */
+static void write_fill_stub(struct emit *e, unsigned size, bool write, bool walks)
+{
+    const int32_t line = (int32_t)offsetof(struct tlb, line);
+    const uint8_t *again = e->p;
+    emit_push(e, H_R10);
+    uint8_t *none = emit_line_look_up(e, H_R11, size, write, H_R14, H_R10);
+    emit_push(e, H_RAX);
+    emit_push(e, H_RCX);
+    emit_near_index(e, false, H_R11, H_RCX);
+    emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, addend)), H_R10);
+    emit_load(e, 8, H_RAX, h_mem(H_R14, line + (int32_t)offsetof(struct tlb_line, rd.tag)));
+    emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, rd)), H_RAX);
+    emit_alu(e, 8, X_ADD, H_R10, h_reg(H_RAX));
+    emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, host)), H_R10);
+    emit_load(e, 8, H_R10, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, addend)));
+    emit_alu(e, 8, X_CMP, H_RAX, h_mem(H_R14, line + (int32_t)offsetof(struct tlb_line, wr.tag)));
+    uint8_t *written = emit_jcc_forward(e, CC_E);
+    emit_alu_imm(e, 8, X_XOR, h_reg(H_RAX), PAGE_SIZE); /* which has the neighbour's place */
+    emit_here(e, written);
+    emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, wr)), H_RAX);
+    emit_pop(e, H_RCX);
+    emit_pop(e, H_RAX);
+    emit_mov(e, 8, H_R14, H_R10);
+    emit_pop(e, H_R10);
+    emit_test(e, 8, h_reg(H_RSP), H_RSP); /* ZF is clear */
+    emit_u8(e, 0xc3);
+    emit_here(e, none);
+    emit_pop(e, H_R10);
+    if (walks) {
+        ask(e, (const void *)(uintptr_t)fill, size, write);
+        emit_patch(emit_jcc_forward(e, CC_NE), again);
+    } else {
+        emit_alu(e, 8, X_CMP, H_RSP, h_reg(H_RSP));
+    }
     emit_u8(e, 0xc3);
 }
 
@@ -325,6 +373,8 @@ unsigned stub_stack_bytes(enum jit_stub s)
     case STUB_FLAGS:
     case STUB_SETTLE:
         return 8 * (1 + ARRAY_SIZE(caller_saved));
+    case STUB_NEAR:
+        return 8 * (1 + 3);
     case STUB_INSN:
     case STUB_INSN_FLAGS:
         return 8 * (1 + 1);
@@ -350,8 +400,7 @@ bool stubs_write(struct jit *j, struct emit *e)
         }
         if (s >= STUB_FILL && s <= STUB_FILL_LAST) {
             const unsigned n = s - STUB_FILL;
-            write_question(e, (const void *)(uintptr_t)access_fill, 1u << n % FILL_SIZES,
-                           n >= FILL_SIZES);
+            write_fill_stub(e, 1u << n % FILL_SIZES, n >= FILL_SIZES, true);
             continue;
         }
         switch ((enum jit_stub)s) {
@@ -396,10 +445,13 @@ bool stubs_write(struct jit *j, struct emit *e)
             write_event(e);
             break;
         case STUB_FIND:
-            write_question(e, (const void *)(uintptr_t)jit_jump_find, 0, false);
+            write_question(e, (const void *)(uintptr_t)jit_jump_find);
             break;
         case STUB_RELINK:
-            write_question(e, (const void *)(uintptr_t)jit_relink, 0, false);
+            write_question(e, (const void *)(uintptr_t)jit_relink);
+            break;
+        case STUB_NEAR:
+            write_fill_stub(e, 8, true, false);
             break;
         case STUB_FILL:
         case STUB_FILL_LAST:

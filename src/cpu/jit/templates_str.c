@@ -187,8 +187,8 @@ static void write_string(struct emit *e, enum kind kind, unsigned shift)
 
     const uint8_t *again = e->p;
     unusual[1] = write_count(e, source, true, shift);
-    unusual[2] = source ? emit_look_up(e, false, H_RSI, 1, false, H_R10, H_RDX) : NULL;
-    unusual[3] = emit_look_up(e, false, H_RDI, 1, writes, H_R10, H_RBX);
+    unusual[2] = source ? emit_line_look_up(e, H_RSI, 1, false, H_R10, H_RDX) : NULL;
+    unusual[3] = emit_line_look_up(e, H_RDI, 1, writes, H_R10, H_RBX);
     if (source)
         emit_alu(e, 8, X_ADD, H_RSI, h_reg(H_RDX));
     emit_alu(e, 8, X_ADD, H_RDI, h_reg(H_RBX));

@@ -389,7 +389,7 @@ static struct host_rm aligned_operand(struct tr *t, unsigned size, bool write)
     if (!share_operand(t, size, write, &m)) {
         const unsigned lin = effective_address(t, H_R10, size);
         leave_unless_aligned(t, lin, size);
-        return address_check(t, lin, size, write, false);
+        return operand_check(t, lin, size, write);
     }
     unsigned at = m.base;
     if (m.index != H_NONE || (m.disp & (int32_t)(size - 1))) {

@@ -199,7 +199,7 @@ void t_x87(struct tr *t)
     need_x87(t);
     if (u->mem) {
         const struct host_rm m =
-            memory_operand(t, operand_bytes(u), op_info[u->op].attr & OA_STORE);
+            linear_operand(t, operand_bytes(u), op_info[u->op].attr & OA_STORE);
         store_data_pointer(t, m.base);
         emit_rm(e, 4, opcode, u->modrm >> 3 & 7, m);
         t->note.mem = (uint8_t)(u->index + 1);

@@ -98,16 +98,19 @@ struct late {
     uint8_t *from;       /* displacement that leads here */
     const uint8_t *back; /* and where it goes on; NULL: the handler ends the block */
     const struct insn *u;
-    bool flags;           /* host flags are to be the guest's behind it */
-    bool vectors;         /* vector registers are to be loaded behind it */
-    bool x87;             /* instead: loads the x87 registers, or leaves the block here */
-    bool settle;          /* instead: the host's flags become the guest's */
-    struct x87_note note; /* last-instruction pointers that are not in memory, but have to be */
-    const uint8_t *again; /* of a TLB miss: where it is looked up, for once the line is filled */
-    uint8_t lin, size;    /* ... address, in a register */
+    bool flags;            /* host flags are to be the guest's behind it */
+    bool vectors;          /* vector registers are to be loaded behind it */
+    bool x87;              /* instead: loads the x87 registers, or leaves the block here */
+    bool settle;           /* instead: the host's flags become the guest's */
+    struct x87_note note;  /* last-instruction pointers that are not in memory, but have to be */
+    const uint8_t *filled; /* of a TLB miss: where it goes on with the addend in R14 */
+    uint8_t lin, size;     /* ... address, in a register */
     bool write;
-    bool jump;               /* of the table of indirect branches, RIP being lin */
-    bool stack;              /* first the TLB is asked for the stack's page (memory.c) */
+    bool offset;          /* ... R10, it was, but is the difference to the tag of the line R11 is */
+    bool host;            /* ... as the host has it, in R10 */
+    bool jump;            /* of the table of indirect branches, RIP being lin */
+    const uint8_t *again; /* ... where that is looked up, for once it has the line */
+    bool stack;           /* first the TLB is asked for the stack's page (memory.c) */
     const uint8_t *found[2]; /* where it goes on then, with the page noted or the addend in R14 */
     struct pending_def def;  /* flags that are not in memory, but have to be there */
 };
@@ -301,16 +304,20 @@ void share_write_copies(struct tr *t);
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
 unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
-/* The TLB's line for lin, in a register, for tlb_half_at(). temp: a register to spare, or H_NONE.
- */
-void emit_tlb_index(struct emit *e, bool user, unsigned lin, unsigned index, unsigned temp);
-struct host_rm tlb_half_at(bool user, unsigned index, bool write, size_t member);
+struct host_rm operand_check(struct tr *t, unsigned lin, unsigned size, bool write);
+/* The same, its base being the linear address. */
+struct host_rm linear_operand(struct tr *t, unsigned size, bool write);
+/* The TLB's near line for lin, in a register, for near_at(). user: it is that of CPL 3, else the
+ * one that counts now. */
+void emit_near_index(struct emit *e, bool user, unsigned lin, unsigned index);
+struct host_rm near_at(bool user, unsigned index, size_t member);
+struct host_rm near_tag(bool user, unsigned index, bool write);
 /*
- * The soft TLB's line for lin: its addend in a register; jumps on a miss. user: it is that of CPL
- * 3, else the one that counts now. Changes the host's flags.
+ * The line for lin in the TLB that counts now, less offsetof(struct tlb, line), in index, and its
+ * addend; jumps on a miss. Changes the host's flags.
  */
-uint8_t *emit_look_up(struct emit *e, bool user, unsigned lin, unsigned size, bool write,
-                      unsigned index, unsigned addend);
+uint8_t *emit_line_look_up(struct emit *e, unsigned lin, unsigned size, bool write, unsigned index,
+                           unsigned addend);
 /* Whether [lin, lin + size), size up to the largest of stack_span[], is in the stack's page: jumps
  * if it is not. */
 uint8_t *emit_stack_look_up(struct emit *e, unsigned lin, unsigned size, unsigned scratch);
@@ -320,7 +327,7 @@ struct host_rm stack_operand(struct tr *t, unsigned base, int32_t disp, bool wri
 struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends);
 unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */
 void write_stack_look_up(struct tr *t, struct late *l);
-/* Out of line, of a miss: goes back to the look-up if the line could be filled. */
+/* Out of line, of a miss: goes back behind the look-up if the line could be filled. */
 void write_fill(struct tr *t, const struct late *l);
 
 /* Guest register g in a host register: its own, or loaded into scratch. */

@@ -122,19 +122,14 @@ void verify_note_line(struct cpu *cpu, unsigned tlb_mode, unsigned index)
     v->line[v->lines++].index = (uint16_t)index;
 }
 
-static void drop_line(struct cpu *cpu, unsigned tlb_mode, unsigned index)
-{
-    cpu->tlb[tlb_mode].line[index].wr = (struct tlb_half){.tag = tlb_empty_tag(index)};
-}
-
 static void drop_lines(struct cpu *cpu)
 {
     struct verify *v = cpu->verify;
     for (unsigned i = 0; i < v->lines; i++)
-        drop_line(cpu, v->line[i].tlb, v->line[i].index);
+        tlb_drop_write(&cpu->tlb[v->line[i].tlb], v->line[i].index);
     for (unsigned m = 0; v->all_lines && m < TLB_MODES; m++)
         for (unsigned i = 0; i < TLB_LINES; i++)
-            drop_line(cpu, m, i);
+            tlb_drop_write(&cpu->tlb[m], i);
     v->lines = 0;
     v->all_lines = false;
 }
