@@ -1,4 +1,5 @@
-/* The stack's page that translated code keeps (memory.c) ends with the right to write to it. */
+/* The stack's page that translated code keeps (memory.c) ends with the right to write to it; RSP is
+ * right wherever somebody sees it, though pushes and pops in a row change it once (share.c). */
 #include "insn_rig.h"
 
 enum { CODE = 0x40000, STACK = 0x42000 };
@@ -37,10 +38,70 @@ static void test_protection_key(void **state)
     rig_close(&r);
 }
 
+/* A block that its page's end cuts off between pushes, and goes on with more of them. */
+static void test_row_ends_with_block(void **state)
+{
+    (void)state;
+    static const uint8_t code[] = {
+        0x50, 0x51, 0x6a, 0x10, /* push rax; push rcx; push 10h, and the page ends */
+        0x52, 0x53, 0x5e, 0x5f, /* push rdx; push rbx; pop rsi; pop rdi */
+        0x54, 0x5d, 0xf4,       /* push rsp; pop rbp; hlt */
+    };
+    const gla_t at = CODE + PAGE_SIZE - 4;
+    struct rig r;
+    rig_open_with(&r, "max", RIG_RAM_BYTES, 1, false);
+    rig_put(&r, at, code, sizeof code);
+    for (unsigned round = 0; round < 3; round++) {
+        rig_long(&r, SEL_CODE64, SEL_DATA);
+        r.cpu->halted = false;
+        r.cpu->rip = at;
+        r.cpu->r[REG_RSP] = STACK;
+        r.cpu->r[REG_RDX] = 22;
+        r.cpu->r[REG_RBX] = 33;
+        rig_run(&r, 100);
+        assert_true(r.cpu->halted);
+        assert_int_equal(r.cpu->r[REG_RSP], STACK - 3 * 8);
+        assert_int_equal(r.cpu->r[REG_RBP], STACK - 3 * 8);
+        assert_int_equal(r.cpu->r[REG_RSI], 33);
+        assert_int_equal(r.cpu->r[REG_RDI], 22);
+        assert_int_equal(ld64(rig_at(&r, STACK - 3 * 8)), 0x10);
+    }
+    assert_true(r.cpu->stats.translated_blocks);
+    rig_close(&r);
+}
+
+/* The third of four pushes faults: two have happened. */
+static void test_row_faults(void **state)
+{
+    (void)state;
+    static const uint8_t code[] = {0x50, 0x51, 0x52, 0x53, 0xf4}; /* push rax, rcx, rdx, rbx; hlt */
+    struct rig r;
+    rig_open_with(&r, "max", RIG_RAM_BYTES, 1, false);
+    rig_long_user(&r);
+    rig_map(&r, CODE, CODE, RIG_P | RIG_U);
+    rig_map(&r, STACK, STACK, RIG_P | RIG_W | RIG_U);
+    rig_map(&r, STACK - PAGE_SIZE, 0, 0);
+    rig_put(&r, CODE, code, sizeof code);
+    for (unsigned round = 0; round < 3; round++) {
+        rig_user64(&r);
+        r.cpu->rip = CODE;
+        r.cpu->r[REG_RSP] = STACK + 16;
+        rig_run(&r, 100);
+        const struct rig_event ev = rig_event(&r);
+        assert_int_equal(ev.vector, VEC_PF);
+        assert_int_equal(ev.rip, CODE + 2);
+        assert_int_equal(ev.rsp, STACK);
+    }
+    assert_true(r.cpu->stats.translated_blocks);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_protection_key),
+        cmocka_unit_test(test_row_ends_with_block),
+        cmocka_unit_test(test_row_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

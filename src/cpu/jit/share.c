@@ -29,6 +29,7 @@ void share_start(struct tr *t)
     t->shared.live = false;
     t->n_copies = t->copied = 0;
     t->share = t->word == 8 && !t->j->no_share;
+    t->rsp_lag = 0;
 }
 
 static bool register_alone(const struct insn *u)
@@ -479,8 +480,18 @@ static struct host_rm look_up_beside(struct tr *t, const struct access *a)
 static struct host_rm with_addend(struct tr *t, const struct access *a)
 {
     if (a->index == REG_ZERO && a->base < 16 && guest_host[a->base] != H_NONE)
-        return h_sib(guest_host[a->base], H_R14, 0, (int32_t)a->disp);
+        return h_sib(guest_host[a->base], H_R14, 0,
+                     (int32_t)a->disp + (a->base == REG_RSP ? t->rsp_lag : 0));
     return h_sib(address(t, a, 0, H_R10), H_R14, 0, 0);
+}
+
+/* Whether a is one of those that share now. */
+static bool shares(const struct tr *t, const struct access *a)
+{
+    const struct shared *s = &t->shared;
+    int64_t at;
+    return s->live && !addend_lost(t) && (!a->write || s->write) && relative(s, t->value, a, &at) &&
+           at >= s->lo && at + (int64_t)a->size <= s->hi;
 }
 
 /* Copies take room: twice so many instructions as the block has, and a few. */
@@ -496,13 +507,11 @@ static bool afford(struct tr *t, unsigned last)
 static bool share(struct tr *t, const struct access *a, struct host_rm *m)
 {
     struct shared *s = &t->shared;
-    int64_t at;
     if (!t->share || a->size > SPAN)
         return false;
     if (s->live && addend_lost(t))
         end_sharing(t);
-    if (s->live && (!a->write || s->write) && relative(s, t->value, a, &at) && at >= s->lo &&
-        at + (int64_t)a->size <= s->hi) {
+    if (shares(t, a)) {
         s->used = t->u->index;
         *m = with_addend(t, a);
         return true;
@@ -533,4 +542,32 @@ bool share_stack(struct tr *t, unsigned base, int64_t disp, bool write, struct h
 {
     const struct access a = of_stack(base, disp, write);
     return share(t, &a, m);
+}
+
+static void settle_rsp(struct tr *t)
+{
+    emit_lea(t->e, t->word, H_R15, h_mem(H_R15, t->rsp_lag));
+    t->rsp_lag = 0;
+}
+
+/*
+ * Pushes and pops in a row that share a look-up cannot fault, so nobody sees RSP between them: it
+ * is changed once, behind the last.
+ */
+void share_move_rsp(struct tr *t, int32_t by)
+{
+    const bool copy = t->e == t->cold, last = t->u->index + 1u == t->b->n;
+    t->rsp_lag += by;
+    if (!t->shared.live || copy || last)
+        settle_rsp(t);
+}
+
+void share_settle_rsp(struct tr *t, unsigned i)
+{
+    const struct insn *u = &t->b->insn[i];
+    const bool push = t->how[i] == T_PUSH;
+    const struct access a = of_stack(REG_RSP, push ? -8 : 0, push);
+    if (!t->rsp_lag || ((push || t->how[i] == T_POP) && u->reg != REG_RSP && shares(t, &a)))
+        return;
+    settle_rsp(t);
 }

@@ -856,7 +856,7 @@ static void t_push(struct tr *t)
         emit_store(t->e, t->word, m, get(t, u->reg, H_R11));
     else
         emit_store_imm(t->e, t->word, m, (int32_t)u->imm);
-    emit_lea(t->e, t->word, H_R15, h_mem(H_R15, slot));
+    share_move_rsp(t, slot);
 }
 
 static void t_pop(struct tr *t)
@@ -871,7 +871,7 @@ static void t_pop(struct tr *t)
     }
     const unsigned d = home(g, H_R10);
     emit_load(t->e, t->word, d, m);
-    emit_lea(t->e, t->word, H_R15, h_mem(H_R15, (int32_t)t->word));
+    share_move_rsp(t, (int32_t)t->word);
     put(t, g, d);
 }
 

@@ -114,6 +114,7 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     for (unsigned i = 0; i < b->n; i++) {
         const unsigned late = t->n_late;
         host[i] = e->p;
+        share_settle_rsp(t, i);
         share_note(t, &t->between[i]);
         translate_one(t, i);
         share_next(t, late);

@@ -167,6 +167,7 @@ struct tr {
     uint8_t *spent; /* displacement of the jump out when the budget is */
     bool share;     /* addresses near each other are looked up once */
     struct shared shared;
+    int32_t rsp_lag; /* what is still to be added to R15 (share_move_rsp()) */
     struct reg_value value[REG_COUNT];
     uint16_t values;           /* numbers given */
     uint32_t changed;          /* guest registers, by the instruction at hand */
@@ -297,6 +298,9 @@ void share_start(struct tr *t);
 /* Behind an instruction; late: t->n_late in front of it. */
 void share_next(struct tr *t, unsigned late);
 void share_end(struct tr *t);
+void share_move_rsp(struct tr *t, int32_t by);
+/* Before instruction i: RSP is right, unless it is one more of those that leave it as it is. */
+void share_settle_rsp(struct tr *t, unsigned i);
 void share_note(struct tr *t, struct between *at);
 void share_join(struct tr *t, const struct between *at);
 void share_write_copies(struct tr *t);
