@@ -258,7 +258,21 @@ static struct place translate(struct cpu *cpu, gla_t lin, bool write, unsigned t
     return p;
 }
 
-bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
+/* Of a page that may be written, but holds code: not in these bytes, so a store can be made as is.
+ */
+static bool beside_code(struct cpu *cpu, const struct tlb_half *rd, gla_t lin, unsigned size)
+{
+    struct ram *ram = cpu->mem->ram;
+    if (cpu->world || !tlb_hit(rd, lin, size))
+        return false;
+    const ram_t at = (ram_t)((uint8_t *)(uintptr_t)(lin + rd->addend) - ram->host);
+    if ((ram_flags(ram, at) & RAM_TRACED) != RAM_CODE || !code_beside(cpu, at, size))
+        return false;
+    cpu->stats.code_writes++;
+    return true;
+}
+
+bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write, bool once)
 {
     const unsigned tlb_mode = tlb_mode_of(cpu);
     const struct tlb_line *l = &cpu->tlb[tlb_mode].line[tlb_index(lin)];
@@ -268,7 +282,7 @@ bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
         (write && cpu->verify))
         return false;
     if (write && known_writable(cpu, lin, tlb_mode, &p))
-        return tlb_hit(&l->wr, lin, size);
+        return tlb_hit(&l->wr, lin, size) || (once && beside_code(cpu, &l->rd, lin, size));
     if (cpu->walk.mode != PAGING_NONE &&
         ((cpu_long(cpu) && !cpu_canonical(cpu, lin)) ||
          !walk_plain(cpu->mem, &cpu->walk, lin, write ? WALK_WRITE : WALK_READ,
@@ -281,7 +295,9 @@ bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
         return false;
     cpu->stats.tlb_misses[write ? WALK_WRITE : WALK_READ]++;
     fill_from(cpu, lin, write, tlb_mode, &w);
-    return tlb_hit(write ? &l->wr : &l->rd, lin, size);
+    return tlb_hit(write ? &l->wr : &l->rd, lin, size) ||
+           (write && once && cpu->tlb[tlb_mode].writable[tlb_index(lin)] &&
+            beside_code(cpu, &l->rd, lin, size));
 }
 
 /* --- one page at a time --- */

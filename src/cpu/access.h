@@ -83,9 +83,10 @@ static inline void lock_end(struct cpu *cpu, const void *host, unsigned size)
 /*
  * Fills the TLB's line for an access to [lin, lin+size) that missed it, as the access would. False:
  * it would not hit now, and has to be made, as there is more to it (a fault, two pages, a device, a
- * trace, a watchpoint). General registers only, for the translator.
+ * trace, a watchpoint). once: also true if it would not, but the half to read does, and this one
+ * store may go there, beside code of its page. General registers only, for the translator.
  */
-bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write);
+bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write, bool once);
 
 static inline unsigned tlb_mode_of(const struct cpu *cpu)
 {

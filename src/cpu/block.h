@@ -95,6 +95,8 @@ ram_t code_page_known(struct cpu *cpu, gla_t lin);
 void code_written(struct cpu *first, ram_t at, uint64_t len);
 /* Whether another CPU has decoded any of [at, at+len), on one page. The lock is held. */
 bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len);
+/* Whether code was decoded from the page of [at, at+len), but none from these bytes. */
+bool code_beside(const struct cpu *cpu, ram_t at, unsigned len);
 /* Drops everything, e.g. when breakpoints change. Not while a block runs. */
 void code_flush(struct code_cache *cc);
 /* Makes from continue at to, which lies at lin, from its slot on. */

@@ -266,6 +266,19 @@ bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len)
     return false;
 }
 
+bool code_beside(const struct cpu *cpu, ram_t at, unsigned len)
+{
+    const unsigned from = at & ~PAGE_MASK;
+    bool any = false;
+    for (const struct cpu *c = cpu_first(cpu->mem->ram); c; c = c->next) {
+        const struct code_page *cp = c->code->pages[at >> PAGE_SHIFT];
+        any |= cp != NULL;
+        if (cp && holds_code(cp, from, from + len))
+            return false;
+    }
+    return any;
+}
+
 /* Blocks of a CPU that runs are dropped while it does not. */
 static void piece_written(struct cpu *first, ram_t page, unsigned from, unsigned to)
 {

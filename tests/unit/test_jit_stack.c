@@ -1,5 +1,6 @@
-/* The stack's page that translated code keeps (memory.c) ends with the right to write to it; RSP is
- * right wherever somebody sees it, though pushes and pops in a row change it once (share.c). */
+/* The stack's page that translated code keeps (memory.c) ends with the right to write to it, and is
+ * none that holds code; RSP is right wherever somebody sees it, though pushes and pops in a row
+ * change it once (share.c). */
 #include "insn_rig.h"
 
 enum { CODE = 0x40000, STACK = 0x42000 };
@@ -96,12 +97,48 @@ static void test_row_faults(void **state)
     rig_close(&r);
 }
 
+/* One page for code and stack: a push beside the code gives no leave to push over it. */
+static void test_stack_among_code(void **state)
+{
+    (void)state;
+    enum { F = CODE + 0x100, TOP = CODE + 0x800 };
+    static const uint8_t f[] = {0xb8, 0x11, 0, 0, 0, 0xc3}; /* mov eax, 11h; ret */
+    static const uint8_t code[] = {
+        0xbc, 0x00, 0x08, 0x04, 0x00, /* mov esp, TOP */
+        0xe8, 0xf6, 0x00, 0x00, 0x00, /* call F */
+        0x89, 0xc1,                   /* mov ecx, eax */
+        0xbc, 0x08, 0x01, 0x04, 0x00, /* mov esp, F + 8 */
+        0x53,                         /* push rbx, which changes the 11h to 22h */
+        0xbc, 0x00, 0x08, 0x04, 0x00, /* mov esp, TOP */
+        0xe8, 0xe4, 0x00, 0x00, 0x00, /* call F */
+        0xf4,                         /* hlt */
+    };
+    struct rig r;
+    rig_open_with(&r, "max", RIG_RAM_BYTES, 1, false);
+    rig_put(&r, CODE, code, sizeof code);
+    for (unsigned round = 0; round < 5; round++) {
+        rig_put(&r, F, f, sizeof f);
+        rig_long(&r, SEL_CODE64, SEL_DATA);
+        r.cpu->halted = false;
+        r.cpu->rip = CODE;
+        r.cpu->r[REG_RBX] = UINT64_C(0xc300000022b8);
+        rig_run(&r, 100);
+        assert_true(r.cpu->halted);
+        assert_int_equal(r.cpu->r[REG_RCX], 0x11);
+        assert_int_equal(r.cpu->r[REG_RAX], 0x22);
+        assert_int_equal(r.cpu->r[REG_RSP], TOP);
+    }
+    assert_true(r.cpu->stats.translated_blocks);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_protection_key),
         cmocka_unit_test(test_row_ends_with_block),
         cmocka_unit_test(test_row_faults),
+        cmocka_unit_test(test_stack_among_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

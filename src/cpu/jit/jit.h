@@ -120,6 +120,7 @@ enum jit_stub {
     /* R11 = address that has no near line: looks in the lines, walks. ZF is clear if it has one
      * then, with the addend in R14. By log2 of the size, to be read, then to be written. */
     STUB_NEAR, /* ... for 8 bytes to be written, but does not walk */
+    STUB_PUSH, /* ... for 8 bytes to be written, and more at other times */
     STUB_FILL,
     STUB_FILL_LAST = STUB_FILL + 2 * FILL_SIZES - 1,
     STUB_STRING, /* REP (templates_str.c): ZF is set if all of it is done */

@@ -271,6 +271,7 @@ void write_stack_look_up(struct tr *t, struct late *l)
     rest->from = miss;
     rest->filled = filled;
     rest->stack = false;
+    rest->kept = l->write;
 }
 
 /* Smaller sizes than 64 that are no power of two stand for the next one, which only may cross. */
@@ -281,9 +282,9 @@ void write_fill(struct tr *t, const struct late *l)
         return;
     const unsigned log2 = l->size > 1 ? 32 - (unsigned)__builtin_clz(l->size - 1u) : 0;
     /* not for what CALL pushes: first its target has to be canonical (SDM 2A) */
-    const unsigned stub = l->write && t->how[l->u->index] == T_CALL_IND
-                              ? STUB_NEAR
-                              : STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
+    const unsigned stub = l->write && t->how[l->u->index] == T_CALL_IND ? STUB_NEAR
+                          : l->kept                                     ? STUB_PUSH
+                                    : STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
     if (l->offset)
         emit_alu(e, 8, X_XOR, H_R10, near_tag(t->b->mode & MODE_USER, H_R11, l->write));
     emit_mov(e, 8, H_R11, l->lin);

@@ -302,14 +302,39 @@ static void write_question(struct emit *e, const void *fn)
 
 static bool fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
 {
-    return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write);
+    return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write, false);
 }
 
-/* A near line for the address in R11, out of its line; if there is none C makes it (walks). */
-static void write_fill_stub(struct emit *e, unsigned size, bool write, bool walks)
+static bool fill_once(struct cpu *cpu, gla_t lin, unsigned size, bool write)
+{
+    return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write, true);
+}
+
+/* A line's addend is in R10, and R10 on the stack: the addend into R14, ZF is clear. */
+static void found(struct emit *e)
+{
+    emit_mov(e, 8, H_R14, H_R10);
+    emit_pop(e, H_R10);
+    emit_test(e, 8, h_reg(H_RSP), H_RSP);
+    emit_u8(e, 0xc3);
+}
+
+/* R10 is on the stack; ZF is set. */
+static void not_found(struct emit *e)
+{
+    emit_pop(e, H_R10);
+    emit_alu(e, 8, X_CMP, H_RSP, h_reg(H_RSP));
+    emit_u8(e, 0xc3);
+}
+
+/*
+ * A near line for the address in R11, out of its line; if there is none fn (NULL: nobody) makes it,
+ * or says that the addend of the half to read will do.
+ */
+static void write_fill_stub(struct emit *e, unsigned size, bool write,
+                            bool (*fn)(struct cpu *, gla_t, unsigned, bool))
 {
     const int32_t line = (int32_t)offsetof(struct tlb, line);
-    const uint8_t *again = e->p;
     emit_push(e, H_R10);
     uint8_t *none = emit_line_look_up(e, H_R11, size, write, H_R14, H_R10);
     emit_push(e, H_RAX);
@@ -328,19 +353,22 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write, bool walk
     emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, wr)), H_RAX);
     emit_pop(e, H_RCX);
     emit_pop(e, H_RAX);
-    emit_mov(e, 8, H_R14, H_R10);
-    emit_pop(e, H_R10);
-    emit_test(e, 8, h_reg(H_RSP), H_RSP); /* ZF is clear */
-    emit_u8(e, 0xc3);
+    found(e);
     emit_here(e, none);
-    emit_pop(e, H_R10);
-    if (walks) {
-        ask(e, (const void *)(uintptr_t)fill, size, write);
-        emit_patch(emit_jcc_forward(e, CC_NE), again);
-    } else {
-        emit_alu(e, 8, X_CMP, H_RSP, h_reg(H_RSP));
+    if (!fn) {
+        not_found(e);
+        return;
     }
-    emit_u8(e, 0xc3);
+    emit_pop(e, H_R10);
+    ask(e, (const void *)(uintptr_t)fn, size, write);
+    uint8_t *no = emit_jcc_forward(e, CC_E);
+    emit_push(e, H_R10);
+    none = emit_line_look_up(e, H_R11, size, false, H_R14, H_R10);
+    found(e);
+    emit_here(e, no);
+    emit_push(e, H_R10);
+    emit_here(e, none);
+    not_found(e);
 }
 
 /* A call from the middle of a block: comes back, or the block is left. */
@@ -394,7 +422,7 @@ static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool
 
 unsigned stub_stack_bytes(enum jit_stub s)
 {
-    if ((s >= STUB_FILL && s <= STUB_FILL_LAST) || s == STUB_FIND || s == STUB_RELINK)
+    if ((s >= STUB_PUSH && s <= STUB_FILL_LAST) || s == STUB_FIND || s == STUB_RELINK)
         return 8 * (1 + ARRAY_SIZE(kept) + 1);
     switch (s) {
     case STUB_X87:
@@ -431,7 +459,7 @@ bool stubs_write(struct jit *j, struct emit *e)
         }
         if (s >= STUB_FILL && s <= STUB_FILL_LAST) {
             const unsigned n = s - STUB_FILL;
-            write_fill_stub(e, 1u << n % FILL_SIZES, n >= FILL_SIZES, true);
+            write_fill_stub(e, 1u << n % FILL_SIZES, n >= FILL_SIZES, fill_once);
             continue;
         }
         switch ((enum jit_stub)s) {
@@ -481,7 +509,10 @@ bool stubs_write(struct jit *j, struct emit *e)
             write_question(e, (const void *)(uintptr_t)jit_relink);
             break;
         case STUB_NEAR:
-            write_fill_stub(e, 8, true, false);
+            write_fill_stub(e, 8, true, NULL);
+            break;
+        case STUB_PUSH:
+            write_fill_stub(e, 8, true, fill);
             break;
         case STUB_FILL:
         case STUB_FILL_LAST:

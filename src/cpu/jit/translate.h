@@ -106,6 +106,7 @@ struct late {
     const uint8_t *filled; /* of a TLB miss: where it goes on with the addend in R14 */
     uint8_t lin, size;     /* ... address, in a register */
     bool write;
+    bool kept;            /* ... and the page is to be written at other times, too */
     bool offset;          /* ... R10, it was, but is the difference to the tag of the line R11 is */
     bool host;            /* ... as the host has it, in R10 */
     bool jump;            /* of the table of indirect branches, RIP being lin */
