@@ -567,7 +567,10 @@ void share_settle_rsp(struct tr *t, unsigned i)
     const struct insn *u = &t->b->insn[i];
     const bool push = t->how[i] == T_PUSH;
     const struct access a = of_stack(REG_RSP, push ? -8 : 0, push);
-    if (!t->rsp_lag || ((push || t->how[i] == T_POP) && u->reg != REG_RSP && shares(t, &a)))
+    /* what POP changes may have to be stored as an operand of pending flags, by R14 */
+    const bool stores = t->def.valid && (pending_registers(&t->def) & BIT(u->reg));
+    if (!t->rsp_lag ||
+        ((push || t->how[i] == T_POP) && u->reg != REG_RSP && !stores && shares(t, &a)))
         return;
     settle_rsp(t);
 }

@@ -300,12 +300,15 @@ static void write_question(struct emit *e, const void *fn)
     emit_u8(e, 0xc3);
 }
 
-static bool fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
+/* Called with the guest's vector registers in the host's, as access_fill() is. */
+#define GENERAL_ONLY __attribute__((target("general-regs-only")))
+
+GENERAL_ONLY static bool fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
 {
     return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write, false);
 }
 
-static bool fill_once(struct cpu *cpu, gla_t lin, unsigned size, bool write)
+GENERAL_ONLY static bool fill_once(struct cpu *cpu, gla_t lin, unsigned size, bool write)
 {
     return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write, true);
 }
@@ -328,8 +331,8 @@ static void not_found(struct emit *e)
 }
 
 /*
- * A near line for the address in R11, out of its line; if there is none fn (NULL: nobody) makes it,
- * or says that the addend of the half to read will do.
+ * A near line for the address in R11, out of its line; if there is none fn (NULL: nobody) makes
+ * that, or says that the addend of the half to read will do this once.
  */
 static void write_fill_stub(struct emit *e, unsigned size, bool write,
                             bool (*fn)(struct cpu *, gla_t, unsigned, bool))
