@@ -57,7 +57,8 @@ const struct insn *string_end(struct string_op *s, struct cpu *cpu, const struct
         cpu->rep_icount = cpu->icount_end - (uint64_t)cpu->budget;
         return NULL;
     }
-    END_DIRECT(cpu, 0, next_rip(cpu, u));
+    /* not to the next block from here: with s on the caller's stack that is no tail call */
+    END_TO_LOOP(cpu, next_rip(cpu, u));
 }
 
 gla_t string_linear(struct string_op *s, struct cpu *cpu, unsigned seg, unsigned reg,

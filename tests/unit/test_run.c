@@ -161,12 +161,31 @@ static void test_rep_state(void **state)
     assert_int_equal(ev.rflags & FLAG_RF, FLAG_RF);
 }
 
+/* However many string instructions follow each other without a look at the loop, none of them
+ * leaves anything on the host's stack. */
+static void test_many_strings(void **state)
+{
+    (void)state;
+    /* std, for the handler: 1: mov $1, %ecx; mov $60000h, %edi; repne scasb; dec %ebx; jnz 1b; hlt
+     */
+    static const uint8_t code[] = {0xfd, 0xb9, 1,    0,    0,    0,    0xbf, 0,    0,
+                                   6,    0,    0xf2, 0xae, 0xff, 0xcb, 0x75, 0xf0, 0xf4};
+    const unsigned n = 400000;
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    put_code(code, sizeof code);
+    rig.cpu->r[REG_RBX] = n;
+    rig.cpu->r[REG_RAX] = 1;
+    assert_int_equal(run(10 * (uint64_t)n), 5 * (uint64_t)n + 2);
+    assert_true(rig.cpu->halted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trap_waits),      cmocka_unit_test(test_trap_behind_hlt),
         cmocka_unit_test(test_interrupt_waits), cmocka_unit_test(test_nested_faults),
-        cmocka_unit_test(test_rep_state),       cmocka_unit_test(test_shadow_ends),
+        cmocka_unit_test(test_many_strings),    cmocka_unit_test(test_rep_state),
+        cmocka_unit_test(test_shadow_ends),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
 }
