@@ -296,8 +296,7 @@ bool access_fill(struct cpu *cpu, gla_t lin, unsigned size, bool write, bool onc
     cpu->stats.tlb_misses[write ? WALK_WRITE : WALK_READ]++;
     fill_from(cpu, lin, write, tlb_mode, &w);
     return tlb_hit(write ? &l->wr : &l->rd, lin, size) ||
-           (write && once && cpu->tlb[tlb_mode].writable[tlb_index(lin)] &&
-            beside_code(cpu, &l->rd, lin, size));
+           (write && once && beside_code(cpu, &l->rd, lin, size));
 }
 
 /* --- one page at a time --- */

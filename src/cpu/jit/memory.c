@@ -131,7 +131,7 @@ uint8_t *emit_line_look_up(struct emit *e, unsigned lin, unsigned size, bool wri
     return miss;
 }
 
-struct host_rm near_tag(bool user, unsigned index, bool write)
+static struct host_rm near_tag(bool user, unsigned index, bool write)
 {
     return near_at(user, index,
                    write ? offsetof(struct tlb_near, wr) : offsetof(struct tlb_near, rd));
@@ -149,6 +149,15 @@ static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
     uint8_t *miss = emit_jcc_forward(e, CC_A);
     emit_load(e, 8, H_R14, near_at(user, H_R11, offsetof(struct tlb_near, addend)));
     return miss;
+}
+
+uint8_t *emit_near_look_up(struct tr *t, unsigned index, unsigned size, bool write)
+{
+    const bool user = t->b->mode & MODE_USER;
+    emit_near_index(t->e, user, H_R10, index);
+    emit_alu(t->e, 8, X_XOR, H_R10, near_tag(user, index, write));
+    emit_alu_imm(t->e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
+    return emit_jcc_forward(t->e, CC_A);
 }
 
 /* A TLB miss of u at from. Where it goes on is moved behind u by translate_insn(). */
@@ -194,10 +203,7 @@ struct host_rm operand_check(struct tr *t, unsigned lin, unsigned size, bool wri
     const bool user = t->b->mode & MODE_USER;
     const bool by_base = u->base < 16 && guest_host[u->base] != H_NONE && u->xindex == REG_ZERO &&
                          u->asize == 8 && u->seg != SEG_FS && u->seg != SEG_GS;
-    emit_near_index(e, user, H_R10, H_R11);
-    emit_alu(e, 8, X_XOR, H_R10, near_tag(user, H_R11, write));
-    emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
-    uint8_t *miss = emit_jcc_forward(e, CC_A);
+    uint8_t *miss = emit_near_look_up(t, H_R11, size, write);
     if (by_base)
         emit_load(e, 8, H_R14, near_at(user, H_R11, offsetof(struct tlb_near, addend)));
     else

@@ -423,17 +423,12 @@ static unsigned address(struct tr *t, const struct access *a, int64_t delta, uns
     return lin;
 }
 
-/* Looks lin up: R10 becomes the offset in its page, index names its near line. */
+/* The same as emit_near_look_up(), of any register, with a copy for misses. */
 static void look_up_offset(struct tr *t, unsigned lin, unsigned index, bool write, unsigned size)
 {
-    struct emit *e = t->e;
-    const bool user = t->b->mode & MODE_USER;
-    emit_near_index(e, user, lin, index);
     if (lin != H_R10)
-        emit_mov(e, 8, H_R10, lin);
-    emit_alu(e, 8, X_XOR, H_R10, near_tag(user, index, write));
-    emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
-    to_copy(t, emit_jcc_forward(e, CC_A));
+        emit_mov(t->e, 8, H_R10, lin);
+    to_copy(t, emit_near_look_up(t, index, size, write));
 }
 
 /* For all that s is about: the addend in R14. */
@@ -564,13 +559,14 @@ void share_move_rsp(struct tr *t, int32_t by)
 
 void share_settle_rsp(struct tr *t, unsigned i)
 {
+    if (!t->rsp_lag)
+        return;
     const struct insn *u = &t->b->insn[i];
     const bool push = t->how[i] == T_PUSH;
     const struct access a = of_stack(REG_RSP, push ? -8 : 0, push);
     /* what POP changes may have to be stored as an operand of pending flags, by R14 */
     const bool stores = t->def.valid && (pending_registers(&t->def) & BIT(u->reg));
-    if (!t->rsp_lag ||
-        ((push || t->how[i] == T_POP) && u->reg != REG_RSP && !stores && shares(t, &a)))
+    if ((push || t->how[i] == T_POP) && u->reg != REG_RSP && !stores && shares(t, &a))
         return;
     settle_rsp(t);
 }

@@ -364,13 +364,13 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write,
     }
     emit_pop(e, H_R10);
     ask(e, (const void *)(uintptr_t)fn, size, write);
-    uint8_t *no = emit_jcc_forward(e, CC_E);
+    uint8_t *yes = emit_jcc_forward(e, CC_NE);
+    emit_u8(e, 0xc3);
+    emit_here(e, yes);
     emit_push(e, H_R10);
     none = emit_line_look_up(e, H_R11, size, false, H_R14, H_R10);
     found(e);
-    emit_here(e, no);
-    emit_push(e, H_R10);
-    emit_here(e, none);
+    emit_here(e, none); /* cannot be */
     not_found(e);
 }
 

@@ -299,6 +299,7 @@ void share_start(struct tr *t);
 /* Behind an instruction; late: t->n_late in front of it. */
 void share_next(struct tr *t, unsigned late);
 void share_end(struct tr *t);
+/* Behind a push or pop: RSP changes by that, now or later. */
 void share_move_rsp(struct tr *t, int32_t by);
 /* Before instruction i: RSP is right, unless it is one more of those that leave it as it is. */
 void share_settle_rsp(struct tr *t, unsigned i);
@@ -308,15 +309,16 @@ void share_write_copies(struct tr *t);
 /* memory.c: see there */
 struct host_rm address_check(struct tr *t, unsigned lin, unsigned size, bool write, bool ends);
 unsigned effective_address(struct tr *t, unsigned scratch, unsigned size);
-struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
 struct host_rm operand_check(struct tr *t, unsigned lin, unsigned size, bool write);
+struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
 /* The same, its base being the linear address. */
 struct host_rm linear_operand(struct tr *t, unsigned size, bool write);
 /* The TLB's near line for lin, in a register, for near_at(). user: it is that of CPL 3, else the
  * one that counts now. */
 void emit_near_index(struct emit *e, bool user, unsigned lin, unsigned index);
 struct host_rm near_at(bool user, unsigned index, size_t member);
-struct host_rm near_tag(bool user, unsigned index, bool write);
+/* Looks R10 up: it becomes the offset in its page, index names its near line; jumps on a miss. */
+uint8_t *emit_near_look_up(struct tr *t, unsigned index, unsigned size, bool write);
 /*
  * The line for lin in the TLB that counts now, less offsetof(struct tlb, line), in index, and its
  * addend; jumps on a miss. Changes the host's flags.
