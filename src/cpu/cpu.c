@@ -307,11 +307,12 @@ static void leave_memory(struct cpu *cpu)
 
 struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
 {
-    struct cpu *cpu = aligned_alloc(64, (sizeof *cpu + 63) & ~(size_t)63);
-    if (!cpu) {
+    uint8_t *at = aligned_alloc(64, CPU_JIT_STACK + ((sizeof(struct cpu) + 63) & ~(size_t)63));
+    if (!at) {
         error_set(err, "not enough host memory for a CPU");
         return NULL;
     }
+    struct cpu *cpu = (struct cpu *)(at + CPU_JIT_STACK);
     memset(cpu, 0, sizeof *cpu);
     cpu->mem = cfg->mem;
     cpu->io = cfg->io;
@@ -377,7 +378,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
     return cpu;
 fail:
     shadow_destroy(cpu->spaces);
-    free(cpu);
+    free((uint8_t *)cpu - CPU_JIT_STACK);
     return NULL;
 }
 
@@ -390,7 +391,7 @@ void cpu_destroy(struct cpu *cpu)
     leave_memory(cpu);
     shadow_destroy(cpu->spaces);
     free(cpu->latency);
-    free(cpu);
+    free((uint8_t *)cpu - CPU_JIT_STACK);
 }
 
 static void reset_segments(struct cpu *cpu)

@@ -363,11 +363,26 @@ struct cpu_watch {
     uint8_t kind; /* 1 write, 2 read, 3 either */
 };
 
+/* Bytes in front of a struct cpu, which host code uses as its stack; so do signals that come while
+ * it runs, unless they have a stack of their own. */
+#define CPU_JIT_STACK (64 * KiB)
+
 struct cpu {
     /* --- hot: what every instruction touches --- */
     uint64_t r[REG_COUNT];
-    uint64_t flag_z;   /* ZF = (flag_z == 0) */
-    uint64_t flag_sp;  /* SF = bit 63, PF = even parity of the low byte */
+    /* what host code touches most: it has RSP so that a displacement of a byte reaches it (jit/) */
+    uint64_t jit_page; /* linear address of the page the running code is in */
+    /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
+    uint64_t stack_page, stack_addend;
+    uint64_t
+        stack_limit[STACK_SPANS]; /* offsets below are in it, with so much behind; 0: not known */
+    uint32_t pending;             /* flags to be computed: jit/pending.h */
+    bool vec_live;                /* the host's vector registers hold the guest's, zmm does not */
+    bool x87_live;       /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
+    uint64_t near_limit; /* PAGE_SIZE - 8 */
+    uint64_t pending_a, pending_b, pending_c; /* what pending flags are computed from */
+    uint64_t flag_z;                          /* ZF = (flag_z == 0) */
+    uint64_t flag_sp;                         /* SF = bit 63, PF = even parity of the low byte */
     uint64_t flag_aux; /* CF = bit 63, OF = bit 63 ^ bit 62, AF = bit 3 (flags.h) */
     int64_t budget;    /* instructions until icount_end, the running block already taken off */
     struct block *block;
@@ -445,20 +460,13 @@ struct cpu {
     bool fp_on; /* the host's FP control registers hold the guest's (fp/fp.h) */
 
     /* --- the translator's (jit/) --- */
-    struct cpu *self;  /* for code that knows only GS */
-    uint64_t jit_page; /* linear address of the page the running code is in */
-    uint32_t pending;  /* flags to be computed: pending.h */
-    uint64_t pending_a, pending_b, pending_c; /* ... from these */
-    uint64_t jit_flags, jit_target;           /* on their way */
-    /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
-    uint64_t stack_page, stack_addend;
-    uint64_t
-        stack_limit[STACK_SPANS]; /* offsets below are in it, with so much behind; 0: not known */
-    bool vec_live;                /* the host's vector registers hold the guest's, zmm does not */
-    bool x87_live;         /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
-    uint64_t jit_from;     /* instructions retired when host code was entered */
-    bool jit_inside;       /* ... and not left yet */
-    struct insn *jit_back; /* an instruction that stands for the return to host code */
+    struct cpu *self;   /* for code that knows only GS */
+    uint64_t jit_frame; /* on the thread's stack, while host code runs: what C wants back */
+    uint64_t jit_flags, jit_target; /* flags, and whatever else, on their way */
+    uint64_t jit_return;            /* of the block that called a stub which spills registers */
+    uint64_t jit_from;              /* instructions retired when host code was entered */
+    bool jit_inside;                /* ... and not left yet */
+    struct insn *jit_back;          /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
 

@@ -124,10 +124,12 @@ class Jit(Linux):
         gdb = harness.need("gdb")
         out = subprocess.run(
             [gdb, "-batch", "-nx", "-ex", "set debuginfod enabled off", "-ex", "break main", "-ex", "run", "-ex", "break access_fill",
-             "-ex", "continue", "-ex", "backtrace", "-ex", "kill", "--args", harness.VITRINE, "-m", "256", "-display", "none",
+             "-ex", "continue", "-ex", "backtrace", "-ex", "delete", "-ex", "break c_insn", "-ex", "continue", "-ex", "backtrace",
+             "-ex", "kill", "--args", harness.VITRINE, "-m", "256", "-display", "none",
              "-accel", "jit,threshold=1", "-kernel", harness.guest("vmlinuz"), "-initrd", harness.guest("initrd.img")],
             cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120 * harness.SLOW)
-        self.assertRegex(out.stdout + out.stderr, r"(?s)#0 .*access_fill.*#1 .*jit_stubs.*#2 .*translated_code.*#3 .*cpu_run")
+        way = r"#1 .*jit_stubs.*#2 .*translated_code.*#3 .*cpu_run"
+        self.assertRegex(out.stdout + out.stderr, rf"(?s)#0 .*access_fill.*{way}.*#0 .*c_insn.*{way}")
 
     def test_engines_agree_on_two(self):
         self.same(("interp", "jit,threshold=20"), "-smp", "2")

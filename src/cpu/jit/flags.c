@@ -106,11 +106,11 @@ void analyse_flags(struct tr *t)
 static void store_value(struct tr *t, struct value v, int32_t slot)
 {
     if (v.kind == V_IMM) {
-        emit_store_imm(t->e, 8, h_cpu(slot), (int32_t)v.v);
+        emit_store_imm(t->e, 8, h_state(slot), (int32_t)v.v);
     } else if (v.kind == V_REG) {
         const unsigned g = (unsigned)v.v;
         const unsigned h = get(t, g, H_R14);
-        emit_store(t->e, 8, h_cpu(slot), h);
+        emit_store(t->e, 8, h_state(slot), h);
     }
 }
 
@@ -119,7 +119,7 @@ void store_def(struct tr *t, const struct pending_def *d)
 {
     if (d->part) {
         store_value(t, d->a, offsetof(struct cpu, pending_c));
-        emit_store_imm(t->e, 2, h_cpu(offsetof(struct cpu, pending) + 2), (int32_t)d->kind);
+        emit_store_imm(t->e, 2, h_state(offsetof(struct cpu, pending) + 2), (int32_t)d->kind);
         return;
     }
     store_value(t, d->a, offsetof(struct cpu, pending_a));
@@ -366,7 +366,7 @@ void carry_to_host(struct tr *t)
     const unsigned size = 1u << (d->kind >> 8), a = (unsigned)d->a.v;
     const unsigned b = get(t, (unsigned)d->b.v, H_R11);
     const struct host_rm sum =
-        guest_host[a] != H_NONE ? h_reg(guest_host[a]) : h_cpu(guest_slot(a));
+        guest_host[a] != H_NONE ? h_reg(guest_host[a]) : h_state(guest_slot(a));
     emit_alu_to(t->e, size, X_CMP, sum, b);
     t->host_flags = FLAG_CF;
     t->def.valid = false;

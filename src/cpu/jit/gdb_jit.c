@@ -71,7 +71,13 @@ enum {
     DW_RETURN = 16,
     DW_CFA_SAME_VALUE = 0x08,
     DW_CFA_DEF_CFA = 0x0c,
-    DW_CFA_DEF_CFA_OFFSET = 0x0e
+    DW_CFA_DEF_CFA_OFFSET = 0x0e,
+    DW_CFA_DEF_CFA_EXPRESSION = 0x0f,
+    DW_CFA_EXPRESSION = 0x10,
+    DW_CFA_VAL_EXPRESSION = 0x16,
+    DW_OP_DEREF = 0x06,
+    DW_OP_PLUS_UCONST = 0x23,
+    DW_OP_BREG_RSP = 0x70 + DW_RSP,
 };
 #define DW_CFA_OFFSET 0x80
 static const uint8_t saved[] = {3, 6, 12, 13, 14, 15}; /* RBX RBP R12-R15, as the way in does */
@@ -105,7 +111,7 @@ static uint8_t *end_entry(uint8_t *start, uint8_t *p)
     return p;
 }
 
-/* What holds in translated code: the registers that C wants back are where the way in put them. */
+/* The registers that C wants back are where the way in put them, on the thread's stack. */
 static uint8_t *put_cie(uint8_t *p)
 {
     uint8_t *const start = p;
@@ -126,18 +132,55 @@ static uint8_t *put_cie(uint8_t *p)
     return end_entry(start, p);
 }
 
-/* called: bytes that a stub has on the stack above its caller's, with its registers as they were in
- * it; 0: this is the frame that the way in made. */
-static uint8_t *put_fde(uint8_t *p, const uint8_t *from, const uint8_t *to, unsigned called)
+/* As a block of DWARF: plus added to what lies at RSP + at. */
+static uint8_t *put_by_rsp(uint8_t *p, size_t at, size_t plus)
+{
+    uint8_t *const length = p++;
+    *p++ = DW_OP_BREG_RSP;
+    for (; at >= 0x40; at >>= 7) /* SLEB128 */
+        *p++ = (uint8_t)(at | 0x80);
+    *p++ = (uint8_t)at;
+    *p++ = DW_OP_DEREF;
+    *p++ = DW_OP_PLUS_UCONST;
+    p = put_uleb(p, (unsigned)plus);
+    *length = (uint8_t)(p - length - 1);
+    return p;
+}
+
+static uint8_t *start_fde(uint8_t *start, const uint8_t *from, const uint8_t *to)
+{
+    uint8_t *p = put_u32(start + 4, 0); /* the CIE is the first */
+    return put_u64(put_u64(p, (uintptr_t)from), (uint64_t)(to - from));
+}
+
+/* Blocks: RSP is in struct cpu, which knows where the thread's is. */
+static uint8_t *put_blocks(uint8_t *p, const uint8_t *from, const uint8_t *to)
 {
     uint8_t *const start = p;
-    p = put_u32(p + 4, 0); /* the CIE is the first */
-    p = put_u64(put_u64(p, (uintptr_t)from), (uint64_t)(to - from));
-    if (called) {
-        *p++ = DW_CFA_DEF_CFA_OFFSET;
-        p = put_uleb(p, called);
+    p = start_fde(start, from, to);
+    *p++ = DW_CFA_DEF_CFA_EXPRESSION;
+    p = put_by_rsp(p, offsetof(struct cpu, jit_frame) - JIT_RSP_AT, JIT_FRAME_BYTES);
+    return end_entry(start, p);
+}
+
+/* A stub, while C that it called runs: RSP is the thread's, and what is on top there says where
+ * struct cpu is. */
+static uint8_t *put_stub(uint8_t *p, const uint8_t *from, const uint8_t *to, enum stub_frame frame)
+{
+    uint8_t *const start = p;
+    p = start_fde(start, from, to);
+    if (frame == FRAME_OF_ENTRY)
+        return end_entry(start, p);
+    *p++ = DW_CFA_DEF_CFA_OFFSET; /* not into struct cpu: frames have to follow each other */
+    p = put_uleb(p, 8);
+    if (frame != FRAME_ALONE) {
+        *p++ = DW_CFA_VAL_EXPRESSION;
+        p = put_by_rsp(put_uleb(p, DW_RSP), 0, JIT_RSP_AT);
+        *p++ = DW_CFA_EXPRESSION;
+        p = put_by_rsp(put_uleb(p, DW_RETURN), 0,
+                       frame == FRAME_SPILLED ? offsetof(struct cpu, jit_return) : JIT_RSP_AT - 8);
     }
-    for (unsigned i = 0; called && i < ARRAY_SIZE(saved); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(saved); i++) {
         *p++ = DW_CFA_SAME_VALUE;
         p = put_uleb(p, saved[i]);
     }
@@ -151,9 +194,9 @@ static size_t put_frames(const struct jit *j, uint8_t *frame)
     for (unsigned s = 0; s < STUB_COUNT; s++) {
         const uint8_t *from = jit_runs_at(j, j->stub[s]);
         const uint8_t *to = s + 1 < STUB_COUNT ? jit_runs_at(j, j->stub[s + 1]) : stubs_end;
-        p = put_fde(p, from, to, stub_stack_bytes((enum jit_stub)s));
+        p = put_stub(p, from, to, stub_frame((enum jit_stub)s));
     }
-    p = put_fde(p, stubs_end, j->run + j->size, 0);
+    p = put_blocks(p, stubs_end, j->run + j->size);
     assert(p <= frame + FRAME_ROOM);
     return (size_t)(p - frame);
 }

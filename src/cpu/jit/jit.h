@@ -11,8 +11,17 @@
  *   host R15                                     guest RSP
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
- *   GS base                                      in struct cpu (h_cpu()), where the guest's R10,
- *                                                R11, R13, R14 and R15 are
+ *   host RSP                                     cpu->r + 10: the guest's R10, R11, R13, R14 and
+ *                                                R15 (h_state()). Below it is room for what stubs
+ *                                                push: the places of registers that are in the
+ *                                                host's, then CPU_JIT_STACK
+ *   GS base                                      in struct cpu, too (h_cpu()): for stubs, and for
+ *                                                the TLB
+ *
+ * What is at RSP plus a constant the host's processor renames as it does registers (Zen 2 and
+ * later, Golden Cove and later): a value stored there and loaded again costs no time (measured on
+ * Zen 5: an ADD to memory in a row 0.3 ns, as to a register; by GS, 2.1). And with a displacement
+ * of a byte RSP takes four bytes less.
  *
  * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
  * to the translator as a result of registers that still hold its operands.
@@ -39,6 +48,16 @@ static inline struct host_rm h_cpu(size_t at)
 {
     return h_gs((int32_t)at - (int32_t)JIT_GS_AT);
 }
+
+#define CPU_SLOT_GS(field) h_cpu(offsetof(struct cpu, field))
+/* The same in blocks, which have RSP there. */
+#define JIT_RSP_AT (offsetof(struct cpu, r) + sizeof(uint64_t) * REG_R10)
+static inline struct host_rm h_state(size_t at)
+{
+    return h_mem(H_RSP, (int32_t)at - (int32_t)JIT_RSP_AT);
+}
+static_assert(offsetof(struct cpu, near_limit) - JIT_RSP_AT <= INT8_MAX, "a byte reaches it");
+#define CPU_SLOT(field) h_state(offsetof(struct cpu, field))
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
@@ -104,7 +123,6 @@ struct jit_jump_set {
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
     STUB_X87,        /* the guest's x87 registers into the host's, or x87_live stays clear */
-    STUB_X87_STORE,  /* ... and back; both keep all other registers */
     STUB_INSN,       /* R11 = insn: its handler, back behind it */
     STUB_INSN_FLAGS, /* the same, and host flags are the guest's then */
     STUB_FLAGS,      /* host flags become the guest's */
@@ -128,8 +146,8 @@ enum jit_stub {
     STUB_COUNT,
 };
 
-/* What host code finds on the stack: return address, the registers that C wants back, 8 to align.
- */
+/* What host code has put on the thread's stack: the registers that C wants back, behind them the
+ * CPU; and the return address. */
 #define JIT_FRAME_BYTES (8 * (1 + 6 + 1))
 
 typedef const struct insn *jit_enter_fn(struct cpu *cpu, const uint8_t *body);
@@ -279,7 +297,13 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
 bool jit_has_template(const struct jit *j, const struct block *b, const struct insn *u);
 /* stubs.c */
 bool stubs_write(struct jit *j, struct emit *e);
-/* What a stub has put on the stack when it calls C, its return address too. */
-unsigned stub_stack_bytes(enum jit_stub s);
+/* What a debugger finds on the stack while a stub runs, or C that it called. */
+enum stub_frame {
+    FRAME_OF_ENTRY, /* what STUB_ENTER made: the stub was jumped to */
+    FRAME_CALLED,   /* the same, and the return address below the CPU's RSP */
+    FRAME_SPILLED,  /* ... in cpu->jit_return */
+    FRAME_ALONE,    /* the return address: it does not call C */
+};
+enum stub_frame stub_frame(enum jit_stub s);
 
 #endif

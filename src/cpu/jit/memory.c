@@ -13,7 +13,7 @@ unsigned get(struct tr *t, unsigned g, unsigned scratch)
     }
     if (guest_host[g] != H_NONE)
         return guest_host[g];
-    emit_load(t->e, 8, scratch, h_cpu(guest_slot(g)));
+    emit_load(t->e, 8, scratch, h_state(guest_slot(g)));
     return scratch;
 }
 
@@ -21,7 +21,7 @@ void put(struct tr *t, unsigned g, unsigned from)
 {
     t->changed |= BIT(g);
     if (guest_host[g] == H_NONE)
-        emit_store(t->e, 8, h_cpu(guest_slot(g)), from);
+        emit_store(t->e, 8, h_state(guest_slot(g)), from);
     else if (guest_host[g] != from)
         emit_mov(t->e, 8, guest_host[g], from);
 }
@@ -29,7 +29,7 @@ void put(struct tr *t, unsigned g, unsigned from)
 /* A field of u's segment register. */
 static struct host_rm segment_field(const struct insn *u, size_t field)
 {
-    return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field);
+    return h_state(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg + field);
 }
 
 /*
@@ -109,7 +109,7 @@ void emit_near_index(struct emit *e, bool user, unsigned lin, unsigned index)
     emit_rorx(e, index, lin, PAGE_SHIFT - LINE_SHIFT);
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) << LINE_SHIFT);
     if (!user) /* which of the two of the kernel depends on EFLAGS.AC */
-        emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
+        emit_alu(e, 8, X_ADD, index, CPU_SLOT_GS(tlb_cur));
 }
 
 uint8_t *emit_line_look_up(struct emit *e, unsigned lin, unsigned size, bool write, unsigned index,
@@ -122,7 +122,7 @@ uint8_t *emit_line_look_up(struct emit *e, unsigned lin, unsigned size, bool wri
     emit_rorx(e, addend, lin, PAGE_SHIFT - LINE_SHIFT + TLB_BITS);
     emit_alu(e, 4, X_XOR, index, h_reg(addend));
     emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) << LINE_SHIFT);
-    emit_alu(e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
+    emit_alu(e, 8, X_ADD, index, CPU_SLOT_GS(tlb_cur));
     emit_load(e, 8, addend, h_mem(index, half + (int32_t)offsetof(struct tlb_half, tag)));
     emit_alu(e, 8, X_XOR, addend, h_reg(lin));
     emit_alu_imm(e, 8, X_CMP, h_reg(addend), (int32_t)(PAGE_SIZE - size));
@@ -137,6 +137,16 @@ static struct host_rm near_tag(bool user, unsigned index, bool write)
                    write ? offsetof(struct tlb_near, wr) : offsetof(struct tlb_near, rd));
 }
 
+/* Jumps if offset (in a register) in a page is not that of size bytes in it. */
+static uint8_t *check_offset(struct emit *e, unsigned offset, unsigned size)
+{
+    if (size == 8) /* two bytes less */
+        emit_alu(e, 8, X_CMP, offset, CPU_SLOT(near_limit));
+    else
+        emit_alu_imm(e, 8, X_CMP, h_reg(offset), (int32_t)(PAGE_SIZE - size));
+    return emit_jcc_forward(e, CC_A);
+}
+
 /* The addend in R14, or a jump. Uses R11. */
 static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 {
@@ -145,8 +155,7 @@ static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
     emit_near_index(e, user, lin, H_R11);
     emit_load(e, 8, H_R14, near_tag(user, H_R11, write));
     emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
-    emit_alu_imm(e, 8, X_CMP, h_reg(H_R14), (int32_t)(PAGE_SIZE - size));
-    uint8_t *miss = emit_jcc_forward(e, CC_A);
+    uint8_t *miss = check_offset(e, H_R14, size);
     emit_load(e, 8, H_R14, near_at(user, H_R11, offsetof(struct tlb_near, addend)));
     return miss;
 }
@@ -156,8 +165,7 @@ uint8_t *emit_near_look_up(struct tr *t, unsigned index, unsigned size, bool wri
     const bool user = t->b->mode & MODE_USER;
     emit_near_index(t->e, user, H_R10, index);
     emit_alu(t->e, 8, X_XOR, H_R10, near_tag(user, index, write));
-    emit_alu_imm(t->e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
-    return emit_jcc_forward(t->e, CC_A);
+    return check_offset(t->e, H_R10, size);
 }
 
 /* A TLB miss of u at from. Where it goes on is moved behind u by translate_insn(). */

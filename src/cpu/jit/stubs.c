@@ -13,8 +13,6 @@
 
 #include <stddef.h>
 
-#define SLOT(field) h_cpu(offsetof(struct cpu, field))
-
 static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 static_assert(JIT_FRAME_BYTES == 8 * (1 + ARRAY_SIZE(callee_saved) + 1), "jit.h");
 static const uint8_t caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11};
@@ -108,11 +106,18 @@ static uint64_t host_flags(const struct cpu *cpu)
     return flags_arith(cpu) | FLAG_1 | FLAG_IF;
 }
 
+static void leave(struct cpu *cpu, enum jit_exit why)
+{
+    if (cpu->x87_live)
+        fp_x87_store(cpu);
+    jit_left(cpu, why);
+}
+
 static bool c_insn(struct cpu *cpu, struct insn *u)
 {
     if (!run_insn(cpu, u))
         return false;
-    jit_left(cpu, EXIT_HANDLER);
+    leave(cpu, EXIT_HANDLER);
     return true;
 }
 
@@ -130,7 +135,7 @@ static const struct insn *c_exit_link(struct cpu *cpu, uintptr_t block_and_slot)
     const unsigned slot = block_and_slot & 1;
     sync(cpu, b->insn);
     cpu->cur = NULL;
-    jit_left(cpu, EXIT_LINK);
+    leave(cpu, EXIT_LINK);
     const uint64_t target = block_target(cpu, b, slot, cpu->r[REG_PC]);
     END_DIRECT(cpu, slot, target);
 }
@@ -139,14 +144,14 @@ static const struct insn *c_exit_start(struct cpu *cpu, struct block *b)
 {
     sync(cpu, b->insn);
     cpu->cur = NULL;
-    jit_left(cpu, EXIT_LOOP);
+    leave(cpu, EXIT_LOOP);
     END_TO_LOOP(cpu, cpu->r[REG_PC]);
 }
 
 static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 {
     struct block *b = sync(cpu, u);
-    jit_left(cpu, EXIT_END);
+    leave(cpu, EXIT_END);
     insn_fn *fn = handler_of(b, u);
     if (unlikely(cpu->code->jit->count != NULL))
         jit_count_call(cpu->code->jit, b, u, true);
@@ -156,7 +161,7 @@ static const struct insn *c_exit_insn(struct cpu *cpu, struct insn *u)
 /* Behind an event that events.c did. */
 static const struct insn *c_exit_done(struct cpu *cpu)
 {
-    jit_left(cpu, EXIT_END);
+    leave(cpu, EXIT_END);
     return NULL;
 }
 
@@ -179,7 +184,7 @@ static void move_vectors(struct emit *e, uint8_t opcode, unsigned l)
 {
     for (unsigned n = 0; n < 16; n++)
         emit_vex(e, P_NONE, 1, false, l, opcode, n, 0, h_cpu(vector_slot(n)), -1);
-    emit_store_imm(e, 1, SLOT(vec_live), opcode == 0x28);
+    emit_store_imm(e, 1, CPU_SLOT_GS(vec_live), opcode == 0x28);
 }
 
 /*
@@ -211,24 +216,16 @@ static void spill_general(struct emit *e)
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
             emit_store(e, 8, h_cpu(guest_slot(g)), guest_host[g]);
-    emit_store(e, 8, SLOT(budget), H_R13);
+    emit_store(e, 8, CPU_SLOT_GS(budget), H_R13);
 }
 
 static void spill(struct emit *e)
 {
-    emit_alu_imm(e, 1, X_CMP, SLOT(vec_live), 0);
+    emit_alu_imm(e, 1, X_CMP, CPU_SLOT_GS(vec_live), 0);
     uint8_t *done = emit_jcc_forward(e, CC_E);
     move_vectors(e, 0x29, 1);
     emit_here(e, done);
     spill_general(e);
-}
-
-static void store_x87(const struct jit *j, struct emit *e)
-{
-    emit_alu_imm(e, 1, X_CMP, SLOT(x87_live), 0);
-    uint8_t *done = emit_jcc_forward(e, CC_E);
-    emit_call(e, j->stub[STUB_X87_STORE]);
-    emit_here(e, done);
 }
 
 static void reload(struct emit *e)
@@ -236,11 +233,27 @@ static void reload(struct emit *e)
     for (unsigned g = 0; g < 16; g++)
         if (guest_host[g] != H_NONE)
             emit_load(e, 8, guest_host[g], h_cpu(guest_slot(g)));
-    emit_load(e, 8, H_R13, SLOT(budget));
+    emit_load(e, 8, H_R13, CPU_SLOT_GS(budget));
+}
+
+/*
+ * Host code has RSP at the guest's registers (jit.h); what C needs of a stack it finds on the
+ * thread's own. Back: below bytes under where RSP is in blocks.
+ */
+static void to_thread_stack(struct emit *e)
+{
+    emit_load(e, 8, H_RSP, CPU_SLOT_GS(jit_frame));
+}
+
+static void from_thread_stack(struct emit *e, unsigned below)
+{
+    emit_load(e, 8, H_RSP, CPU_SLOT_GS(self));
+    emit_lea(e, 8, H_RSP, h_mem(H_RSP, (int32_t)JIT_RSP_AT - (int32_t)below));
 }
 
 static void frame_down(struct emit *e)
 {
+    to_thread_stack(e);
     emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8);
     for (unsigned i = ARRAY_SIZE(callee_saved); i-- > 0;)
         emit_pop(e, callee_saved[i]);
@@ -248,16 +261,27 @@ static void frame_down(struct emit *e)
 
 static void arguments(struct emit *e, const void *fn)
 {
-    emit_load(e, 8, H_RDI, SLOT(self));
+    emit_load(e, 8, H_RDI, CPU_SLOT_GS(self));
     emit_mov(e, 8, H_RSI, H_R11);
     emit_mov_imm(e, H_RAX, (uintptr_t)fn);
+}
+
+/* below: bytes that the stub, and the call of it, have on the stack of host code. */
+static void call_c(struct emit *e, const void *fn, unsigned below)
+{
+    arguments(e, fn);
+    to_thread_stack(e);
+    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    from_thread_stack(e, below);
 }
 
 static void write_enter(struct emit *e)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(callee_saved); i++)
         emit_push(e, callee_saved[i]);
-    emit_alu_imm(e, 8, X_SUB, h_reg(H_RSP), 8);
+    emit_push(e, H_RDI); /* aligns the stack, and says where the other one is (gdb_jit.c) */
+    emit_store(e, 8, CPU_SLOT_GS(jit_frame), H_RSP);
+    emit_lea(e, 8, H_RSP, h_mem(H_RDI, (int32_t)JIT_RSP_AT));
     emit_mov(e, 8, H_R10, H_RSI);
     reload(e);
     emit_rm(e, 4, 0xff, 4, h_reg(H_R10)); /* JMP R10 */
@@ -269,8 +293,7 @@ static void write_light(struct emit *e, const void *fn, bool flags)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(caller_saved); i++)
         emit_push(e, caller_saved[i]);
-    arguments(e, fn);
-    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    call_c(e, fn, 8 * (1 + ARRAY_SIZE(caller_saved)));
     if (flags)
         flags_from_rax(e);
     for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
@@ -283,11 +306,10 @@ static void ask(struct emit *e, const void *fn, unsigned size, bool write)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
         emit_push(e, kept[i]);
-    emit_push(e, H_R11); /* keeps the stack aligned */
+    emit_push(e, H_R11);
     emit_mov_imm(e, H_RDX, size);
     emit_mov_imm(e, H_RCX, write);
-    arguments(e, fn);
-    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    call_c(e, fn, 8 * (1 + ARRAY_SIZE(kept) + 1));
     emit_test(e, 1, h_reg(H_RAX), H_RAX);
     emit_pop(e, H_R11);
     for (unsigned i = ARRAY_SIZE(kept); i-- > 0;)
@@ -375,25 +397,21 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write,
 }
 
 /* A call from the middle of a block: comes back, or the block is left. */
-static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cpu *, struct insn *),
-                       bool flags)
+static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), bool flags)
 {
+    emit_rm(e, 4, 0x8f, 0, CPU_SLOT_GS(jit_return)); /* POP: where it is, R9 goes */
     spill(e);
-    arguments(e, (const void *)(uintptr_t)fn);
-    emit_alu_imm(e, 8, X_SUB, h_reg(H_RSP), 8);
-    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
-    emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8);
+    call_c(e, (const void *)(uintptr_t)fn, 0);
     emit_test(e, 1, h_reg(H_RAX), H_RAX);
     uint8_t *leave = emit_jcc_forward(e, CC_NE);
     reload(e);
+    emit_rm(e, 4, 0xff, 6, CPU_SLOT_GS(jit_return)); /* PUSH */
     if (flags) {
-        emit_rm(e, 4, 0xff, 6, SLOT(jit_flags)); /* PUSH */
-        emit_u8(e, 0x9d);                        /* POPFQ */
+        emit_rm(e, 4, 0xff, 6, CPU_SLOT_GS(jit_flags)); /* PUSH */
+        emit_u8(e, 0x9d);                               /* POPFQ */
     }
     emit_u8(e, 0xc3); /* RET */
     emit_here(e, leave);
-    emit_alu_imm(e, 8, X_ADD, h_reg(H_RSP), 8); /* the return address */
-    store_x87(j, e);
     frame_down(e);
     emit_alu(e, 4, X_XOR, H_RAX, h_reg(H_RAX));
     emit_u8(e, 0xc3);
@@ -402,20 +420,18 @@ static void write_call(const struct jit *j, struct emit *e, bool (*fn)(struct cp
 static void write_event(struct emit *e)
 {
     spill_general(e);
-    arguments(e, (const void *)(uintptr_t)jit_event);
-    emit_rm(e, 4, 0xff, 2, h_reg(H_RAX)); /* CALL RAX */
+    call_c(e, (const void *)(uintptr_t)jit_event, 0);
     emit_mov(e, 8, H_R14, H_RAX);
     reload(e);
-    emit_load(e, 8, H_R10, SLOT(rip));
-    emit_load(e, 8, H_R11, SLOT(cur));
+    emit_load(e, 8, H_R10, CPU_SLOT_GS(rip));
+    emit_load(e, 8, H_R11, CPU_SLOT_GS(cur));
     emit_rm(e, 4, 0xff, 4, h_reg(H_R14)); /* JMP R14 */
 }
 
 /* The last of a block: C goes on in our caller's place. start: its argument is in R10. */
-static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool start)
+static void write_exit(struct emit *e, const void *fn, bool start)
 {
     spill(e);
-    store_x87(j, e);
     arguments(e, fn);
     if (start)
         emit_mov(e, 8, H_RSI, H_R10);
@@ -423,32 +439,28 @@ static void write_exit(const struct jit *j, struct emit *e, const void *fn, bool
     emit_rm(e, 4, 0xff, 4, h_reg(H_RAX));
 }
 
-unsigned stub_stack_bytes(enum jit_stub s)
+enum stub_frame stub_frame(enum jit_stub s)
 {
-    if ((s >= STUB_PUSH && s <= STUB_FILL_LAST) || s == STUB_FIND || s == STUB_RELINK)
-        return 8 * (1 + ARRAY_SIZE(kept) + 1);
+    if (s >= STUB_STRING && s <= STUB_STRING_LAST)
+        return FRAME_ALONE;
+    if (s >= STUB_FILL && s <= STUB_FILL_LAST)
+        return FRAME_CALLED;
     switch (s) {
     case STUB_X87:
-    case STUB_X87_STORE:
     case STUB_FLAGS:
     case STUB_SETTLE:
-        return 8 * (1 + ARRAY_SIZE(caller_saved));
-    case STUB_NEAR:
-        return 8 * (1 + 3);
-    case STUB_VECTORS:
-        return 8 * (1 + 1);
+    case STUB_FIND:
+    case STUB_RELINK:
+    case STUB_PUSH:
+        return FRAME_CALLED;
     case STUB_INSN:
     case STUB_INSN_FLAGS:
-        return 8 * (1 + 1);
-    case STUB_ENTER: /* makes the frame; the others are jumped to from it */
-    case STUB_EVENT:
-    case STUB_EXIT_LINK:
-    case STUB_EXIT_START:
-    case STUB_EXIT_INSN:
-    case STUB_EXIT_DONE:
-        return 0;
+        return FRAME_SPILLED;
+    case STUB_NEAR:
+    case STUB_VECTORS:
+        return FRAME_ALONE;
     default:
-        return 8;
+        return FRAME_OF_ENTRY;
     }
 }
 
@@ -472,14 +484,11 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_X87:
             write_light(e, (const void *)(uintptr_t)fp_x87_load, false);
             break;
-        case STUB_X87_STORE:
-            write_light(e, (const void *)(uintptr_t)fp_x87_store, false);
-            break;
         case STUB_INSN:
-            write_call(j, e, c_insn, false);
+            write_call(e, c_insn, false);
             break;
         case STUB_INSN_FLAGS:
-            write_call(j, e, c_insn_flags, true);
+            write_call(e, c_insn_flags, true);
             break;
         case STUB_FLAGS:
             write_light(e, (const void *)(uintptr_t)jit_flags, true);
@@ -491,16 +500,16 @@ bool stubs_write(struct jit *j, struct emit *e)
             load_vectors(e);
             break;
         case STUB_EXIT_LINK:
-            write_exit(j, e, (const void *)(uintptr_t)c_exit_link, false);
+            write_exit(e, (const void *)(uintptr_t)c_exit_link, false);
             break;
         case STUB_EXIT_START:
-            write_exit(j, e, (const void *)(uintptr_t)c_exit_start, true);
+            write_exit(e, (const void *)(uintptr_t)c_exit_start, true);
             break;
         case STUB_EXIT_INSN:
-            write_exit(j, e, (const void *)(uintptr_t)c_exit_insn, false);
+            write_exit(e, (const void *)(uintptr_t)c_exit_insn, false);
             break;
         case STUB_EXIT_DONE:
-            write_exit(j, e, (const void *)(uintptr_t)c_exit_done, false);
+            write_exit(e, (const void *)(uintptr_t)c_exit_done, false);
             break;
         case STUB_EVENT:
             write_event(e);

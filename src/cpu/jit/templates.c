@@ -517,7 +517,7 @@ static void t_mov(struct tr *t)
         emit_load(t->e, size, guest_host[g], from);
     } else { /* the rest of the register stays: it is written where it lives */
         emit_load(t->e, size, H_R11, from);
-        emit_store(t->e, size, h_cpu(guest_slot(g)), H_R11);
+        emit_store(t->e, size, h_state(guest_slot(g)), H_R11);
     }
 }
 
@@ -542,7 +542,7 @@ static void t_extend(struct tr *t)
         opcode = 0x8b;
     emit_extend(t->e, u->osize, opcode, d, m, from);
     if (u->osize == 2 && guest_host[g] == H_NONE)
-        emit_store(t->e, 2, h_cpu(guest_slot(g)), d);
+        emit_store(t->e, 2, h_state(guest_slot(g)), d);
     else
         put(t, g, d);
 }
@@ -606,7 +606,7 @@ void settle_for(struct tr *t, unsigned in)
         return;
     }
     flush_flags(t);
-    emit_test_imm(t->e, 1, h_cpu(offsetof(struct cpu, pending) + 2), (int32_t)in);
+    emit_test_imm(t->e, 1, h_state(offsetof(struct cpu, pending) + 2), (int32_t)in);
     uint8_t *fine = emit_jcc_forward(t->e, CC_E);
     emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_SETTLE]);
     emit_here(t->e, fine);
@@ -812,7 +812,7 @@ static void t_setcc(struct tr *t)
     if (guest_host[g] != H_NONE)
         emit_rm(t->e, 1, 0x0f90 | cc, 0, h_reg(guest_host[g]));
     else
-        emit_rm(t->e, 1, 0x0f90 | cc, 0, h_cpu(guest_slot(g)));
+        emit_rm(t->e, 1, 0x0f90 | cc, 0, h_state(guest_slot(g)));
 }
 
 static void t_cmov(struct tr *t)

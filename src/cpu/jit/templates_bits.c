@@ -53,7 +53,7 @@ void keep_carry(struct tr *t)
     if (!wanted(t))
         return;
     emit_rm(t->e, 1, 0x0f92, 0, CPU_SLOT(pending_c)); /* SETB */
-    emit_store_imm(t->e, 2, h_cpu(offsetof(struct cpu, pending) + 2),
+    emit_store_imm(t->e, 2, h_state(offsetof(struct cpu, pending) + 2),
                    (int32_t)pending_part(PART_BT, t->u->osize));
     t->def.valid = false;
     t->host_flags = FLAG_CF;
@@ -126,7 +126,7 @@ void t_scan(struct tr *t)
     if (!wanted(t))
         return;
     emit_store(t->e, 8, CPU_SLOT(pending_c), H_R11);
-    emit_store_imm(t->e, 2, h_cpu(offsetof(struct cpu, pending) + 2),
+    emit_store_imm(t->e, 2, h_state(offsetof(struct cpu, pending) + 2),
                    (int32_t)pending_part(PART_ZF, u->osize));
     if (flags_read(t) & FLAG_ZF) {
         emit_test(t->e, u->osize, h_reg(H_R11), H_R11);

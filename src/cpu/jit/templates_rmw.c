@@ -46,7 +46,7 @@ static void part_now(struct tr *t, uint32_t mask, enum pending_part part)
     if (!wanted(t))
         return;
     emit_store(t->e, 8, CPU_SLOT(pending_c), H_R11);
-    emit_store_imm(t->e, 2, h_cpu(offsetof(struct cpu, pending) + 2),
+    emit_store_imm(t->e, 2, h_state(offsetof(struct cpu, pending) + 2),
                    (int32_t)pending_part(part, t->u->osize));
     t->def.valid = false;
 }
@@ -127,7 +127,7 @@ void t_xchg_mem(struct tr *t)
         emit_store(t->e, u->osize, m, guest_host[u->reg]);
     } else { /* one register short: through the slot of the target */
         emit_store(t->e, 8, CPU_SLOT(jit_target), H_R11);
-        emit_load(t->e, 8, H_R11, h_cpu(guest_slot(u->reg)));
+        emit_load(t->e, 8, H_R11, h_state(guest_slot(u->reg)));
         emit_store(t->e, u->osize, m, H_R11);
         emit_load(t->e, 8, H_R11, CPU_SLOT(jit_target));
     }

@@ -150,13 +150,13 @@ static void write_host_string(struct emit *e, enum kind kind, unsigned size)
 static void write_comparison(struct emit *e, enum kind kind)
 {
     const bool while_equal = kind == CMPS_E || kind == SCAS_E;
-    emit_rm(e, 1, 0x0f90 | (while_equal ? CC_NE : CC_E), 0, CPU_SLOT(jit_target));
+    emit_rm(e, 1, 0x0f90 | (while_equal ? CC_NE : CC_E), 0, CPU_SLOT_GS(jit_target));
     emit_mov(e, 8, H_R14, H_RAX);
     emit_rm(e, 1, 0x0f90 | CC_O, 0, h_reg(H_RAX));
     emit_u8(e, 0x9f); /* LAHF */
-    emit_store(e, 8, CPU_SLOT(pending_a), H_RAX);
+    emit_store(e, 8, CPU_SLOT_GS(pending_a), H_RAX);
     emit_mov(e, 8, H_RAX, H_R14);
-    emit_store_imm(e, 4, CPU_SLOT(pending), (int32_t)pending_kind(PENDING_ALL, 8));
+    emit_store_imm(e, 4, CPU_SLOT_GS(pending), (int32_t)pending_kind(PENDING_ALL, 8));
 }
 
 static void write_return(struct emit *e, bool done)
@@ -205,7 +205,7 @@ static void write_string(struct emit *e, enum kind kind, unsigned shift)
     emit_mov(e, 8, H_RCX, H_R12);
     uint8_t *ended = NULL;
     if (!writes) {
-        emit_alu_imm(e, 1, X_CMP, CPU_SLOT(jit_target), 0);
+        emit_alu_imm(e, 1, X_CMP, CPU_SLOT_GS(jit_target), 0);
         ended = emit_jcc_forward(e, CC_NE);
     }
     emit_test(e, 8, h_reg(H_RCX), H_RCX);

@@ -112,8 +112,8 @@ void t_fence(struct tr *t)
 
 static struct host_rm base_of(unsigned seg)
 {
-    return h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
-                 offsetof(struct segment, base));
+    return h_state(offsetof(struct cpu, seg) + sizeof(struct segment) * seg +
+                   offsetof(struct segment, base));
 }
 
 static void swap_gs(struct emit *e)
@@ -128,9 +128,7 @@ static void swap_gs(struct emit *e)
 /* Which TLB counts depends on AC if SMAP is on (op_sys.c); the stack's page may not do with it. */
 static void set_ac(struct emit *e, bool on)
 {
-    emit_load(e, 8, H_R10, CPU_SLOT(self));
-    emit_alu_imm(e, 8, X_ADD, h_reg(H_R10),
-                 (int32_t)(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_KERNEL));
+    emit_lea(e, 8, H_R10, h_state(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_KERNEL));
     if (on) {
         static_assert(TLB_KERNEL_AC == TLB_KERNEL + 1, "they lie side by side");
         emit_test_imm(e, 4, CPU_SLOT(cr4), (int32_t)CR4_SMAP);
@@ -154,7 +152,7 @@ static void move_from_cr(struct tr *t)
                                    [4] = offsetof(struct cpu, cr4)};
     clobber(t, t->u->rm);
     const unsigned d = home(t->u->rm, H_R10);
-    emit_load(t->e, 8, d, h_cpu(slot[t->u->reg]));
+    emit_load(t->e, 8, d, h_state(slot[t->u->reg]));
     put(t, t->u->rm, d);
 }
 
@@ -259,8 +257,8 @@ void t_read_seg(struct tr *t)
 {
     const struct insn *u = t->u;
     struct emit *e = t->e;
-    const struct host_rm sel = h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->reg +
-                                     offsetof(struct segment, sel));
+    const struct host_rm sel = h_state(offsetof(struct cpu, seg) + sizeof(struct segment) * u->reg +
+                                       offsetof(struct segment, sel));
     if (u->mem) { /* two bytes, whatever the operand size */
         const struct host_rm m = memory_operand(t, 2, true);
         emit_load(e, 2, H_R11, sel);
@@ -542,7 +540,7 @@ void t_cmpxchg_wide(struct tr *t)
     if (!wanted(t))
         return;
     emit_rm(e, 1, 0x0f90 | CC_NE, 0, CPU_SLOT(pending_c));
-    emit_store_imm(e, 2, h_cpu(offsetof(struct cpu, pending) + 2),
+    emit_store_imm(e, 2, h_state(offsetof(struct cpu, pending) + 2),
                    (int32_t)pending_part(PART_ZF, 1));
     t->def.valid = false;
 }

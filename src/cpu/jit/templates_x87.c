@@ -91,10 +91,10 @@ void write_x87_load(struct tr *t, const struct late *l)
 static void store_selector(struct tr *t, unsigned seg, int32_t to)
 {
     emit_extend(t->e, 4, 0x0fb7, H_R10,
-                h_cpu(offsetof(struct cpu, seg) + seg * sizeof(struct segment) +
-                      offsetof(struct segment, sel)),
+                h_state(offsetof(struct cpu, seg) + seg * sizeof(struct segment) +
+                        offsetof(struct segment, sel)),
                 2);
-    emit_store(t->e, 2, h_cpu(to), H_R10);
+    emit_store(t->e, 2, h_state(to), H_R10);
 }
 
 void store_note(struct tr *t, struct x87_note note)
@@ -126,8 +126,8 @@ static void store_data_pointer(struct tr *t, unsigned lin)
     if (u->seg == SEG_FS || u->seg == SEG_GS) {
         emit_mov(t->e, 8, H_R11, lin);
         emit_alu(t->e, 8, X_SUB, H_R11,
-                 h_cpu(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg +
-                       offsetof(struct segment, base)));
+                 h_state(offsetof(struct cpu, seg) + sizeof(struct segment) * u->seg +
+                         offsetof(struct segment, base)));
         lin = H_R11;
     }
     emit_store(t->e, 8, CPU_SLOT(fpu.fdp), lin);

@@ -19,7 +19,6 @@ static inline int32_t guest_slot(unsigned g)
 {
     return (int32_t)(offsetof(struct cpu, r) + 8 * g);
 }
-#define CPU_SLOT(field) h_cpu(offsetof(struct cpu, field))
 
 /* What becomes of an instruction. */
 enum template {
@@ -375,7 +374,7 @@ static inline bool wanted(const struct tr *t)
 /* Guest register g as an operand, wherever it is. */
 static inline struct host_rm guest_operand(unsigned g)
 {
-    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_cpu(guest_slot(g));
+    return guest_host[g] != H_NONE ? h_reg(guest_host[g]) : h_state(guest_slot(g));
 }
 
 static const struct value v_none = {V_NONE, 0};

@@ -26,8 +26,10 @@
 
 #define MAX_PAGES 32
 #define MAX_LINES 64
-/* What an instruction can change of the architecture lies at the start of struct cpu. */
+/* What an instruction can change of the architecture lies at the start of struct cpu: r, and,
+ * behind what is host code's, the rest. */
 #define STATE_BYTES offsetof(struct cpu, events)
+#define REST_AT     offsetof(struct cpu, flag_z)
 
 struct page_image {
     ram_t at;
@@ -157,9 +159,15 @@ static struct rest rest_of(const struct cpu *cpu)
                          cpu->no_step_trap};
 }
 
+static void copy_state(struct cpu *to, const struct cpu *from)
+{
+    memcpy(to->r, from->r, sizeof to->r);
+    memcpy((uint8_t *)to + REST_AT, (const uint8_t *)from + REST_AT, STATE_BYTES - REST_AT);
+}
+
 static void set_state(struct cpu *cpu, const struct cpu *from, const struct rest *rest)
 {
-    memcpy(cpu, from, STATE_BYTES);
+    copy_state(cpu, from);
     cpu->rep_rip = rest->rep_rip;
     cpu->rep_icount = rest->rep_icount;
     cpu->pending_dr6 = rest->pending_dr6;
@@ -254,7 +262,10 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
     const uint32_t fa = flags_arith(a), fb = flags_arith(b);
     normalise(a);
     normalise(b);
-    if (!memcmp(a, b, STATE_BYTES))
+    const uint8_t *const rest_a = (const uint8_t *)a + REST_AT, *const rest_b =
+                                                                    (const uint8_t *)b + REST_AT;
+    const size_t rest = STATE_BYTES - REST_AT;
+    if (!memcmp(a->r, b->r, sizeof a->r) && !memcmp(rest_a, rest_b, rest))
         return;
     const size_t said = v->text_len;
     for (unsigned i = 0; i < 16; i++)
@@ -279,9 +290,9 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
         say(v,
             "x87 pointers %" PRIx64 " %" PRIx64 " opcode %x, translated %" PRIx64 " %" PRIx64 " %x",
             a->fpu.fip, a->fpu.fdp, a->fpu.fop, b->fpu.fip, b->fpu.fdp, b->fpu.fop);
-    for (size_t i = 0; v->text_len == said && i < STATE_BYTES; i++)
-        if (((const uint8_t *)a)[i] != ((const uint8_t *)b)[i])
-            say(v, "other state, at offset %zu of struct cpu", i);
+    for (size_t i = 0; v->text_len == said && i < rest; i++)
+        if (rest_a[i] != rest_b[i])
+            say(v, "other state, at offset %zu of struct cpu", REST_AT + i);
 }
 
 /*
@@ -343,12 +354,12 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     v->too_many = false;
     drop_lines(cpu);
     v->rest_before = rest_of(cpu);
-    memcpy(v->before, cpu, STATE_BYTES);
+    copy_state(v->before, cpu);
 
     v->noting = true;
     run_engine(cpu, b, NULL, &v->interpreted);
     v->rest_after = rest_of(cpu);
-    memcpy(v->after, cpu, STATE_BYTES);
+    copy_state(v->after, cpu);
     v->interpreted_pages = v->pages;
     if (calls != s->mmio + s->port_io || b->stale || cpu->broken || v->too_many ||
         cpu->code->jit->full || flushes != s->tlb_flushes + s->tlb_page_flushes ||
