@@ -363,8 +363,8 @@ struct cpu_watch {
     uint8_t kind; /* 1 write, 2 read, 3 either */
 };
 
-/* Bytes in front of a struct cpu, which host code uses as its stack; so do signals that come while
- * it runs, unless they have a stack of their own. */
+/* Bytes in front of a struct cpu, for signals that come while host code has RSP in there, unless
+ * they have a stack of their own. What stubs push does not reach so far. */
 #define CPU_JIT_STACK (64 * KiB)
 
 struct cpu {

@@ -5,39 +5,13 @@ import random
 import subprocess
 import time
 
+import debian
 import harness
 
 PARTITION = 2048 * 512
-LOGIN = r"login: "
-SHELL = r"root@\S+:\S*# "
-PROMPT = r"[\r\n]root@guest:# "
 
 
-class Systemd(harness.Case):
-    def boot(self, image, *args):
-        v = self.start("-m", "1G", "-nographic", *args, "-drive", f"file={image},format=raw")
-        self.log_in(v)
-        return v
-
-    def log_in(self, v):
-        v.expect("GNU GRUB")
-        v.expect(LOGIN, 600)
-        v.send("root\n")
-        v.expect("Password: ")
-        v.send("root\n")
-        v.expect(SHELL, 120)
-        # Long lines unbroken, and marks around what a command prints: bash redraws its line as it likes.
-        v.send("stty cols 999; PS1='root@guest:# '; bind 'set enable-bracketed-paste off'\n")
-        v.expect(PROMPT)
-
-    def command(self, v, line, seconds=harness.LIMIT):
-        v.send(line + "; echo status-$?\n")
-        status = v.expect(r"status-(\d+)\r*\n", seconds).group(1)
-        text = harness.plain(v.before).replace("\r", "").split("\n", 1)[-1]
-        self.assertEqual(b"0", status, text)
-        v.expect("root@guest:# ")
-        return text
-
+class Systemd(debian.Guest):
     def fsck(self, image, *options):
         """Of the root file system, and what it changes goes back into the image. (e2fsck opens a file at an offset
         once, but not again after the journal.)"""

@@ -68,8 +68,8 @@ void fp_x87_changed(struct cpu *cpu);
 /*
  * For code that computes on the host's x87 registers (jit/): the guest's registers, tags and status
  * word into the host's unit, and back. In between (cpu->x87_live) those in cpu->fpu are old, and
- * whoever asks for them stores first. Vector registers are left alone, by the way as well. False:
- * an exception is unmasked or pending, so each instruction has to be looked at.
+ * whoever asks for them stores first. fp_x87_load() leaves vector registers alone. False: an
+ * exception is unmasked or pending, so each instruction has to be looked at.
  */
 bool fp_x87_load(struct cpu *cpu);
 void fp_x87_store(struct cpu *cpu);

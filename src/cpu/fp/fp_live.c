@@ -5,10 +5,8 @@
 #if defined(__x86_64__)
 
 /* Called from host code that has guest values in vector registers: none of them may be touched. */
-#define GENERAL_ONLY \
-    __attribute__((target("general-regs-only"), no_sanitize("address", "undefined")))
-
-GENERAL_ONLY bool fp_x87_load(struct cpu *cpu)
+__attribute__((target("general-regs-only"), no_sanitize("address", "undefined"))) bool
+fp_x87_load(struct cpu *cpu)
 {
     const struct fpu *f = &cpu->fpu;
     if ((f->cw & FSW_EXC) != FSW_EXC || (f->sw & FSW_ES))
@@ -32,7 +30,7 @@ GENERAL_ONLY bool fp_x87_load(struct cpu *cpu)
     return true;
 }
 
-GENERAL_ONLY void fp_x87_store(struct cpu *cpu)
+void fp_x87_store(struct cpu *cpu)
 {
     struct fpu *f = &cpu->fpu;
     struct { /* SDM 2A "FXSAVE" table 3-44 */

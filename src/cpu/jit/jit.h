@@ -12,16 +12,14 @@
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
  *   host RSP                                     cpu->r + 10: the guest's R10, R11, R13, R14 and
- *                                                R15 (h_state()). Below it is room for what stubs
- *                                                push: the places of registers that are in the
- *                                                host's, then CPU_JIT_STACK
+ *                                                R15 (h_state()). Below it stubs push, over the
+ *                                                places of registers that are in the host's
  *   GS base                                      in struct cpu, too (h_cpu()): for stubs, and for
  *                                                the TLB
  *
- * What is at RSP plus a constant the host's processor renames as it does registers (Zen 2 and
- * later, Golden Cove and later): a value stored there and loaded again costs no time (measured on
- * Zen 5: an ADD to memory in a row 0.3 ns, as to a register; by GS, 2.1). And with a displacement
- * of a byte RSP takes four bytes less.
+ * Not all by GS, because with a displacement of a byte RSP takes four bytes less, and what is
+ * stored and loaded again without a segment costs some processors no time (measured on Zen 5: ADDs
+ * to one place in memory 0.3 ns each, as to a register; by GS 2.1).
  *
  * Arithmetic flags: in cpu as the interpreter keeps them, or pending there (pending.h), or known
  * to the translator as a result of registers that still hold its operands.
@@ -57,6 +55,8 @@ static inline struct host_rm h_state(size_t at)
     return h_mem(H_RSP, (int32_t)at - (int32_t)JIT_RSP_AT);
 }
 static_assert(offsetof(struct cpu, near_limit) - JIT_RSP_AT <= INT8_MAX, "a byte reaches it");
+static_assert(JIT_RSP_AT - offsetof(struct cpu, r) <= 128,
+              "registers spilled below RSP: signals leave so much alone (ABI: the red zone)");
 #define CPU_SLOT(field) h_state(offsetof(struct cpu, field))
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
@@ -122,7 +122,8 @@ struct jit_jump_set {
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
-    STUB_X87,        /* the guest's x87 registers into the host's, or x87_live stays clear */
+    STUB_X87,        /* the guest's x87 registers into the host's, or x87_live stays clear; all
+                      other registers stay */
     STUB_INSN,       /* R11 = insn: its handler, back behind it */
     STUB_INSN_FLAGS, /* the same, and host flags are the guest's then */
     STUB_FLAGS,      /* host flags become the guest's */

@@ -466,6 +466,8 @@ enum stub_frame stub_frame(enum jit_stub s)
 
 bool stubs_write(struct jit *j, struct emit *e)
 {
+    for (unsigned g = 0; g < REG_R10; g++)
+        assert(guest_host[g] != H_NONE); /* stubs push over their places */
     for (unsigned s = 0; s < STUB_COUNT; s++) {
         j->stub[s] = e->p;
         if (s >= STUB_STRING && s <= STUB_STRING_LAST) {

@@ -44,7 +44,7 @@ struct ending {
     gla_t rip;
 };
 
-/* What is not in STATE_BYTES. */
+/* What copy_state() leaves out. */
 struct rest {
     uint64_t rep_rip, rep_icount;
     uint32_t events, pending_dr6;
@@ -52,7 +52,7 @@ struct rest {
 };
 
 struct verify {
-    struct cpu *before, *after; /* STATE_BYTES of them */
+    struct cpu *before, *after; /* what copy_state() copies */
     struct rest rest_before, rest_after;
     struct ending interpreted, translated;
     bool noting;
