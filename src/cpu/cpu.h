@@ -363,14 +363,14 @@ struct cpu_watch {
     uint8_t kind; /* 1 write, 2 read, 3 either */
 };
 
-/* Bytes in front of a struct cpu, for signals that come while host code has RSP in there, unless
- * they have a stack of their own. What stubs push does not reach so far. */
+/* Bytes in front of a struct cpu: the stack of host code, which has RSP in there, and of signals
+ * that come meanwhile, unless they have one of their own. */
 #define CPU_JIT_STACK (64 * KiB)
 
 struct cpu {
     /* --- hot: what every instruction touches --- */
-    uint64_t r[REG_COUNT];
-    /* what host code touches most: it has RSP so that a displacement of a byte reaches it (jit/) */
+    /* host code, whose RSP is at r (jit/jit.h), reaches this with displacements of a byte, from
+     * -128 */
     uint64_t jit_page; /* linear address of the page the running code is in */
     /* the stack's page, found once for all accesses relative to RSP: as a TLB line for writing */
     uint64_t stack_page, stack_addend;
@@ -378,15 +378,20 @@ struct cpu {
         stack_limit[STACK_SPANS]; /* offsets below are in it, with so much behind; 0: not known */
     uint32_t pending;             /* flags to be computed: jit/pending.h */
     bool vec_live;                /* the host's vector registers hold the guest's, zmm does not */
-    bool x87_live;       /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
-    uint64_t near_limit; /* PAGE_SIZE - 8 */
-    uint64_t pending_a, pending_b, pending_c; /* what pending flags are computed from */
-    uint64_t flag_z;                          /* ZF = (flag_z == 0) */
-    uint64_t flag_sp;                         /* SF = bit 63, PF = even parity of the low byte */
+    bool x87_live; /* ... and its x87 unit registers, tags and status (fp_x87_load()) */
+    uint64_t pending_a, pending_b; /* what pending flags are computed from; and pending_c */
+    uint64_t near_limit[2];        /* PAGE_SIZE less 8 and 4 */
+    uint64_t page_mask;            /* PAGE_MASK; constants in memory make code shorter */
+    uint32_t near_mask;            /* of the index of a near line */
+    uint64_t jit_target;           /* something on its way */
+    struct tlb *tlb_cur;           /* for accesses at the current privilege */
+    uint64_t jit_called;           /* where a stub goes back to */
+    uint64_t r[REG_COUNT];
+    uint64_t flag_z;   /* ZF = (flag_z == 0) */
+    uint64_t flag_sp;  /* SF = bit 63, PF = even parity of the low byte */
     uint64_t flag_aux; /* CF = bit 63, OF = bit 63 ^ bit 62, AF = bit 3 (flags.h) */
     int64_t budget;    /* instructions until icount_end, the running block already taken off */
     struct block *block;
-    struct tlb *tlb_cur;    /* for accesses at the current privilege */
     const struct insn *cur; /* set before anything that may fault or ask for the time */
     struct segment seg[SEG_COUNT];
     uint32_t mode;   /* MODE_*, from cpu_update_mode() */
@@ -462,11 +467,11 @@ struct cpu {
     /* --- the translator's (jit/) --- */
     struct cpu *self;   /* for code that knows only GS */
     uint64_t jit_frame; /* on the thread's stack, while host code runs: what C wants back */
-    uint64_t jit_flags, jit_target; /* flags, and whatever else, on their way */
-    uint64_t jit_return;            /* of the block that called a stub which spills registers */
-    uint64_t jit_from;              /* instructions retired when host code was entered */
-    bool jit_inside;                /* ... and not left yet */
-    struct insn *jit_back;          /* an instruction that stands for the return to host code */
+    uint64_t jit_flags; /* on their way */
+    uint64_t pending_c;
+    uint64_t jit_from;     /* instructions retired when host code was entered */
+    bool jit_inside;       /* ... and not left yet */
+    struct insn *jit_back; /* an instruction that stands for the return to host code */
     const struct insn *(*jit_back_fn)(struct cpu *cpu, const struct insn *u);
     struct verify *verify; /* lockstep (jit/verify.h); NULL: off */
 

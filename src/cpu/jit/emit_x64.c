@@ -270,6 +270,14 @@ uint8_t *emit_jcc_forward(struct emit *e, unsigned cc)
     return displacement(e, op, 2);
 }
 
+void emit_jcc_short(struct emit *e, unsigned cc, const uint8_t *to)
+{
+    const ptrdiff_t by = to - (e->p + 2);
+    assert(e->full || (by >= INT8_MIN && by <= INT8_MAX));
+    const uint8_t insn[2] = {(uint8_t)(0x70 | cc), (uint8_t)by};
+    emit_bytes(e, insn, sizeof insn);
+}
+
 void emit_jmp(struct emit *e, const uint8_t *to)
 {
     emit_patch(emit_jmp_forward(e), to);

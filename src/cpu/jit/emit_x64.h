@@ -154,6 +154,7 @@ void emit_pop(struct emit *e, unsigned reg);
 /* Jumps: to a place known already, or with a displacement to be filled in by emit_here(). */
 void emit_jmp(struct emit *e, const uint8_t *to);
 void emit_call(struct emit *e, const uint8_t *to);
+void emit_jcc_short(struct emit *e, unsigned cc, const uint8_t *to); /* within 126 bytes back */
 uint8_t *emit_jmp_forward(struct emit *e);
 uint8_t *emit_jcc_forward(struct emit *e, unsigned cc);
 /* The displacement at where (of emit_*_forward) leads to the next byte, or to another place. */

@@ -172,13 +172,12 @@ static uint8_t *put_stub(uint8_t *p, const uint8_t *from, const uint8_t *to, enu
     if (frame == FRAME_OF_ENTRY)
         return end_entry(start, p);
     *p++ = DW_CFA_DEF_CFA_OFFSET; /* not into struct cpu: frames have to follow each other */
-    p = put_uleb(p, 8);
+    p = put_uleb(p, frame == FRAME_ALONE ? JIT_HOT_BYTES : 8);
     if (frame != FRAME_ALONE) {
         *p++ = DW_CFA_VAL_EXPRESSION;
         p = put_by_rsp(put_uleb(p, DW_RSP), 0, JIT_RSP_AT);
         *p++ = DW_CFA_EXPRESSION;
-        p = put_by_rsp(put_uleb(p, DW_RETURN), 0,
-                       frame == FRAME_SPILLED ? offsetof(struct cpu, jit_return) : JIT_RSP_AT - 8);
+        p = put_by_rsp(put_uleb(p, DW_RETURN), 0, offsetof(struct cpu, jit_called));
     }
     for (unsigned i = 0; i < ARRAY_SIZE(saved); i++) {
         *p++ = DW_CFA_SAME_VALUE;

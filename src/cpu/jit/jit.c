@@ -229,7 +229,7 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->hot = (struct jit_part){.start = stubs, .end = cold, .used = stubs};
     j->cold = (struct jit_part){.start = cold, .end = j->size, .used = cold, .provided = cold};
     cpu->self = cpu;
-    cpu->near_limit = PAGE_SIZE - sizeof(uint64_t);
+    jit_constants(cpu);
     j->gdb = gdb_jit_register(j);
     return j;
 }

@@ -11,9 +11,9 @@
  *   host R15                                     guest RSP
  *   host R13                                     cpu->budget
  *   host R10 R11 R14                             scratch
- *   host RSP                                     cpu->r + 10: the guest's R10, R11, R13, R14 and
- *                                                R15 (h_state()). Below it stubs push, over the
- *                                                places of registers that are in the host's
+ *   host RSP                                     cpu->r: the guest's R10, R11, R13, R14 and R15
+ *                                                (h_state()), and 128 bytes before it what else is
+ *                                                touched most; stubs push below that
  *   GS base                                      in struct cpu, too (h_cpu()): for stubs, and for
  *                                                the TLB
  *
@@ -49,14 +49,17 @@ static inline struct host_rm h_cpu(size_t at)
 
 #define CPU_SLOT_GS(field) h_cpu(offsetof(struct cpu, field))
 /* The same in blocks, which have RSP there. */
-#define JIT_RSP_AT (offsetof(struct cpu, r) + sizeof(uint64_t) * REG_R10)
+#define JIT_RSP_AT offsetof(struct cpu, r)
 static inline struct host_rm h_state(size_t at)
 {
     return h_mem(H_RSP, (int32_t)at - (int32_t)JIT_RSP_AT);
 }
-static_assert(offsetof(struct cpu, near_limit) - JIT_RSP_AT <= INT8_MAX, "a byte reaches it");
-static_assert(JIT_RSP_AT - offsetof(struct cpu, r) <= 128,
-              "registers spilled below RSP: signals leave so much alone (ABI: the red zone)");
+/* The last of the bytes before it is where a call of a stub puts its way back; signals leave all of
+ * them alone (ABI: the red zone). */
+#define JIT_HOT_BYTES 128
+static_assert(offsetof(struct cpu, jit_page) == JIT_RSP_AT - JIT_HOT_BYTES &&
+                  offsetof(struct cpu, jit_called) == JIT_RSP_AT - 8,
+              "host code relies on it");
 #define CPU_SLOT(field) h_state(offsetof(struct cpu, field))
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
@@ -301,9 +304,8 @@ bool stubs_write(struct jit *j, struct emit *e);
 /* What a debugger finds on the stack while a stub runs, or C that it called. */
 enum stub_frame {
     FRAME_OF_ENTRY, /* what STUB_ENTER made: the stub was jumped to */
-    FRAME_CALLED,   /* the same, and the return address below the CPU's RSP */
-    FRAME_SPILLED,  /* ... in cpu->jit_return */
-    FRAME_ALONE,    /* the return address: it does not call C */
+    FRAME_CALLED,   /* the same, and the return address in cpu->jit_called */
+    FRAME_ALONE,    /* its own registers: it does not call C */
 };
 enum stub_frame stub_frame(enum jit_stub s);
 

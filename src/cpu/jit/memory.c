@@ -104,12 +104,22 @@ struct host_rm near_at(bool user, unsigned index, size_t member)
     return m;
 }
 
-void emit_near_index(struct emit *e, bool user, unsigned lin, unsigned index)
+#define NEAR_MASK ((TLB_LINES - 1) << LINE_SHIFT)
+
+void emit_near_index(struct emit *e, unsigned lin, unsigned index)
 {
     emit_rorx(e, index, lin, PAGE_SHIFT - LINE_SHIFT);
-    emit_alu_imm(e, 4, X_AND, h_reg(index), (TLB_LINES - 1) << LINE_SHIFT);
-    if (!user) /* which of the two of the kernel depends on EFLAGS.AC */
-        emit_alu(e, 8, X_ADD, index, CPU_SLOT_GS(tlb_cur));
+    emit_alu_imm(e, 4, X_AND, h_reg(index), NEAR_MASK);
+    emit_alu(e, 8, X_ADD, index, CPU_SLOT_GS(tlb_cur));
+}
+
+/* The same in a block, for near_at(), with the constant in memory: two bytes less. */
+static void near_index(struct tr *t, unsigned lin, unsigned index)
+{
+    emit_rorx(t->e, index, lin, PAGE_SHIFT - LINE_SHIFT);
+    emit_alu(t->e, 4, X_AND, index, CPU_SLOT(near_mask));
+    if (!(t->b->mode & MODE_USER)) /* which of the two of the kernel depends on EFLAGS.AC */
+        emit_alu(t->e, 8, X_ADD, index, CPU_SLOT(tlb_cur));
 }
 
 uint8_t *emit_line_look_up(struct emit *e, unsigned lin, unsigned size, bool write, unsigned index,
@@ -140,11 +150,20 @@ static struct host_rm near_tag(bool user, unsigned index, bool write)
 /* Jumps if offset (in a register) in a page is not that of size bytes in it. */
 static uint8_t *check_offset(struct emit *e, unsigned offset, unsigned size)
 {
-    if (size == 8) /* two bytes less */
-        emit_alu(e, 8, X_CMP, offset, CPU_SLOT(near_limit));
+    if (size == 8 || size == 4)
+        emit_alu(e, 8, X_CMP, offset,
+                 h_state(offsetof(struct cpu, near_limit) + (size == 4 ? sizeof(uint64_t) : 0)));
     else
         emit_alu_imm(e, 8, X_CMP, h_reg(offset), (int32_t)(PAGE_SIZE - size));
     return emit_jcc_forward(e, CC_A);
+}
+
+void jit_constants(struct cpu *cpu)
+{
+    cpu->near_limit[0] = PAGE_SIZE - 8;
+    cpu->near_limit[1] = PAGE_SIZE - 4;
+    cpu->near_mask = NEAR_MASK;
+    cpu->page_mask = PAGE_MASK;
 }
 
 /* The addend in R14, or a jump. Uses R11. */
@@ -152,7 +171,7 @@ static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 {
     struct emit *e = t->e;
     const bool user = t->b->mode & MODE_USER;
-    emit_near_index(e, user, lin, H_R11);
+    near_index(t, lin, H_R11);
     emit_load(e, 8, H_R14, near_tag(user, H_R11, write));
     emit_alu(e, 8, X_XOR, H_R14, h_reg(lin));
     uint8_t *miss = check_offset(e, H_R14, size);
@@ -163,7 +182,7 @@ static uint8_t *look_up(struct tr *t, unsigned lin, unsigned size, bool write)
 uint8_t *emit_near_look_up(struct tr *t, unsigned index, unsigned size, bool write)
 {
     const bool user = t->b->mode & MODE_USER;
-    emit_near_index(t->e, user, H_R10, index);
+    near_index(t, H_R10, index);
     emit_alu(t->e, 8, X_XOR, H_R10, near_tag(user, index, write));
     return check_offset(t->e, H_R10, size);
 }

@@ -167,6 +167,21 @@ static const struct insn *c_exit_done(struct cpu *cpu)
 
 /* --- their code --- */
 
+/* A stub that pushes something, or calls one that does, first leaves what is before the CPU's
+ * registers behind: its caller's call put its way back there. Keeps the flags. */
+#define HOT_BELOW_CALL (JIT_HOT_BYTES - 8)
+
+void stub_starts(struct emit *e)
+{
+    emit_lea(e, 8, H_RSP, h_mem(H_RSP, -HOT_BELOW_CALL));
+}
+
+void stub_returns(struct emit *e)
+{
+    emit_lea(e, 8, H_RSP, h_mem(H_RSP, HOT_BELOW_CALL));
+    emit_u8(e, 0xc3);
+}
+
 static int32_t vector_slot(unsigned n)
 {
     return (int32_t)(offsetof(struct cpu, zmm) + sizeof(union vec) * n);
@@ -195,6 +210,7 @@ static void move_vectors(struct emit *e, uint8_t opcode, unsigned l)
  */
 static void load_vectors(struct emit *e)
 {
+    stub_starts(e);
     emit_push(e, H_RAX);
     emit_bytes(e, "\x9f\x0f\x90\xc0", 4); /* LAHF; SETO AL */
     for (unsigned n = 0; n < 16; n++)     /* VMOVDQA, VPOR */
@@ -208,7 +224,7 @@ static void load_vectors(struct emit *e)
     emit_here(e, done);
     flags_from_rax(e);
     emit_pop(e, H_RAX);
-    emit_u8(e, 0xc3);
+    stub_returns(e);
 }
 
 static void spill_general(struct emit *e)
@@ -291,14 +307,15 @@ static void write_enter(struct emit *e)
  * LAHF. */
 static void write_light(struct emit *e, const void *fn, bool flags)
 {
+    stub_starts(e);
     for (unsigned i = 0; i < ARRAY_SIZE(caller_saved); i++)
         emit_push(e, caller_saved[i]);
-    call_c(e, fn, 8 * (1 + ARRAY_SIZE(caller_saved)));
+    call_c(e, fn, JIT_HOT_BYTES + 8 * ARRAY_SIZE(caller_saved));
     if (flags)
         flags_from_rax(e);
     for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
         emit_pop(e, caller_saved[i]);
-    emit_u8(e, 0xc3);
+    stub_returns(e);
 }
 
 /* The same, but ZF is clear if fn() says so. Its arguments behind the CPU: R11, size, write. */
@@ -309,7 +326,7 @@ static void ask(struct emit *e, const void *fn, unsigned size, bool write)
     emit_push(e, H_R11);
     emit_mov_imm(e, H_RDX, size);
     emit_mov_imm(e, H_RCX, write);
-    call_c(e, fn, 8 * (1 + ARRAY_SIZE(kept) + 1));
+    call_c(e, fn, JIT_HOT_BYTES + 8 * (ARRAY_SIZE(kept) + 1));
     emit_test(e, 1, h_reg(H_RAX), H_RAX);
     emit_pop(e, H_R11);
     for (unsigned i = ARRAY_SIZE(kept); i-- > 0;)
@@ -318,8 +335,9 @@ static void ask(struct emit *e, const void *fn, unsigned size, bool write)
 
 static void write_question(struct emit *e, const void *fn)
 {
+    stub_starts(e);
     ask(e, fn, 0, false);
-    emit_u8(e, 0xc3);
+    stub_returns(e);
 }
 
 /* Called with the guest's vector registers in the host's, as access_fill() is. */
@@ -341,7 +359,7 @@ static void found(struct emit *e)
     emit_mov(e, 8, H_R14, H_R10);
     emit_pop(e, H_R10);
     emit_test(e, 8, h_reg(H_RSP), H_RSP);
-    emit_u8(e, 0xc3);
+    stub_returns(e);
 }
 
 /* R10 is on the stack; ZF is set. */
@@ -349,7 +367,7 @@ static void not_found(struct emit *e)
 {
     emit_pop(e, H_R10);
     emit_alu(e, 8, X_CMP, H_RSP, h_reg(H_RSP));
-    emit_u8(e, 0xc3);
+    stub_returns(e);
 }
 
 /*
@@ -360,11 +378,12 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write,
                             bool (*fn)(struct cpu *, gla_t, unsigned, bool))
 {
     const int32_t line = (int32_t)offsetof(struct tlb, line);
+    stub_starts(e);
     emit_push(e, H_R10);
     uint8_t *none = emit_line_look_up(e, H_R11, size, write, H_R14, H_R10);
     emit_push(e, H_RAX);
     emit_push(e, H_RCX);
-    emit_near_index(e, false, H_R11, H_RCX);
+    emit_near_index(e, H_R11, H_RCX);
     emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, addend)), H_R10);
     emit_load(e, 8, H_RAX, h_mem(H_R14, line + (int32_t)offsetof(struct tlb_line, rd.tag)));
     emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, rd)), H_RAX);
@@ -387,7 +406,7 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write,
     emit_pop(e, H_R10);
     ask(e, (const void *)(uintptr_t)fn, size, write);
     uint8_t *yes = emit_jcc_forward(e, CC_NE);
-    emit_u8(e, 0xc3);
+    stub_returns(e);
     emit_here(e, yes);
     emit_push(e, H_R10);
     none = emit_line_look_up(e, H_R11, size, false, H_R14, H_R10);
@@ -399,18 +418,17 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write,
 /* A call from the middle of a block: comes back, or the block is left. */
 static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), bool flags)
 {
-    emit_rm(e, 4, 0x8f, 0, CPU_SLOT_GS(jit_return)); /* POP: where it is, R9 goes */
     spill(e);
-    call_c(e, (const void *)(uintptr_t)fn, 0);
+    call_c(e, (const void *)(uintptr_t)fn, 8);
     emit_test(e, 1, h_reg(H_RAX), H_RAX);
     uint8_t *leave = emit_jcc_forward(e, CC_NE);
     reload(e);
-    emit_rm(e, 4, 0xff, 6, CPU_SLOT_GS(jit_return)); /* PUSH */
+    stub_starts(e);
     if (flags) {
         emit_rm(e, 4, 0xff, 6, CPU_SLOT_GS(jit_flags)); /* PUSH */
         emit_u8(e, 0x9d);                               /* POPFQ */
     }
-    emit_u8(e, 0xc3); /* RET */
+    stub_returns(e);
     emit_here(e, leave);
     frame_down(e);
     emit_alu(e, 4, X_XOR, H_RAX, h_reg(H_RAX));
@@ -452,10 +470,9 @@ enum stub_frame stub_frame(enum jit_stub s)
     case STUB_FIND:
     case STUB_RELINK:
     case STUB_PUSH:
-        return FRAME_CALLED;
     case STUB_INSN:
     case STUB_INSN_FLAGS:
-        return FRAME_SPILLED;
+        return FRAME_CALLED;
     case STUB_NEAR:
     case STUB_VECTORS:
         return FRAME_ALONE;
@@ -466,8 +483,6 @@ enum stub_frame stub_frame(enum jit_stub s)
 
 bool stubs_write(struct jit *j, struct emit *e)
 {
-    for (unsigned g = 0; g < REG_R10; g++)
-        assert(guest_host[g] != H_NONE); /* stubs push over their places */
     for (unsigned s = 0; s < STUB_COUNT; s++) {
         j->stub[s] = e->p;
         if (s >= STUB_STRING && s <= STUB_STRING_LAST) {

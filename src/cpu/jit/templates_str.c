@@ -168,7 +168,7 @@ static void write_return(struct emit *e, bool done)
         emit_alu(e, 4, X_XOR, H_R10, h_reg(H_R10));
     else
         emit_alu_imm(e, 4, X_OR, h_reg(H_R10), -1);
-    emit_u8(e, 0xc3);
+    stub_returns(e);
 }
 
 /* ZF says whether all is done; else the handler has to go on. Uses R10, R11, R14. */
@@ -176,6 +176,7 @@ static void write_string(struct emit *e, enum kind kind, unsigned shift)
 {
     const bool source = kind == MOVS || kind == CMPS_E || kind == CMPS_NE;
     const bool writes = kind == MOVS || kind == STOS;
+    stub_starts(e);
     emit_push(e, H_RDX);
     emit_push(e, H_RBX);
     emit_push(e, H_R12);

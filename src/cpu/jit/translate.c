@@ -22,14 +22,15 @@ static void write_entry(struct tr *t)
 {
     struct emit *e = t->e;
     const struct block *b = t->b;
+    const uint8_t *const spent = e->p; /* near enough for a jump of two bytes */
+    t->spent = emit_jmp_forward(e);
     t->n->indirect = e->p; /* R10 = RIP */
-    emit_alu_imm(e, 8, X_AND, h_reg(H_R10), -(int32_t)PAGE_SIZE);
+    emit_alu(e, 8, X_AND, H_R10, CPU_SLOT(page_mask));
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
     t->n->entry = e->p;
     emit_alu_imm(e, 8, X_SUB, h_reg(H_R13), b->n);
-    uint8_t *spent = emit_jcc_forward(e, CC_S);
+    emit_jcc_short(e, CC_S, spent);
     t->n->body = e->p;
-    t->spent = spent;
 }
 
 static void write_leaving(struct tr *t)

@@ -265,6 +265,11 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
 unsigned get_byte(struct tr *t, unsigned operand, unsigned scratch);
 /* Common code of REP: n-th of STRING_STUBS. */
 void write_string_stub(struct emit *e, unsigned n);
+/* What stubs that use the stack begin with, and end. */
+void stub_starts(struct emit *e);
+void stub_returns(struct emit *e);
+/* What host code finds in memory instead of constants. */
+void jit_constants(struct cpu *cpu);
 /* templates_vec.c */
 template_fn t_vec;
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
@@ -312,9 +317,9 @@ struct host_rm operand_check(struct tr *t, unsigned lin, unsigned size, bool wri
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
 /* The same, its base being the linear address. */
 struct host_rm linear_operand(struct tr *t, unsigned size, bool write);
-/* The TLB's near line for lin, in a register, for near_at(). user: it is that of CPL 3, else the
- * one that counts now. */
-void emit_near_index(struct emit *e, bool user, unsigned lin, unsigned index);
+/* The near line, in the TLB in force, of lin, in a register. */
+void emit_near_index(struct emit *e, unsigned lin, unsigned index);
+/* A member of a near line. user: of the TLB of CPL 3, and index counts from there. */
 struct host_rm near_at(bool user, unsigned index, size_t member);
 /* Looks R10 up: it becomes the offset in its page, index names its near line; jumps on a miss. */
 uint8_t *emit_near_look_up(struct tr *t, unsigned index, unsigned size, bool write);

@@ -26,10 +26,9 @@
 
 #define MAX_PAGES 32
 #define MAX_LINES 64
-/* What an instruction can change of the architecture lies at the start of struct cpu: r, and,
- * behind what is host code's, the rest. */
-#define STATE_BYTES offsetof(struct cpu, events)
-#define REST_AT     offsetof(struct cpu, flag_z)
+/* What an instruction can change of the architecture is tlb_cur, and from r on up to there. */
+#define STATE_AT    offsetof(struct cpu, r)
+#define STATE_BYTES (offsetof(struct cpu, events) - STATE_AT)
 
 struct page_image {
     ram_t at;
@@ -159,10 +158,15 @@ static struct rest rest_of(const struct cpu *cpu)
                          cpu->no_step_trap};
 }
 
+static const uint8_t *state_of(const struct cpu *cpu)
+{
+    return (const uint8_t *)cpu + STATE_AT;
+}
+
 static void copy_state(struct cpu *to, const struct cpu *from)
 {
-    memcpy(to->r, from->r, sizeof to->r);
-    memcpy((uint8_t *)to + REST_AT, (const uint8_t *)from + REST_AT, STATE_BYTES - REST_AT);
+    to->tlb_cur = from->tlb_cur;
+    memcpy((uint8_t *)to + STATE_AT, state_of(from), STATE_BYTES);
 }
 
 static void set_state(struct cpu *cpu, const struct cpu *from, const struct rest *rest)
@@ -262,10 +266,7 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
     const uint32_t fa = flags_arith(a), fb = flags_arith(b);
     normalise(a);
     normalise(b);
-    const uint8_t *const rest_a = (const uint8_t *)a + REST_AT, *const rest_b =
-                                                                    (const uint8_t *)b + REST_AT;
-    const size_t rest = STATE_BYTES - REST_AT;
-    if (!memcmp(a->r, b->r, sizeof a->r) && !memcmp(rest_a, rest_b, rest))
+    if (!memcmp(state_of(a), state_of(b), STATE_BYTES) && a->tlb_cur == b->tlb_cur)
         return;
     const size_t said = v->text_len;
     for (unsigned i = 0; i < 16; i++)
@@ -290,9 +291,11 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
         say(v,
             "x87 pointers %" PRIx64 " %" PRIx64 " opcode %x, translated %" PRIx64 " %" PRIx64 " %x",
             a->fpu.fip, a->fpu.fdp, a->fpu.fop, b->fpu.fip, b->fpu.fdp, b->fpu.fop);
-    for (size_t i = 0; v->text_len == said && i < rest; i++)
-        if (rest_a[i] != rest_b[i])
-            say(v, "other state, at offset %zu of struct cpu", REST_AT + i);
+    for (size_t i = 0; v->text_len == said && i < STATE_BYTES; i++)
+        if (state_of(a)[i] != state_of(b)[i])
+            say(v, "other state, at offset %zu of struct cpu", STATE_AT + i);
+    if (v->text_len == said)
+        say(v, "another TLB is in force");
 }
 
 /*
