@@ -465,10 +465,10 @@ struct cpu {
     bool fp_on; /* the host's FP control registers hold the guest's (fp/fp.h) */
 
     /* --- the translator's (jit/) --- */
-    struct cpu *self;   /* for code that knows only GS */
-    uint64_t jit_frame; /* on the thread's stack, while host code runs: what C wants back */
-    uint64_t jit_flags; /* on their way */
-    uint64_t pending_c;
+    struct cpu *self;      /* for code that knows only GS */
+    uint64_t jit_frame;    /* on the thread's stack, while host code runs: what C wants back */
+    uint64_t jit_flags;    /* on their way */
+    uint64_t pending_c;    /* what pending flags are computed from, too */
     uint64_t jit_from;     /* instructions retired when host code was entered */
     bool jit_inside;       /* ... and not left yet */
     struct insn *jit_back; /* an instruction that stands for the return to host code */

@@ -423,12 +423,14 @@ static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), 
     emit_test(e, 1, h_reg(H_RAX), H_RAX);
     uint8_t *leave = emit_jcc_forward(e, CC_NE);
     reload(e);
-    stub_starts(e);
     if (flags) {
+        stub_starts(e);
         emit_rm(e, 4, 0xff, 6, CPU_SLOT_GS(jit_flags)); /* PUSH */
         emit_u8(e, 0x9d);                               /* POPFQ */
+        stub_returns(e);
+    } else {
+        emit_u8(e, 0xc3); /* RET */
     }
-    stub_returns(e);
     emit_here(e, leave);
     frame_down(e);
     emit_alu(e, 4, X_XOR, H_RAX, h_reg(H_RAX));

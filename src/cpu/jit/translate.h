@@ -265,11 +265,9 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
 unsigned get_byte(struct tr *t, unsigned operand, unsigned scratch);
 /* Common code of REP: n-th of STRING_STUBS. */
 void write_string_stub(struct emit *e, unsigned n);
-/* What stubs that use the stack begin with, and end. */
+/* stubs.c: what stubs that use the stack begin with, and end. */
 void stub_starts(struct emit *e);
 void stub_returns(struct emit *e);
-/* What host code finds in memory instead of constants. */
-void jit_constants(struct cpu *cpu);
 /* templates_vec.c */
 template_fn t_vec;
 enum template vector_template(const struct tr *t, const struct insn *u, bool mem_ok);
@@ -317,6 +315,8 @@ struct host_rm operand_check(struct tr *t, unsigned lin, unsigned size, bool wri
 struct host_rm memory_operand(struct tr *t, unsigned size, bool write);
 /* The same, its base being the linear address. */
 struct host_rm linear_operand(struct tr *t, unsigned size, bool write);
+/* What host code finds in memory instead of constants. */
+void jit_constants(struct cpu *cpu);
 /* The near line, in the TLB in force, of lin, in a register. */
 void emit_near_index(struct emit *e, unsigned lin, unsigned index);
 /* A member of a near line. user: of the TLB of CPL 3, and index counts from there. */
