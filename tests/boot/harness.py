@@ -155,9 +155,10 @@ class Vitrine(Reader):
             data = data[os.write(self.fd, data):]
 
     def shell(self, seconds=2 * LIMIT):
-        """Waits for the guest's shell, and gives it long lines, so that it does not break those it echoes."""
+        """Waits for the guest's shell, gives it long lines, so that it does not break those it echoes, and keeps the
+        kernel's messages out of what commands print."""
         self.expect(PROMPT, seconds)
-        self.send("stty cols 999\n")
+        self.send("stty cols 999; dmesg -n 1\n")
         self.expect(PROMPT)
 
     def command(self, line, seconds=LIMIT):

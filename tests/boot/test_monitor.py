@@ -235,6 +235,7 @@ class AtTheShell(harness.Case):
 
     def power_button(self):
         """The guest's own acpid hears of it and has init power the machine off."""
+        self.v.command("dmesg -n 7")
         self.assertEqual("", self.m.command("system_powerdown"))
         self.v.expect("Power down")
         self.ends(self.v)

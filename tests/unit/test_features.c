@@ -160,7 +160,7 @@ static void test_flags(void **state)
     assert_string_equal(f.warning, "");
     parse("max,family=23");
     assert_int_equal(cpu_family(&f), 23);
-    assert_int_equal(cpu_model_number(&f), 143);
+    assert_int_equal(cpu_model_number(&f), 79);
 }
 
 static void test_dependencies(void **state)
