@@ -48,18 +48,28 @@ static inline struct host_rm h_cpu(size_t at)
 }
 
 #define CPU_SLOT_GS(field) h_cpu(offsetof(struct cpu, field))
-/* The same in blocks, which have RSP there. */
-#define JIT_RSP_AT offsetof(struct cpu, r)
-static inline struct host_rm h_state(size_t at)
-{
-    return h_mem(H_RSP, (int32_t)at - (int32_t)JIT_RSP_AT);
-}
-/* The last of the bytes before it is where a call of a stub puts its way back; signals leave all of
- * them alone (ABI: the red zone). */
+/* Where blocks have RSP in it. What they touch most is less than 128 bytes from there; the last of
+ * those before it are where a call of a stub puts its way back. Signals leave all of them alone
+ * (ABI: the red zone). */
+#define JIT_RSP_AT    offsetof(struct cpu, r)
 #define JIT_HOT_BYTES 128
 static_assert(offsetof(struct cpu, jit_page) == JIT_RSP_AT - JIT_HOT_BYTES &&
                   offsetof(struct cpu, jit_called) == JIT_RSP_AT - 8,
               "host code relies on it");
+/*
+ * At offset at of struct cpu, in blocks. Hosts that rename memory tell places with the same base
+ * apart by the low bits of displacements alone (Zen 5: ten): a load that has those of a store just
+ * before is taken for its reload, and costs as much as a mispredicted branch. So what is further
+ * away, but looks like the hot part, is reached through GS, where nothing is renamed.
+ */
+#define JIT_RENAMED_BITS 10
+static inline struct host_rm h_state(size_t at)
+{
+    const int32_t d = (int32_t)at - (int32_t)JIT_RSP_AT;
+    const bool hot = d >= -JIT_HOT_BYTES && d < JIT_HOT_BYTES;
+    const uint32_t looks = (uint32_t)(d + JIT_HOT_BYTES) & ((1U << JIT_RENAMED_BITS) - 1);
+    return hot || looks >= 2 * JIT_HOT_BYTES ? h_mem(H_RSP, d) : h_cpu(at);
+}
 #define CPU_SLOT(field) h_state(offsetof(struct cpu, field))
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */

@@ -128,7 +128,9 @@ static void swap_gs(struct emit *e)
 /* Which TLB counts depends on AC if SMAP is on (op_sys.c); the stack's page may not do with it. */
 static void set_ac(struct emit *e, bool on)
 {
-    emit_lea(e, 8, H_R10, h_state(offsetof(struct cpu, tlb) + sizeof(struct tlb) * TLB_KERNEL));
+    emit_lea(e, 8, H_R10,
+             h_mem(H_RSP, (int32_t)(offsetof(struct cpu, tlb) - JIT_RSP_AT +
+                                    sizeof(struct tlb) * TLB_KERNEL)));
     if (on) {
         static_assert(TLB_KERNEL_AC == TLB_KERNEL + 1, "they lie side by side");
         emit_test_imm(e, 4, CPU_SLOT(cr4), (int32_t)CR4_SMAP);
