@@ -53,6 +53,7 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
     struct native *n = t->n;
     n->far[slot] = true;
     n->target_page[slot] = JIT_NO_PAGE;
+    n->target_at[slot] = (int32_t)at;
     uint8_t *again = e->p;
     emit_load(e, 8, H_R10, CPU_SLOT(jit_page));
     if (at & (int64_t)PAGE_MASK)
@@ -83,7 +84,7 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
     emit_rm(e, 4, 0xff, 4, h_reg(H_R11)); /* JMP R11 */
     emit_here(e, spent);
     emit_here(e, missed);
-    emit_mov_imm(e, H_R11, (uintptr_t)t->b | slot);
+    emit_mov_imm(e, H_R11, (uintptr_t)n | slot);
     emit_call(e, stub(t, STUB_RELINK));
     emit_patch(emit_jcc_forward(e, CC_NE), again);
     emit_here(e, never);
@@ -106,10 +107,12 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
         n->site[slot] = from;
     } else {
         emit_here(t->e, from);
-        write_far_link(t, slot, at);
+        if (at == (int32_t)at) /* else there is no link */
+            write_far_link(t, slot, at);
     }
     n->exit[slot] = t->e->p;
-    emit_patch(n->site[slot], n->exit[slot]);
+    if (n->site[slot])
+        emit_patch(n->site[slot], n->exit[slot]);
     emit_mov_imm(t->e, H_R11, (uintptr_t)t->b | slot);
     emit_jmp(t->e, stub(t, STUB_EXIT_LINK));
     if (t->def.valid) {

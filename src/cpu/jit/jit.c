@@ -18,6 +18,7 @@
 
 #define CODE_BYTES  (128 * MiB)
 #define JUMP_BITS   14
+#define KNOWN_BITS  14
 #define BLOCK_ROOM  (64 * KiB) /* more than any block takes */
 #define HOT_SHARE   5          /* sixteenths of it are for what is in line */
 #define CODE_CHUNK  (256 * KiB)
@@ -214,8 +215,10 @@ struct jit *jit_create(struct cpu *cpu, unsigned threshold, struct error *err)
     j->jump = low_memory(jump_bytes(j));
     if (j->natives && j->size == CODE_BYTES)
         madvise(j->natives, natives_bytes(j), MADV_HUGEPAGE);
+    j->known_bits = j->size == CODE_BYTES ? KNOWN_BITS : KNOWN_BITS - 4;
+    j->known = calloc((size_t)1 << j->known_bits, sizeof *j->known);
     j->past = jit_past_create();
-    if ((uintptr_t)j->natives < PENDING_DEF || !j->jump || !j->past || !map_code(j)) {
+    if ((uintptr_t)j->natives < PENDING_DEF || !j->jump || !j->known || !j->past || !map_code(j)) {
         error_set(err, "-accel jit: this host gives too little memory for translated code; use "
                        "-accel interp");
         jit_destroy(j);
@@ -253,6 +256,7 @@ void jit_destroy(struct jit *j)
     if (j->jump)
         munmap(j->jump, jump_bytes(j));
     free(j->count);
+    free(j->known);
     free(j->past);
     free(j);
 }
@@ -423,6 +427,7 @@ void jit_drop(struct jit *j, struct block *b)
     if (!b->native)
         return;
     jit_past_gone(j->past, b, AGAIN_WRITTEN);
+    jit_known_forget(j, b);
     struct emit e = {.p = b->native->entry, .end = b->native->body};
     emit_jmp(&e, b->native->left);
 }

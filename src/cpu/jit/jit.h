@@ -74,27 +74,28 @@ static inline struct host_rm h_state(size_t at)
 
 /* Host code of one block. Places in it are addresses where it is written, not where it runs. */
 struct native {
-    uint8_t *indirect; /* from an indirect branch: R10 is RIP */
-    uint8_t *entry;    /* from another block: takes its length off the budget first */
-    uint8_t *body;     /* behind that */
-    uint8_t *left;     /* goes back to the run loop, as entry does once the block is dropped */
-    uint8_t *site[2];  /* displacement of the jump to the next block, by slot; NULL: none */
-    uint8_t *exit[2];  /* where it leads while there is no such block */
+    /* A jump to another page holds in this generation (0: in none), to the page at this linear
+     * address (JIT_NO_PAGE: there is no link). */
+    gla_t target_page[2];
+    uint32_t generation[2];
+    int32_t target_at[2]; /* of the target, from the start of the block's page */
+    ram_t target_ram[2];  /* the target's page; RAM_NONE: it is not alone */
+    int8_t patience[2];   /* with another's link being the wrong one, as long as the table of
+                             indirect branches knows where to go: so often until jit_relink() */
+    bool hasty[2];        /* jit_relink() came before the patience was used up, last time */
+    bool far[2];          /* the jump is such a one */
+    uint8_t *indirect;    /* from an indirect branch: R10 is RIP */
+    uint8_t *entry;       /* from another block: takes its length off the budget first */
+    uint8_t *body;        /* behind that */
+    uint8_t *left;        /* goes back to the run loop, as entry does once the block is dropped */
+    uint8_t *site[2];     /* displacement of the jump to the next block, by slot; NULL: none */
+    uint8_t *exit[2];     /* where it leads while there is no such block */
     /* Where def is pending at the end: code that puts its operands into memory and jumps on, and
      * its displacement, for a next block that changes them too early. NULL: nothing to be put. */
     uint8_t *storing[2], *storing_site[2];
     bool wants_flags;       /* of before: something in the block may see them */
     uint32_t changes;       /* guest registers that it changes while it may see them */
     struct pending_def def; /* what is pending at the end, if it names registers */
-    /* A jump to another page holds in this generation (0: in none), to the page at this linear
-     * address (JIT_NO_PAGE: there is no link). */
-    gla_t target_page[2];
-    uint32_t generation[2];
-    bool far[2];         /* the jump is such a one */
-    bool hasty[2];       /* jit_relink() came before the patience was used up, last time */
-    int8_t patience[2];  /* with another's link being the wrong one, as long as the table of
-                            indirect branches knows where to go: so often until jit_relink() */
-    ram_t target_ram[2]; /* the page that is; RAM_NONE: it is not alone */
 };
 
 #define JIT_JUMP_MODES 64
@@ -112,6 +113,18 @@ struct native {
 struct jit_jump {
     uint64_t rip;
     const uint8_t *code;
+};
+/*
+ * Where host code is entered, by its place in RAM and mode: what the table above is filled from
+ * when a program is started once more at other addresses, without a look at the blocks, which are
+ * all over the host's memory. Of a set, the first was used last.
+ */
+#define JIT_KNOWN_WAYS 4
+struct jit_known_set {
+    struct jit_known {
+        uint64_t key; /* 0: none */
+        const uint8_t *code;
+    } way[JIT_KNOWN_WAYS];
 };
 /* The lines filled in a generation, to be emptied; if they are too many, all lines are. */
 struct jit_jump_log {
@@ -183,6 +196,8 @@ struct jit {
     struct jit_jump *jump; /* by mode, then by jit_jump_index() */
     unsigned jump_bits;    /* log2 of the lines of a mode */
     uint64_t jump_modes_used;
+    struct jit_known_set *known;
+    unsigned known_bits;           /* log2 of its sets */
     struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
     struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
     uint64_t jumps_clock;
@@ -240,13 +255,15 @@ static inline unsigned jit_jump_index(const struct jit *j, gla_t rip)
 /* jumps.c: general registers only. All lines are emptied; and those that may come back. */
 void jit_jumps_init(struct jit *j);
 void jit_jumps_forget(struct jit *j);
+/* b's host code is not to be entered any more. */
+void jit_known_forget(struct jit *j, const struct block *b);
 void jit_jump_fill(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code);
 /* Fills a line for rip, in the mode the CPU is in. False: there is no host code, or none that is
  * known without a walk, or the loop is to look at something first. */
 bool jit_jump_find(struct cpu *cpu, gla_t rip);
-/* The link of a block's slot (the sum) was made in another generation, or for another address of
- * this code: makes it hold here and now, if it leads where it should. */
-bool jit_relink(struct cpu *cpu, uintptr_t block_and_slot);
+/* The link of a block's slot (its native plus the slot) was made in another generation, or for
+ * another address of this code: makes it hold here and now, if it leads where it should. */
+bool jit_relink(struct cpu *cpu, uintptr_t native_and_slot);
 
 static inline struct jit_jump *jit_jumps(const struct jit *j, unsigned mode)
 {

@@ -49,6 +49,51 @@ void jit_jumps_forget(struct jit *j)
         empty_jumps(j, user);
     for (unsigned i = 0; i < JIT_JUMP_SETS; i++)
         j->jumps[i].gen = 0;
+    memset(j->known, 0, sizeof *j->known << j->known_bits);
+}
+
+/* --- the table of entries --- */
+
+/* Not 0: no mode of translated code is. */
+static uint64_t known_key(ram_t start, uint32_t mode)
+{
+    static_assert(MODE_NO_AVX < 1u << PAGE_SHIFT, "modes fit in");
+    return start << PAGE_SHIFT | mode;
+}
+
+/* Entries of a page lie close together. */
+static struct jit_known_set *known_set(const struct jit *j, ram_t start)
+{
+    const uint32_t page = (uint32_t)(start >> PAGE_SHIFT) * JIT_JUMP_HASH >> (32 - j->known_bits);
+    return &j->known[page ^ (unsigned)(start & ~PAGE_MASK) >> 4];
+}
+
+static const uint8_t *find_known(const struct jit *j, ram_t start, uint32_t mode)
+{
+    const struct jit_known_set *set = known_set(j, start);
+    const uint64_t key = known_key(start, mode);
+    for (unsigned way = 0; way < JIT_KNOWN_WAYS; way++)
+        if (set->way[way].key == key)
+            return set->way[way].code;
+    return NULL;
+}
+
+/* In front of the others of its set; the last goes. */
+static void add_known(struct jit *j, const struct block *b)
+{
+    struct jit_known_set *set = known_set(j, b->start);
+    memmove(&set->way[1], &set->way[0], sizeof *set - sizeof set->way[0]);
+    set->way[0] = (struct jit_known){.key = known_key(b->start, b->mode),
+                                     .code = jit_runs_at(j, b->native->indirect)};
+}
+
+void jit_known_forget(struct jit *j, const struct block *b)
+{
+    struct jit_known_set *set = known_set(j, b->start);
+    const uint64_t key = known_key(b->start, b->mode);
+    for (unsigned way = 0; way < JIT_KNOWN_WAYS; way++)
+        if (set->way[way].key == key)
+            set->way[way] = (struct jit_known){.key = 0};
 }
 
 static bool is_empty(const struct jit *j, const struct jit_jump *line)
@@ -82,36 +127,43 @@ bool jit_jump_find(struct cpu *cpu, gla_t rip)
     struct jit *j = cpu->code->jit;
     if (j->full || j->no_find || run_needs_attention(cpu) || jit_near_edge(cpu, rip))
         return false;
-    const struct block *b = code_known(cpu, rip);
-    if (!b || !b->native)
+    const ram_t page = cpu->mode & MODE_FLAT ? code_page_known(cpu, rip) : RAM_NONE;
+    if (page == RAM_NONE)
         return false;
-    jit_jump_fill(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, b->native->indirect));
+    const uint8_t *code = find_known(j, page | (rip & ~PAGE_MASK), cpu->mode);
+    if (!code) {
+        const struct block *b = code_known(cpu, rip);
+        if (!b || !b->native)
+            return false;
+        code = jit_runs_at(j, b->native->indirect);
+        if (b->page2 == RAM_NONE)
+            add_known(j, b);
+    }
+    jit_jump_fill(j, jit_jump_mode(cpu->mode), rip, code);
     return true;
 }
 
 #define PATIENCE_MADE    8 /* a link that was made anew is the wrong one, until it is once more */
 #define PATIENCE_REFUSED INT8_MAX
 
-bool jit_relink(struct cpu *cpu, uintptr_t block_and_slot)
+bool jit_relink(struct cpu *cpu, uintptr_t native_and_slot)
 {
-    struct jit *j = cpu->code->jit;
-    struct block *b = (struct block *)(block_and_slot & ~(uintptr_t)1);
-    const unsigned slot = block_and_slot & 1;
-    const gla_t lin = block_target(cpu, b, slot, cpu->jit_page | (b->start & ~PAGE_MASK));
-    struct native *n = b->native;
-    const struct block *to = b->link[slot];
+    struct native *n = (struct native *)(native_and_slot & ~(uintptr_t)1);
+    const unsigned slot = native_and_slot & 1;
+    gla_t lin = cpu->jit_page + (uint64_t)(int64_t)n->target_at[slot];
+    if (!cpu_code64(cpu))
+        lin = (uint32_t)lin;
     const bool missed = n->patience[slot] >= 0; /* by the table of indirect branches */
     n->patience[slot] = PATIENCE_REFUSED;
-    if (!to || n->target_ram[slot] == RAM_NONE || jit_near_edge(cpu, lin) ||
-        code_page_known(cpu, lin) != n->target_ram[slot])
+    if (n->target_page[slot] == JIT_NO_PAGE || n->target_ram[slot] == RAM_NONE ||
+        jit_near_edge(cpu, lin) || code_page_known(cpu, lin) != n->target_ram[slot])
         return false;
     n->patience[slot] = PATIENCE_MADE;
     if (missed && n->hasty[slot]) /* they take turns: so that both find it there */
-        jit_jump_fill(j, jit_jump_mode(b->mode), lin, jit_runs_at(j, to->native->indirect));
+        jit_jump_find(cpu, lin);
     n->hasty[slot] = missed;
-    n->generation[slot] = b->link_gen[slot] = block_gen(cpu, b);
+    n->generation[slot] = cpu_code_gen(cpu);
     n->target_page[slot] = lin & PAGE_MASK;
-    b->link_lin[slot] = lin;
     return true;
 }
 
