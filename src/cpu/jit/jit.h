@@ -48,7 +48,7 @@ static inline struct host_rm h_cpu(size_t at)
 }
 
 #define CPU_SLOT_GS(field) h_cpu(offsetof(struct cpu, field))
-/* Where blocks have RSP in it. What they touch most is less than 128 bytes from there; the last of
+/* Where blocks have RSP in it. What they touch most is at most 128 bytes from there; the last of
  * those before it are where a call of a stub puts its way back. Signals leave all of them alone
  * (ABI: the red zone). */
 #define JIT_RSP_AT    offsetof(struct cpu, r)
@@ -117,7 +117,7 @@ struct jit_jump {
 /*
  * Where host code is entered, by its place in RAM and mode: what the table above is filled from
  * when a program is started once more at other addresses, without a look at the blocks, which are
- * all over the host's memory. Of a set, the first was used last.
+ * all over the host's memory.
  */
 #define JIT_KNOWN_WAYS 4
 struct jit_known_set {
@@ -198,6 +198,7 @@ struct jit {
     uint64_t jump_modes_used;
     struct jit_known_set *known;
     unsigned known_bits;           /* log2 of its sets */
+    unsigned known_way;            /* of a set, where the next one goes */
     struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
     struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
     uint64_t jumps_clock;
@@ -255,9 +256,9 @@ static inline unsigned jit_jump_index(const struct jit *j, gla_t rip)
 /* jumps.c: general registers only. All lines are emptied; and those that may come back. */
 void jit_jumps_init(struct jit *j);
 void jit_jumps_forget(struct jit *j);
+void jit_jump_fill(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code);
 /* b's host code is not to be entered any more. */
 void jit_known_forget(struct jit *j, const struct block *b);
-void jit_jump_fill(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code);
 /* Fills a line for rip, in the mode the CPU is in. False: there is no host code, or none that is
  * known without a walk, or the loop is to look at something first. */
 bool jit_jump_find(struct cpu *cpu, gla_t rip);

@@ -78,13 +78,13 @@ static const uint8_t *find_known(const struct jit *j, ram_t start, uint32_t mode
     return NULL;
 }
 
-/* In front of the others of its set; the last goes. */
+/* In place of each of its set in turn. */
 static void add_known(struct jit *j, const struct block *b)
 {
-    struct jit_known_set *set = known_set(j, b->start);
-    memmove(&set->way[1], &set->way[0], sizeof *set - sizeof set->way[0]);
-    set->way[0] = (struct jit_known){.key = known_key(b->start, b->mode),
-                                     .code = jit_runs_at(j, b->native->indirect)};
+    known_set(j, b->start)->way[j->known_way++ % JIT_KNOWN_WAYS] = (struct jit_known){
+        .key = known_key(b->start, b->mode),
+        .code = jit_runs_at(j, b->native->indirect),
+    };
 }
 
 void jit_known_forget(struct jit *j, const struct block *b)

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""general_registers.py BUILD: what the translator has compiled to general registers only runs while the host's vector
+registers hold the guest's, so it may not call the C library's functions either, which use them. The compiler makes such
+calls by itself. (Other files that are compiled so have functions of both kinds: they are not looked at.)"""
+import json
+import os
+import subprocess
+import sys
+
+# In jumps.c, which empties whole tables only where handlers run, and the registers have been stored.
+ALLOWED = {"jumps.c": {"memset"}}
+LIBRARY = {"memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen", "strcmp", "memchr"}
+
+with open(os.path.join(sys.argv[1], "compile_commands.json")) as f:
+    entries = [e for e in json.load(f) if "-mgeneral-regs-only" in e["command"].split()]
+assert entries, "nothing is compiled so"
+bad = []
+for e in entries:
+    folder, name = os.path.split(e["file"])
+    if os.path.basename(folder) != "jit":
+        continue
+    words = e["command"].split()
+    made = os.path.join(e["directory"], words[words.index("-o") + 1])
+    listing = subprocess.run(["nm", "-u", made], check=True, stdout=subprocess.PIPE, text=True).stdout
+    called = {line.split()[-1] for line in listing.splitlines()} & LIBRARY
+    bad += [f"{name} calls {f}()" for f in sorted(called - ALLOWED.get(name, set()))]
+sys.exit("\n".join(bad) or 0)
