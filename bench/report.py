@@ -3,6 +3,8 @@ import json
 import os
 import statistics
 
+import quiet
+
 GROUPS = {"int": "integer", "fp": "floating point and vector", "x87": "x87", "memory": "memory",
           "code": "self-modifying code", "jit": "guest JITs", "regex": "regular expressions",
           "system": "system", "real": "real programs", "smp": "two vCPUs"}
@@ -83,6 +85,13 @@ def scaling(runs):
     return lines
 
 
+def disturbed(runs):
+    """How many measurements bench/quiet.py would have had repeated, had there been time."""
+    results = [result for all_runs in runs.values() for run in all_runs for result in run.values()]
+    shared = sum(result.get("disturbed", 0) > quiet.TOLERATED for result in results)
+    return f"* {shared} of {len(results)} measurements shared their processor's core with others (bench/quiet.py)"
+
+
 def markdown(programs, runs):
     table, machines = medians(runs), list(runs)
     n = max((len(r) for r in runs.values()), default=0)
@@ -99,7 +108,7 @@ def markdown(programs, runs):
     ratios = [r[0] for r in RATIOS if r[1] in machines and r[2] in machines]
     lines += ["### Geomeans", "", "| group | " + " | ".join(ratios) + " |", "|---|" + "---:|" * len(ratios)]
     lines += [f"| {GROUPS[group]} | " + " | ".join(cell(m) for m in means) + " |" for group, means in summary]
-    lines += ["", *scaling(runs)]
+    lines += ["", *scaling(runs), disturbed(runs)]
     return "\n".join(lines) + "\n"
 
 
