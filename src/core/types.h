@@ -86,7 +86,10 @@ static inline void st64(void *p, uint64_t v)
 {
     memcpy(p, &v, sizeof v);
 }
-/* 1, 2, 4 or 8 bytes are one access of the host, as another CPU of the guest may be about. */
+/*
+ * At most 8 bytes; 1, 2, 4 or 8 are one access of the host, as another CPU of the guest may be
+ * about. They call nothing: where general registers only may be used, they may be.
+ */
 static inline uint64_t ld_le(const void *p, unsigned n)
 {
     uint64_t v = 0;
@@ -100,7 +103,8 @@ static inline uint64_t ld_le(const void *p, unsigned n)
     case 8:
         return ld64(p);
     default:
-        memcpy(&v, p, n);
+        for (unsigned i = 0; i < n; i++)
+            v |= (uint64_t)((const uint8_t *)p)[i] << (8 * i);
         return v;
     }
 }
@@ -120,7 +124,8 @@ static inline void st_le(void *p, uint64_t v, unsigned n)
         memcpy(p, &v, 8);
         break;
     default:
-        memcpy(p, &v, n);
+        for (unsigned i = 0; i < n; i++)
+            ((uint8_t *)p)[i] = (uint8_t)(v >> (8 * i));
         break;
     }
 }

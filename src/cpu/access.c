@@ -326,13 +326,10 @@ static void traced_store(struct cpu *cpu, ram_t at, unsigned size)
 
 static void put_bytes(uint8_t *host, const void *src, unsigned size)
 {
-    uint64_t v = 0;
-    if (size > 8) {
+    if (size > 8)
         memcpy(host, src, size);
-        return;
-    }
-    memcpy(&v, src, size);
-    st_le(host, v, size);
+    else
+        st_le(host, ld_le(src, size), size);
 }
 
 /*
@@ -354,7 +351,6 @@ static void store_traced(struct cpu *cpu, const struct place *p, const void *src
 
 static void place_store(struct cpu *cpu, const struct place *p, const void *src, unsigned size)
 {
-    uint64_t v = 0;
     if (likely(p->host != NULL)) {
         if (unlikely(ram_flags(cpu->mem->ram, p->ram) & RAM_TRACED)) {
             store_traced(cpu, p, src, size);
@@ -370,8 +366,7 @@ static void place_store(struct cpu *cpu, const struct place *p, const void *src,
         return;
     }
     cpu->stats.mmio++;
-    memcpy(&v, src, MIN(size, sizeof v));
-    memmap_write(cpu->mem, p->gpa, v, size);
+    memmap_write(cpu->mem, p->gpa, ld_le(src, MIN(size, 8u)), size);
 }
 
 uint64_t load_slow(struct cpu *cpu, gla_t lin, unsigned size, unsigned tlb_mode)
