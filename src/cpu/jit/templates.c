@@ -367,9 +367,11 @@ static void alu_from_memory(struct tr *t, unsigned x)
     const unsigned size = u->osize, g = reg_of(u->a, size);
     const bool changes = x != X_CMP && x != TEST;
     const bool logic = x != X_ADD && x != X_SUB && x != X_CMP;
-    if (changes)
-        clobber(t, g);
     const struct host_rm m = memory_operand(t, size, false);
+    if (changes) {
+        t->def.valid = false; /* overwritten; a miss has put it into memory, should that fault */
+        clobber(t, g);
+    }
     if (guest_host[g] != H_NONE && (!wanted(t) || (logic && x != TEST))) {
         if (x == TEST)
             emit_test(t->e, size, m, guest_host[g]);
