@@ -6,11 +6,10 @@
  *
  * Most code runs once or twice. Where there is a translator, blocks are young at first: they lie in
  * a small arena that is emptied whenever it is full, but for those that are on their way to be
- * translated; it grows when many of them come back. Before a block is translated it moves to the
- * arena of those that are kept, whose addresses host code names; that is emptied as a whole, with
- * the host code. A block that is dropped earlier (its bytes were written) has every handler
- * replaced by op_stale, so that even the block that is running stops behind the store that changed
- * it.
+ * translated. Before a block is translated it moves to the arena of those that are kept, whose
+ * addresses host code names; that is emptied as a whole, with the host code. A block that is
+ * dropped earlier (its bytes were written) has every handler replaced by op_stale, so that even the
+ * block that is running stops behind the store that changed it.
  */
 #ifndef VITRINE_CPU_BLOCK_H
 #define VITRINE_CPU_BLOCK_H
@@ -76,9 +75,8 @@ struct block_arena {
 struct code_cache {
     struct ram *ram;
     struct cpu *cpu;
-    struct block_arena young, kept;  /* parts of one mapping; without a translator all is young */
-    uint64_t emptied;                /* how often the young ones were */
-    uint32_t young_blocks, returned; /* since then: decoded; of these, such as had been before */
+    struct block_arena young, kept; /* parts of one mapping; without a translator all is young */
+    uint64_t emptied;               /* how often the young ones were */
     struct block **hash;
     struct code_page **pages; /* by page of struct ram */
     struct jump_line jump[JUMP_CACHE_LINES];

@@ -11,8 +11,7 @@
 #include <sys/mman.h>
 
 #define ARENA_BYTES     (128 * MiB)
-#define YOUNG_FIRST     32 /* the part of it that young blocks get at first */
-#define YOUNG_MOST      4  /* ... and at most */
+#define YOUNG_SHARE     32 /* of that: what is decoded for some milliseconds where all is new */
 #define HASH_BITS       18
 #define MAX_BLOCK_BYTES (sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn))
 
@@ -24,9 +23,8 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, bool tran
         goto fail;
     cc->cpu = cpu;
     cc->ram = ram;
-    const size_t bytes = cpu_share(cpu, ARENA_BYTES);
-    const size_t young = translated ? bytes / YOUNG_FIRST : bytes;
-    const size_t most = translated ? bytes / YOUNG_MOST : bytes;
+    const size_t bytes = cpu_share(cpu, ARENA_BYTES),
+                 young = translated ? bytes / YOUNG_SHARE : bytes;
     /* low, where it can be, so that translated code names blocks by 32 bits */
     uint8_t *arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
@@ -36,7 +34,7 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, bool tran
     if (arena == MAP_FAILED)
         goto fail;
     cc->young = (struct block_arena){.at = arena, .bytes = young};
-    cc->kept = (struct block_arena){.at = arena + most, .bytes = bytes - most};
+    cc->kept = (struct block_arena){.at = arena + young, .bytes = bytes - young};
     if (bytes == ARENA_BYTES)
         madvise(arena, bytes, MADV_HUGEPAGE); /* both are filled from their starts */
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
@@ -104,7 +102,7 @@ void code_cache_destroy(struct code_cache *cc)
             free_pages(cc, &cc->young);
             free_pages(cc, &cc->kept);
         }
-        munmap(cc->young.at, (size_t)(cc->kept.at + cc->kept.bytes - cc->young.at));
+        munmap(cc->young.at, cc->young.bytes + cc->kept.bytes);
     }
     if (cc->pages && cc->pages != MAP_FAILED)
         munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
@@ -122,7 +120,6 @@ void code_flush(struct code_cache *cc)
     free_pages(cc, &cc->kept);
     world_leave(world);
     cc->young.used = cc->kept.used = 0;
-    cc->young_blocks = cc->returned = 0;
     memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
     memset(cc->jump, 0, sizeof cc->jump);
     if (cc->jit)
@@ -476,27 +473,12 @@ static void empty_young(struct code_cache *cc)
     }
     world_leave(cpu->world);
     cc->young.used = 0;
-    cc->young_blocks = cc->returned = 0;
     for (unsigned i = 0; i < JUMP_CACHE_LINES; i++)
         if (is_in(&cc->young, cc->jump[i].block))
             cc->jump[i] = (struct jump_line){0};
     cpu->link_from = NULL;
     if (cpu->broken && is_in(&cc->young, cpu->broken))
         cpu->broken = cpu->unfused = NULL;
-}
-
-/* For young blocks. If most of them had been there before, it was too little. */
-static void make_room(struct code_cache *cc)
-{
-    const bool little = cc->returned > cc->young_blocks / 2;
-    if (!cc->jit) {
-        code_flush(cc);
-    } else if (little && cc->young.at + 2 * cc->young.bytes <= cc->kept.at) {
-        cc->young.bytes *= 2;
-        cc->young_blocks = cc->returned = 0;
-    } else {
-        empty_young(cc);
-    }
 }
 
 /* --- fetching --- */
@@ -664,8 +646,12 @@ static void decode_run(struct cpu *cpu, struct block *b, const uint8_t *host, si
 
 static struct block *new_block(struct code_cache *cc)
 {
-    if (cc->young.used + MAX_BLOCK_BYTES > cc->young.bytes)
-        make_room(cc);
+    if (cc->young.used + MAX_BLOCK_BYTES > cc->young.bytes) {
+        if (cc->jit)
+            empty_young(cc);
+        else
+            code_flush(cc);
+    }
     struct block *b = (struct block *)(cc->young.at + cc->young.used);
     if (cc->cpu->link_from == b) /* a block that was not kept: this one takes its place */
         cc->cpu->link_from = NULL;
@@ -733,10 +719,8 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
     struct block **head = &cc->hash[hash_index(b->start, b->mode)];
     b->hash_next = *head;
     *head = b;
-    if (cc->jit) {
-        cc->young_blocks++;
-        cc->returned += jit_watch(cc->jit, b);
-    }
+    if (cc->jit)
+        jit_watch(cc->jit, b);
     return b;
 }
 

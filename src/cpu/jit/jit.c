@@ -336,35 +336,28 @@ static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)
     return u->fn == op_warm ? b->first(cpu, u) : u->fn(cpu, u);
 }
 
-/* Where it is remembered how often b was entered, and what says that it is b's. */
-static struct jit_entered *entered_place(struct jit *j, const struct block *b, uint32_t *tag)
+/* Where it is remembered how often b was entered; others share the place. */
+static uint16_t *entered_place(struct jit *j, const struct block *b)
 {
     const uint64_t hash = (b->start ^ (uint64_t)b->mode << 40) * UINT64_C(0x9e3779b97f4a7c15);
-    *tag = (uint32_t)(hash >> 16) & JIT_ENTERED_TAG;
     return &j->entered[hash >> (64 - JIT_ENTERED_BITS)];
 }
 
-bool jit_watch(struct jit *j, struct block *b)
+void jit_watch(struct jit *j, struct block *b)
 {
-    uint32_t tag;
     if (!jit_mode_ok(b->mode) || !b->cached)
-        return false;
-    const struct jit_entered *was = entered_place(j, b, &tag);
-    const bool known = was->tag == tag && was->times;
-    b->heat = j->threshold - (known ? MIN(was->times, j->threshold - 1) : 0);
+        return;
+    b->heat = j->threshold - MIN(*entered_place(j, b), j->threshold - 1);
     b->insn->fn = op_warm;
-    return known;
 }
 
 bool jit_leaves(struct jit *j, const struct block *b)
 {
-    uint32_t tag;
     if (!b->heat)
         return true;
-    if (b->heat <= j->threshold / 2)
+    if (b->heat <= j->threshold / 4)
         return false;
-    struct jit_entered *place = entered_place(j, b, &tag);
-    *place = (struct jit_entered){tag, MIN(j->threshold - b->heat, UINT8_MAX)};
+    *entered_place(j, b) = (uint16_t)MIN(j->threshold - b->heat, UINT16_MAX);
     return true;
 }
 

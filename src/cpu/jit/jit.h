@@ -105,7 +105,6 @@ struct native {
 #define JIT_JUMP_SETS    SHADOW_SPACES
 #define JIT_NO_PAGE      1 /* an address no page has */
 #define JIT_ENTERED_BITS 16
-#define JIT_ENTERED_TAG  0xffffff
 
 /*
  * Indirect branches: RIP to where host code is entered, in this generation. A RIP has two lines,
@@ -204,11 +203,9 @@ struct jit {
     struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
     struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
     uint64_t jumps_clock;
-    unsigned threshold; /* entries of a block before it is translated */
-    struct jit_entered {
-        uint32_t tag : 24, times : 8;
-    } entered[1 << JIT_ENTERED_BITS]; /* blocks that are gone: jit_leaves() */
-    bool host_has[FEAT_COUNT + 1];    /* which features the host has, too */
+    unsigned threshold;                      /* entries of a block before it is translated */
+    uint16_t entered[1 << JIT_ENTERED_BITS]; /* of blocks that are gone: jit_leaves() */
+    bool host_has[FEAT_COUNT + 1];           /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
     enum jit_again full_why;
@@ -236,11 +233,10 @@ void jit_destroy(struct jit *j);
 /* Appends names of translated code to /tmp/perf-PID.map, where perf looks for them. */
 void jit_open_perfmap(struct jit *j);
 
-/* The block is new: counts its entries, if code of its kind can be translated. True: it has been
- * there before, and had to leave. */
-bool jit_watch(struct jit *j, struct block *b);
-/* A young block's place is wanted: false if it has been entered half as often as it takes to be
- * translated. Else its entries are remembered, should it be decoded once more. */
+/* The block is new: counts its entries, if code of its kind can be translated. */
+void jit_watch(struct jit *j, struct block *b);
+/* A young block's place is wanted: false if a quarter of the entries is missing, or less, before it
+ * is translated. Else they are remembered, should it be decoded once more. */
 bool jit_leaves(struct jit *j, const struct block *b);
 /* Host code for b, if it fits. */
 void jit_translate(struct jit *j, struct block *b);
