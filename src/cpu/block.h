@@ -4,12 +4,9 @@
  * A block ends at an instruction with OA_END or at its page's end. An instruction that crosses
  * pages is a block of its own that remembers both.
  *
- * Most code runs once or twice. Where there is a translator, blocks are young at first: they lie in
- * a small arena that is emptied whenever it is full, but for those that are on their way to be
- * translated. Before a block is translated it moves to the arena of those that are kept, whose
- * addresses host code names; that is emptied as a whole, with the host code. A block that is
- * dropped earlier (its bytes were written) has every handler replaced by op_stale, so that even the
- * block that is running stops behind the store that changed it.
+ * Blocks live in an arena that is emptied as a whole. A block that is dropped earlier (its bytes
+ * were written) has every handler replaced by op_stale, so that even the block that is running
+ * stops behind the store that changed it.
  */
 #ifndef VITRINE_CPU_BLOCK_H
 #define VITRINE_CPU_BLOCK_H
@@ -55,7 +52,6 @@ struct jump_line {
 struct code_page {
     uint64_t code[PAGE_SIZE / 64]; /* a bit for each byte that was decoded */
     struct block *blocks;
-    uint64_t swept; /* cc->emptied when it was looked at for young blocks that are gone */
 };
 
 struct exec_line { /* instruction-fetch translations */
@@ -67,16 +63,11 @@ struct exec_line { /* instruction-fetch translations */
 };
 #define EXEC_LINES 1024
 
-struct block_arena {
-    uint8_t *at;
-    size_t used, bytes;
-};
-
 struct code_cache {
     struct ram *ram;
     struct cpu *cpu;
-    struct block_arena young, kept; /* parts of one mapping; without a translator all is young */
-    uint64_t emptied;               /* how often the young ones were */
+    uint8_t *arena;
+    size_t arena_used, arena_bytes;
     struct block **hash;
     struct code_page **pages; /* by page of struct ram */
     struct jump_line jump[JUMP_CACHE_LINES];
@@ -85,9 +76,7 @@ struct code_cache {
     struct jit *jit;        /* NULL: everything is interpreted */
 };
 
-/* translated: there will be a translator. */
-struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, bool translated,
-                                     struct error *err);
+struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err);
 void code_cache_destroy(struct code_cache *cc);
 
 /* The block at cpu->rip in the current mode, decoded if need be. Faults as the fetch would. */
@@ -110,9 +99,6 @@ bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len);
 bool code_beside(const struct cpu *cpu, ram_t at, unsigned len);
 /* Drops everything, e.g. when breakpoints change. Not while a block runs. */
 void code_flush(struct code_cache *cc);
-/* Before a block is translated: it moves to where it may be kept, and this is its new place. It may
- * have become stale. NULL if there is no room. */
-struct block *code_keep(struct code_cache *cc, struct block *b);
 /* Makes from continue at to, which lies at lin, from its slot on. */
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
                gla_t lin, bool same_page);

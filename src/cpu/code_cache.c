@@ -11,38 +11,31 @@
 #include <sys/mman.h>
 
 #define ARENA_BYTES     (128 * MiB)
-#define YOUNG_SHARE     32 /* of that: what is decoded for some milliseconds where all is new */
 #define HASH_BITS       18
 #define MAX_BLOCK_BYTES (sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn))
 
-struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, bool translated,
-                                     struct error *err)
+struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err)
 {
     struct code_cache *cc = calloc(1, sizeof *cc);
     if (!cc)
         goto fail;
     cc->cpu = cpu;
     cc->ram = ram;
-    const size_t bytes = cpu_share(cpu, ARENA_BYTES),
-                 young = translated ? bytes / YOUNG_SHARE : bytes;
+    cc->arena_bytes = cpu_share(cpu, ARENA_BYTES);
     /* low, where it can be, so that translated code names blocks by 32 bits */
-    uint8_t *arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    if (arena == MAP_FAILED)
-        arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (arena == MAP_FAILED)
-        goto fail;
-    cc->young = (struct block_arena){.at = arena, .bytes = young};
-    cc->kept = (struct block_arena){.at = arena + young, .bytes = bytes - young};
-    if (bytes == ARENA_BYTES)
-        madvise(arena, bytes, MADV_HUGEPAGE); /* both are filled from their starts */
+    cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
+    if (cc->arena == MAP_FAILED)
+        cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (cc->arena != MAP_FAILED && cc->arena_bytes == ARENA_BYTES)
+        madvise(cc->arena, ARENA_BYTES, MADV_HUGEPAGE); /* it is filled from its start */
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
     /* one pointer a page, committed as it is touched */
     cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,
                      PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     cc->io_block = calloc(1, MAX_BLOCK_BYTES);
-    if (cc->pages == MAP_FAILED || !cc->hash || !cc->io_block)
+    if (cc->arena == MAP_FAILED || cc->pages == MAP_FAILED || !cc->hash || !cc->io_block)
         goto fail;
     return cc;
 fail:
@@ -67,29 +60,14 @@ static void forget_page(struct code_cache *cc, ram_t page)
     ram_clear_flags(cc->ram, page, RAM_CODE);
 }
 
-static size_t block_bytes(const struct block *b)
+static void free_pages(struct code_cache *cc)
 {
-    return sizeof *b + (b->n + 1u) * sizeof(struct insn);
-}
-
-/* The block behind b, the first one behind NULL; NULL at the end. */
-static struct block *next_block(const struct block_arena *a, const struct block *b)
-{
-    uint8_t *next = b ? (uint8_t *)(uintptr_t)b + block_bytes(b) : a->at;
-    return next < a->at + a->used ? (struct block *)next : NULL;
-}
-
-static bool is_in(const struct block_arena *a, const void *p)
-{
-    return (uintptr_t)p - (uintptr_t)a->at < a->bytes;
-}
-
-static void free_pages(struct code_cache *cc, const struct block_arena *a)
-{
-    for (struct block *b = next_block(a, NULL); b; b = next_block(a, b)) {
-        forget_page(cc, b->start & PAGE_MASK);
-        if (b->page2 != RAM_NONE)
-            forget_page(cc, b->page2);
+    for (struct block *b = (struct block *)cc->arena; (uint8_t *)b < cc->arena + cc->arena_used;) {
+        const ram_t page[2] = {b->start & PAGE_MASK, b->page2};
+        for (unsigned i = 0; i < 2; i++)
+            if (page[i] != RAM_NONE)
+                forget_page(cc, page[i]);
+        b = (struct block *)((uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn));
     }
 }
 
@@ -97,12 +75,10 @@ void code_cache_destroy(struct code_cache *cc)
 {
     if (!cc)
         return;
-    if (cc->young.at) {
-        if (cc->pages && cc->pages != MAP_FAILED) {
-            free_pages(cc, &cc->young);
-            free_pages(cc, &cc->kept);
-        }
-        munmap(cc->young.at, cc->young.bytes + cc->kept.bytes);
+    if (cc->arena && cc->arena != MAP_FAILED) {
+        if (cc->pages && cc->pages != MAP_FAILED)
+            free_pages(cc);
+        munmap(cc->arena, cc->arena_bytes);
     }
     if (cc->pages && cc->pages != MAP_FAILED)
         munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
@@ -116,16 +92,14 @@ void code_flush(struct code_cache *cc)
 {
     struct world *const world = cc->cpu->world;
     world_enter(world);
-    free_pages(cc, &cc->young);
-    free_pages(cc, &cc->kept);
+    free_pages(cc);
     world_leave(world);
-    cc->young.used = cc->kept.used = 0;
+    cc->arena_used = 0;
     memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
     memset(cc->jump, 0, sizeof cc->jump);
     if (cc->jit)
         jit_flush(cc->jit);
     cc->cpu->link_from = NULL;
-    cc->cpu->broken = cc->cpu->unfused = NULL;
     cc->cpu->stats.cache_flushes++;
 }
 
@@ -140,7 +114,7 @@ static unsigned hash_index(ram_t start, uint32_t mode)
  */
 static void expect_next(const struct block *b)
 {
-    const uint8_t *next = (const uint8_t *)b + block_bytes(b);
+    const uint8_t *next = (const uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn);
     for (unsigned i = 0; i < sizeof *b; i += 64)
         __builtin_prefetch(next + i);
 }
@@ -200,32 +174,24 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
 
 /* --- dropping --- */
 
-static void make_stale(struct block *b)
-{
-    b->stale = true;
-    for (unsigned i = 0; i <= b->n; i++)
-        b->insn[i].fn = op_stale;
-}
-
-/* Where the table points to b. */
-static struct block **hash_place(struct code_cache *cc, const struct block *b)
-{
-    struct block **p = &cc->hash[hash_index(b->start, b->mode)];
-    while (*p != b)
-        p = &(*p)->hash_next;
-    return p;
-}
-
 static void drop(struct code_cache *cc, struct block *b)
 {
     if (b->stale)
         return;
-    make_stale(b);
+    b->stale = true;
+    for (unsigned i = 0; i <= b->n; i++)
+        b->insn[i].fn = op_stale;
     jit_drop(cc->jit, b);
-    *hash_place(cc, b) = b->hash_next;
+    for (struct block **p = &cc->hash[hash_index(b->start, b->mode)]; *p; p = &(*p)->hash_next) {
+        if (*p == b) {
+            *p = b->hash_next;
+            break;
+        }
+    }
     unlink_incoming(b);
     unlink_outgoing(b, 0);
     unlink_outgoing(b, 1);
+    cc->cpu->stats.blocks_dropped++;
 }
 
 static struct block **page_list_next(struct block *b, ram_t page)
@@ -266,10 +232,11 @@ static bool holds_code(const struct code_page *cp, unsigned from, unsigned to)
     return false;
 }
 
-/* Takes the blocks that lie in [from, to) off the page, and those that are stale. */
-static void sweep_page(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
+static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
 {
     struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
+    if (!cp || !holds_code(cp, from, to))
+        return;
     memset(cp->code, 0, sizeof cp->code);
     struct block **p = &cp->blocks;
     while (*p) {
@@ -278,7 +245,6 @@ static void sweep_page(struct code_cache *cc, ram_t page, unsigned from, unsigne
         page_extent(b, page, &bf, &bt);
         if (b->stale || (bf < to && from < bt)) {
             *p = *page_list_next(b, page);
-            cc->cpu->stats.blocks_dropped += !b->stale;
             drop(cc, b);
         } else {
             mark_code(cp, bf, bt);
@@ -287,13 +253,6 @@ static void sweep_page(struct code_cache *cc, ram_t page, unsigned from, unsigne
     }
     if (!cp->blocks)
         forget_page(cc, page);
-}
-
-static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
-{
-    struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
-    if (cp && holds_code(cp, from, to))
-        sweep_page(cc, page, from, to);
 }
 
 bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len)
@@ -383,102 +342,6 @@ static void enter_page(struct code_cache *cc, struct block *b, ram_t page)
     mark_code(*cp, from, to);
     *page_list_next(b, page) = (*cp)->blocks;
     (*cp)->blocks = b;
-}
-
-/* --- young and kept blocks --- */
-
-/* In the list of blocks that link to target, from and its slot become to and the same. */
-static void relink(struct block *target, const struct block *from, struct block *to, unsigned slot)
-{
-    uintptr_t *p = (uintptr_t *)&target->in_head;
-    while (*p != ((uintptr_t)from | slot)) {
-        struct block *other = (struct block *)(*p & ~(uintptr_t)1);
-        p = (uintptr_t *)&(other == from ? to : other)->in_next[*p & 1];
-    }
-    *p = (uintptr_t)to | slot;
-}
-
-/* to, a copy of from, takes its place in all lists. */
-static void replace(struct code_cache *cc, struct block *from, struct block *to)
-{
-    const ram_t page[2] = {from->start & PAGE_MASK, from->page2};
-    *hash_place(cc, from) = to;
-    for (unsigned i = 0; i < 2 && page[i] != RAM_NONE; i++) {
-        struct block **p = &cc->pages[page[i] >> PAGE_SHIFT]->blocks;
-        while (*p != from)
-            p = page_list_next(*p, page[i]);
-        *p = to;
-    }
-    for (unsigned slot = 0; slot < 2; slot++) {
-        struct block *target = from->link[slot];
-        if (target)
-            relink(target == from ? to : target, from, to, slot);
-    }
-    for (uintptr_t p = (uintptr_t)to->in_head; p;) {
-        struct block *other = (struct block *)(p & ~(uintptr_t)1);
-        other->link[p & 1] = to;
-        p = (uintptr_t)other->in_next[p & 1];
-    }
-    from->in_head = from->link[0] = from->link[1] = NULL;
-    make_stale(from);
-}
-
-struct block *code_keep(struct code_cache *cc, struct block *b)
-{
-    struct world *const world = cc->cpu->world;
-    struct block *to = b;
-    if (!is_in(&cc->young, b))
-        return b;
-    world_enter(world); /* another CPU may drop the block until then */
-    if (!b->stale) {
-        const size_t bytes = block_bytes(b);
-        to = (struct block *)(cc->kept.at + cc->kept.used);
-        if (cc->kept.bytes - cc->kept.used < bytes) {
-            to = NULL;
-        } else {
-            cc->kept.used += bytes;
-            memcpy(to, b, bytes);
-            replace(cc, b, to);
-        }
-    }
-    world_leave(world);
-    return to;
-}
-
-/* The blocks on the page that are gone were young ones. */
-static void sweep_young(struct code_cache *cc, ram_t page)
-{
-    struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
-    if (!cp || cp->swept == cc->emptied)
-        return;
-    cp->swept = cc->emptied;
-    sweep_page(cc, page, 0, 0);
-}
-
-/* Room for new blocks; not while one runs. Another CPU's stores are looked for meanwhile, so the
- * world is held. */
-static void empty_young(struct code_cache *cc)
-{
-    struct cpu *const cpu = cc->cpu;
-    cc->emptied++;
-    cpu->stats.young_emptied++;
-    world_enter(cpu->world);
-    for (struct block *b = next_block(&cc->young, NULL); b; b = next_block(&cc->young, b))
-        if (b->stale || jit_leaves(cc->jit, b) || !code_keep(cc, b))
-            drop(cc, b);
-    for (struct block *b = next_block(&cc->young, NULL); b; b = next_block(&cc->young, b)) {
-        sweep_young(cc, b->start & PAGE_MASK);
-        if (b->page2 != RAM_NONE)
-            sweep_young(cc, b->page2);
-    }
-    world_leave(cpu->world);
-    cc->young.used = 0;
-    for (unsigned i = 0; i < JUMP_CACHE_LINES; i++)
-        if (is_in(&cc->young, cc->jump[i].block))
-            cc->jump[i] = (struct jump_line){0};
-    cpu->link_from = NULL;
-    if (cpu->broken && is_in(&cc->young, cpu->broken))
-        cpu->broken = cpu->unfused = NULL;
 }
 
 /* --- fetching --- */
@@ -646,13 +509,9 @@ static void decode_run(struct cpu *cpu, struct block *b, const uint8_t *host, si
 
 static struct block *new_block(struct code_cache *cc)
 {
-    if (cc->young.used + MAX_BLOCK_BYTES > cc->young.bytes) {
-        if (cc->jit)
-            empty_young(cc);
-        else
-            code_flush(cc);
-    }
-    struct block *b = (struct block *)(cc->young.at + cc->young.used);
+    if (cc->arena_used + MAX_BLOCK_BYTES > cc->arena_bytes)
+        code_flush(cc);
+    struct block *b = (struct block *)(cc->arena + cc->arena_used);
     if (cc->cpu->link_from == b) /* a block that was not kept: this one takes its place */
         cc->cpu->link_from = NULL;
     memset(b, 0, sizeof *b);
@@ -712,7 +571,7 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
         cpu->trace.code(cpu->trace.opaque, cpu, lin, ram_host(cc->ram, b->start), b->bytes);
 
     b->cached = true;
-    cc->young.used += block_bytes(b);
+    cc->arena_used += sizeof *b + (b->n + 1u) * sizeof(struct insn);
     enter_page(cc, b, b->start & PAGE_MASK);
     if (b->page2 != RAM_NONE)
         enter_page(cc, b, b->page2);

@@ -339,7 +339,7 @@ struct cpu *cpu_create(const struct cpu_config *cfg, struct error *err)
         goto fail;
     if (cfg->index == 0 && cpu->feat.warning[0])
         log_line(cpu->log, LOG_HOST, "warning: %s", cpu->feat.warning);
-    cpu->code = code_cache_create(cpu, cfg->mem->ram, cfg->jit_threshold, err);
+    cpu->code = code_cache_create(cpu, cfg->mem->ram, err);
     if (!cpu->code)
         goto fail;
     if (cfg->jit_threshold) {

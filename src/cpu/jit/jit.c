@@ -322,43 +322,17 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
 static const struct insn *op_warm(struct cpu *cpu, const struct insn *u)
 {
     struct block *b = cpu->block;
-    if (--b->heat == 0) {
-        struct block *kept = code_keep(cpu->code, b);
-        if (!kept) {
-            cpu->code->jit->full = true;
-            return b->first(cpu, u);
-        }
-        cpu->block = b = kept;
-        u = b->insn;
-        if (!b->stale)
-            jit_translate(cpu->code->jit, b);
-    }
+    if (--b->heat == 0)
+        jit_translate(cpu->code->jit, b);
     return u->fn == op_warm ? b->first(cpu, u) : u->fn(cpu, u);
-}
-
-/* Where it is remembered how often b was entered; others share the place. */
-static uint16_t *entered_place(struct jit *j, const struct block *b)
-{
-    const uint64_t hash = (b->start ^ (uint64_t)b->mode << 40) * UINT64_C(0x9e3779b97f4a7c15);
-    return &j->entered[hash >> (64 - JIT_ENTERED_BITS)];
 }
 
 void jit_watch(struct jit *j, struct block *b)
 {
     if (!jit_mode_ok(b->mode) || !b->cached)
         return;
-    b->heat = j->threshold - MIN(*entered_place(j, b), j->threshold - 1);
+    b->heat = j->threshold;
     b->insn->fn = op_warm;
-}
-
-bool jit_leaves(struct jit *j, const struct block *b)
-{
-    if (!b->heat)
-        return true;
-    if (b->heat <= j->threshold / 4)
-        return false;
-    *entered_place(j, b) = (uint16_t)MIN(j->threshold - b->heat, UINT16_MAX);
-    return true;
 }
 
 void jit_unhook(struct block *b)

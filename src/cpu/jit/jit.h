@@ -98,13 +98,12 @@ struct native {
     struct pending_def def; /* what is pending at the end, if it names registers */
 };
 
-#define JIT_JUMP_MODES   64
-#define JIT_JUMP_USER    1 /* in the number of a mode */
-#define JIT_JUMP_HASH    UINT32_C(0x9e3779b1)
-#define JIT_JUMP_LOG     1024
-#define JIT_JUMP_SETS    SHADOW_SPACES
-#define JIT_NO_PAGE      1 /* an address no page has */
-#define JIT_ENTERED_BITS 16
+#define JIT_JUMP_MODES 64
+#define JIT_JUMP_USER  1 /* in the number of a mode */
+#define JIT_JUMP_HASH  UINT32_C(0x9e3779b1)
+#define JIT_JUMP_LOG   1024
+#define JIT_JUMP_SETS  SHADOW_SPACES
+#define JIT_NO_PAGE    1 /* an address no page has */
 
 /*
  * Indirect branches: RIP to where host code is entered, in this generation. A RIP has two lines,
@@ -203,9 +202,8 @@ struct jit {
     struct jit_jump_log filled[2]; /* of the generations of other code, and of code at CPL 3 */
     struct jit_jump_set jumps[JIT_JUMP_SETS]; /* of other generations of code at CPL 3 */
     uint64_t jumps_clock;
-    unsigned threshold;                      /* entries of a block before it is translated */
-    uint16_t entered[1 << JIT_ENTERED_BITS]; /* of blocks that are gone: jit_leaves() */
-    bool host_has[FEAT_COUNT + 1];           /* which features the host has, too */
+    unsigned threshold;            /* entries of a block before it is translated */
+    bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
     enum jit_again full_why;
@@ -235,9 +233,6 @@ void jit_open_perfmap(struct jit *j);
 
 /* The block is new: counts its entries, if code of its kind can be translated. */
 void jit_watch(struct jit *j, struct block *b);
-/* A young block's place is wanted: false if a quarter of the entries is missing, or less, before it
- * is translated. Else they are remembered, should it be decoded once more. */
-bool jit_leaves(struct jit *j, const struct block *b);
 /* Host code for b, if it fits. */
 void jit_translate(struct jit *j, struct block *b);
 /* from's continuation is to; or is nobody's business any more. */
