@@ -68,8 +68,9 @@ class Watch:
                 self.samples += 1
 
     def stop(self):
-        """The share of samples that were slow; 0 where there are none."""
+        """The share of samples that were slow; None where the chain can't be had."""
+        if not self._call:
+            return None
         self._end.set()
-        if self._call:
-            self._thread.join()
-        return self.slow / max(1, self.samples)
+        self._thread.join()
+        return self.slow / self.samples

@@ -87,9 +87,11 @@ def scaling(runs):
 
 def disturbed(runs):
     """How many measurements bench/quiet.py would have had repeated, had there been time."""
-    results = [result for all_runs in runs.values() for run in all_runs for result in run.values()]
-    shared = sum(result.get("disturbed", 0) > quiet.TOLERATED for result in results)
-    return f"* {shared} of {len(results)} measurements shared their processor's core with others (bench/quiet.py)"
+    shares = [result["disturbed"] for all_runs in runs.values() for run in all_runs for result in run.values()]
+    if None in shares:
+        return "* whether others used the same cores could not be told on this host (bench/quiet.py)"
+    shared = sum(share > quiet.TOLERATED for share in shares)
+    return f"* {shared} of {len(shares)} measurements shared their processor's core with others (bench/quiet.py)"
 
 
 def markdown(programs, runs):
