@@ -242,9 +242,10 @@ void machine_print_stats(struct machine *m, void (*line)(void *, const char *), 
     print_tlb(s, n, &p);
     print(&p,
           "blocks decoded %" PRIu64 " (%" PRIu64 " instructions), lookups %" PRIu64
-          ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", cache flushes %" PRIu64,
+          ", jump cache misses %" PRIu64 ", dropped %" PRIu64 ", swept away while cold %" PRIu64
+          ", decoded again since then %" PRIu64 ", cache flushes %" PRIu64,
           s->blocks_decoded, s->insns_decoded, s->block_lookups, s->jump_cache_misses,
-          s->blocks_dropped, s->cache_flushes);
+          s->blocks_dropped, s->blocks_swept, s->blocks_again, s->cache_flushes);
     print(&p, "stores to code pages %" PRIu64, s->code_writes);
     print_translator(m, s, n, &p);
     print_memory(m, &p);

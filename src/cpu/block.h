@@ -4,9 +4,13 @@
  * A block ends at an instruction with OA_END or at its page's end. An instruction that crosses
  * pages is a block of its own that remembers both.
  *
- * Blocks live in an arena that is emptied as a whole. A block that is dropped earlier (its bytes
- * were written) has every handler replaced by op_stale, so that even the block that is running
- * stops behind the store that changed it.
+ * Blocks live in an arena. One that is dropped (its bytes were written) has every handler replaced
+ * by op_stale, so that even the block that is running stops behind the store that changed it.
+ *
+ * Most code runs once or twice. So, whenever some MiB of blocks have been decoded, a sweep makes
+ * holes of those that were dropped and of those that nobody entered since the sweep before, for new
+ * ones to be put into. Blocks that have host code stay where they are, since that names them, until
+ * there is no room for a new one: then the arena is emptied as a whole.
  */
 #ifndef VITRINE_CPU_BLOCK_H
 #define VITRINE_CPU_BLOCK_H
@@ -21,10 +25,17 @@ struct block {
     ram_t page2; /* second page's start, for the crossing kind; else RAM_NONE */
     uint32_t mode;
     uint16_t bytes;
-    uint8_t n; /* instructions */
+    uint8_t n; /* instructions; 0: this is a hole */
     bool stale;
-    bool cached; /* in the tables (blocks from I/O memory are not) */
-    struct block *hash_next;
+    bool cached;             /* in the tables (blocks from I/O memory are not) */
+    uint8_t idle;            /* sweeps in a row that found its heat unchanged */
+    uint32_t room;           /* bytes it takes in the arena */
+    uint32_t serial;         /* no two blocks at one place have the same; 0: stale */
+    uint32_t heat;           /* entries until it gets host code; 0: it has some, or gets none */
+    uint32_t heat_then;      /* ... at the last sweep that looked for cold ones; */
+    struct native *native;   /* its host code, if it has any */
+    struct block *hash_next; /* or the next hole */
+    insn_fn *first; /* the handler of insn[0], also while a hook of the translator is there */
     struct block *page_next[2]; /* lists of the code pages it lies on */
     /* Where it continues: [0] fall-through, [1] taken. */
     struct block *link[2];
@@ -35,11 +46,9 @@ struct block {
     gla_t link_lin[2];
     struct block *in_head; /* blocks that link here: list through in_next of their slot */
     struct block *in_next[2];
-    insn_fn *first; /* the handler of insn[0], also while a hook of the translator is there */
-    struct native *native; /* its host code, if it has any */
-    uint32_t heat;         /* entries until it gets some */
     struct insn insn[];
 };
+#define BLOCK_MAX_BYTES  (sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn))
 
 #define JUMP_CACHE_LINES 16384
 
@@ -47,11 +56,13 @@ struct jump_line {
     gla_t lin;
     struct block *block;
     uint32_t gen, mode;
+    uint32_t serial; /* of the block that is meant */
 };
 
 struct code_page {
     uint64_t code[PAGE_SIZE / 64]; /* a bit for each byte that was decoded */
     struct block *blocks;
+    uint64_t swept; /* the last sweep that looked at it */
 };
 
 struct exec_line { /* instruction-fetch translations */
@@ -63,11 +74,37 @@ struct exec_line { /* instruction-fetch translations */
 };
 #define EXEC_LINES 1024
 
+#define BLOCK_UNIT 8 /* blocks begin at multiples of that many bytes in the arena */
+
+struct block_arena {
+    uint8_t *at;
+    size_t used, bytes;
+    uint8_t *top, *end; /* where blocks are decoded now: a large hole, or the rest */
+    bool fills_hole;    /* the former */
+    struct block *last; /* that was put there */
+    struct block *hole[BLOCK_MAX_INSNS]; /* by how many instructions they have room for, less 1 */
+    uint64_t holes;                      /* a bit for each list that is not empty */
+    struct block *dropped[BLOCK_MAX_INSNS]; /* blocks that may be replaced as they are */
+    /* Blocks without host code, in units; behind them as much room for a sweep. How many of them
+     * the last one left, and how many bytes of blocks came since. */
+    uint32_t *young;
+    unsigned n_young, survivors;
+    size_t placed;
+};
+
+#define GHOST_BITS 16
+
 struct code_cache {
     struct ram *ram;
     struct cpu *cpu;
-    uint8_t *arena;
-    size_t arena_used, arena_bytes;
+    struct block_arena arena;
+    uint32_t serial; /* of the newest block */
+    uint64_t sweeps;
+    /* Of cold blocks: how many sweeps leave them alone from now on, and from each one that did not;
+     * how many were decoded since the last one, and which of them a sweep had taken. */
+    unsigned cold_wait, cold_rest;
+    uint64_t decoded, decoded_again;
+    uint64_t *ghosts; /* of those that were taken: by 16 bits of a hash, 48 more and the heat */
     struct block **hash;
     struct code_page **pages; /* by page of struct ram */
     struct jump_line jump[JUMP_CACHE_LINES];
@@ -102,6 +139,31 @@ void code_flush(struct code_cache *cc);
 /* Makes from continue at to, which lies at lin, from its slot on. */
 void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct block *to,
                gla_t lin, bool same_page);
+
+/* block_arena.c. False: there is no memory. huge: of large pages, where there are any. */
+bool block_arena_create(struct block_arena *a, size_t bytes, bool huge);
+void block_arena_destroy(struct block_arena *a);
+void block_arena_empty(struct block_arena *a);
+/* The block behind b, the first one behind NULL; NULL at the end. */
+struct block *block_arena_next(struct block_arena *a, const struct block *b);
+/* Where any block may be decoded, its header cleared; overwritten by the next one. NULL: there is
+ * no room. */
+struct block *block_arena_top(struct block_arena *a);
+/* The block that was decoded there is put where it stays. */
+struct block *block_arena_place(struct block_arena *a);
+/* The block is stale and no host code names it: the next of its size takes its place. */
+void block_arena_drop(struct block_arena *a, struct block *b);
+/* These n blocks become holes; no dropped one is left. */
+void block_arena_free(struct block_arena *a, const uint32_t *gone, unsigned n);
+static inline struct block *block_arena_at(const struct block_arena *a, uint32_t unit)
+{
+    return (struct block *)(a->at + (size_t)unit * BLOCK_UNIT);
+}
+
+static inline bool block_is_hole(const struct block *b)
+{
+    return b->n == 0;
+}
 
 static inline struct block *block_of(const struct insn *u)
 {

@@ -10,9 +10,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define ARENA_BYTES     (128 * MiB)
-#define HASH_BITS       18
-#define MAX_BLOCK_BYTES (sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct insn))
+#define ARENA_BYTES    (128 * MiB)
+#define SWEEPS         64 /* one when that part of the arena is new... */
+#define SWEEP_COST     64 /* ... and so many bytes for each block that has to be looked at again */
+#define SWEEP_AHEAD    8  /* blocks, lines */
+#define COLD_SWEEPS    3  /* in a row that nobody entered a block between: it goes */
+#define TOO_MANY_AGAIN 4  /* that part of what is decoded had been taken by a sweep */
+#define HASH_BITS      18
 
 struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct error *err)
 {
@@ -21,21 +25,15 @@ struct code_cache *code_cache_create(struct cpu *cpu, struct ram *ram, struct er
         goto fail;
     cc->cpu = cpu;
     cc->ram = ram;
-    cc->arena_bytes = cpu_share(cpu, ARENA_BYTES);
-    /* low, where it can be, so that translated code names blocks by 32 bits */
-    cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_32BIT, -1, 0);
-    if (cc->arena == MAP_FAILED)
-        cc->arena = mmap(NULL, cc->arena_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (cc->arena != MAP_FAILED && cc->arena_bytes == ARENA_BYTES)
-        madvise(cc->arena, ARENA_BYTES, MADV_HUGEPAGE); /* it is filled from its start */
+    const size_t bytes = cpu_share(cpu, ARENA_BYTES);
+    const bool arena = block_arena_create(&cc->arena, bytes, bytes == ARENA_BYTES);
+    cc->ghosts = calloc(UINT64_C(1) << GHOST_BITS, sizeof *cc->ghosts);
     cc->hash = calloc(UINT64_C(1) << HASH_BITS, sizeof *cc->hash);
     /* one pointer a page, committed as it is touched */
     cc->pages = mmap(NULL, (ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages,
                      PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    cc->io_block = calloc(1, MAX_BLOCK_BYTES);
-    if (cc->arena == MAP_FAILED || cc->pages == MAP_FAILED || !cc->hash || !cc->io_block)
+    cc->io_block = calloc(1, BLOCK_MAX_BYTES);
+    if (!arena || cc->pages == MAP_FAILED || !cc->hash || !cc->io_block || !cc->ghosts)
         goto fail;
     return cc;
 fail:
@@ -62,12 +60,11 @@ static void forget_page(struct code_cache *cc, ram_t page)
 
 static void free_pages(struct code_cache *cc)
 {
-    for (struct block *b = (struct block *)cc->arena; (uint8_t *)b < cc->arena + cc->arena_used;) {
-        const ram_t page[2] = {b->start & PAGE_MASK, b->page2};
-        for (unsigned i = 0; i < 2; i++)
-            if (page[i] != RAM_NONE)
-                forget_page(cc, page[i]);
-        b = (struct block *)((uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn));
+    for (struct block *b = block_arena_next(&cc->arena, NULL); b;
+         b = block_arena_next(&cc->arena, b)) {
+        forget_page(cc, b->start & PAGE_MASK);
+        if (b->page2 != RAM_NONE)
+            forget_page(cc, b->page2);
     }
 }
 
@@ -75,14 +72,13 @@ void code_cache_destroy(struct code_cache *cc)
 {
     if (!cc)
         return;
-    if (cc->arena && cc->arena != MAP_FAILED) {
-        if (cc->pages && cc->pages != MAP_FAILED)
-            free_pages(cc);
-        munmap(cc->arena, cc->arena_bytes);
-    }
-    if (cc->pages && cc->pages != MAP_FAILED)
+    if (cc->pages && cc->pages != MAP_FAILED) {
+        free_pages(cc);
         munmap(cc->pages, (cc->ram->size_bytes >> PAGE_SHIFT) * sizeof *cc->pages);
+    }
+    block_arena_destroy(&cc->arena);
     jit_destroy(cc->jit);
+    free(cc->ghosts);
     free(cc->hash);
     free(cc->io_block);
     free(cc);
@@ -94,12 +90,13 @@ void code_flush(struct code_cache *cc)
     world_enter(world);
     free_pages(cc);
     world_leave(world);
-    cc->arena_used = 0;
+    block_arena_empty(&cc->arena);
     memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
     memset(cc->jump, 0, sizeof cc->jump);
     if (cc->jit)
         jit_flush(cc->jit);
     cc->cpu->link_from = NULL;
+    cc->cpu->broken = cc->cpu->unfused = NULL;
     cc->cpu->stats.cache_flushes++;
 }
 
@@ -114,7 +111,7 @@ static unsigned hash_index(ram_t start, uint32_t mode)
  */
 static void expect_next(const struct block *b)
 {
-    const uint8_t *next = (const uint8_t *)b + sizeof *b + (b->n + 1u) * sizeof(struct insn);
+    const uint8_t *next = (const uint8_t *)b + b->room;
     for (unsigned i = 0; i < sizeof *b; i += 64)
         __builtin_prefetch(next + i);
 }
@@ -174,14 +171,11 @@ void code_link(struct code_cache *cc, struct block *from, unsigned slot, struct 
 
 /* --- dropping --- */
 
-static void drop(struct code_cache *cc, struct block *b)
+/* Out of the table and of all links. */
+static void take_out(struct code_cache *cc, struct block *b)
 {
-    if (b->stale)
-        return;
     b->stale = true;
-    for (unsigned i = 0; i <= b->n; i++)
-        b->insn[i].fn = op_stale;
-    jit_drop(cc->jit, b);
+    b->serial = 0;
     for (struct block **p = &cc->hash[hash_index(b->start, b->mode)]; *p; p = &(*p)->hash_next) {
         if (*p == b) {
             *p = b->hash_next;
@@ -191,7 +185,19 @@ static void drop(struct code_cache *cc, struct block *b)
     unlink_incoming(b);
     unlink_outgoing(b, 0);
     unlink_outgoing(b, 1);
+}
+
+static void drop(struct code_cache *cc, struct block *b)
+{
+    if (b->stale)
+        return;
+    for (unsigned i = 0; i <= b->n; i++)
+        b->insn[i].fn = op_stale;
+    jit_drop(cc->jit, b);
+    take_out(cc, b);
     cc->cpu->stats.blocks_dropped++;
+    if (!b->native && b->page2 == RAM_NONE) /* another page would have it in its list still */
+        block_arena_drop(&cc->arena, b);
 }
 
 static struct block **page_list_next(struct block *b, ram_t page)
@@ -232,11 +238,10 @@ static bool holds_code(const struct code_page *cp, unsigned from, unsigned to)
     return false;
 }
 
-static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
+/* Takes the blocks that lie in [from, to) off the page, and those that are stale. */
+static void clear_page(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
 {
     struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
-    if (!cp || !holds_code(cp, from, to))
-        return;
     memset(cp->code, 0, sizeof cp->code);
     struct block **p = &cp->blocks;
     while (*p) {
@@ -253,6 +258,13 @@ static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsig
     }
     if (!cp->blocks)
         forget_page(cc, page);
+}
+
+static void page_written(struct code_cache *cc, ram_t page, unsigned from, unsigned to)
+{
+    struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
+    if (cp && holds_code(cp, from, to))
+        clear_page(cc, page, from, to);
 }
 
 bool code_of_others(const struct cpu *cpu, ram_t at, unsigned len)
@@ -342,6 +354,140 @@ static void enter_page(struct code_cache *cc, struct block *b, ram_t page)
     mark_code(*cp, from, to);
     *page_list_next(b, page) = (*cp)->blocks;
     (*cp)->blocks = b;
+}
+
+/* --- sweeping --- */
+
+static uint64_t *ghost_of(struct code_cache *cc, const struct block *b, uint64_t *tag)
+{
+    const uint64_t h = (b->start ^ (uint64_t)b->mode << 40) * UINT64_C(0x9e3779b97f4a7c15);
+    *tag = h << GHOST_BITS;
+    return &cc->ghosts[h >> (64 - GHOST_BITS)];
+}
+
+#define GHOST_HEAT ((uint32_t)BIT(GHOST_BITS) - 1) /* that much, or more */
+
+/* The block goes; should it come back, it is as near to being translated as it was. */
+static void leave_ghost(struct code_cache *cc, const struct block *b)
+{
+    uint64_t tag, *const ghost = ghost_of(cc, b, &tag);
+    *ghost = tag | MIN(b->heat, GHOST_HEAT);
+}
+
+static void recall_ghost(struct code_cache *cc, struct block *b)
+{
+    uint64_t tag, *const ghost = ghost_of(cc, b, &tag);
+    const uint32_t heat = *ghost & GHOST_HEAT; /* 0: nobody's */
+    cc->decoded++;
+    b->heat_then = b->heat;
+    if (!heat || !b->heat || (*ghost ^ tag) >> GHOST_BITS)
+        return;
+    if (heat < GHOST_HEAT)
+        b->heat = b->heat_then = MIN(heat, b->heat);
+    *ghost = 0;
+    cc->decoded_again++;
+    cc->cpu->stats.blocks_again++;
+}
+
+static void sweep_page(struct code_cache *cc, ram_t page)
+{
+    struct code_page *cp = cc->pages[page >> PAGE_SHIFT];
+    if (!cp || cp->swept == cc->sweeps)
+        return;
+    cp->swept = cc->sweeps;
+    clear_page(cc, page, 0, 0);
+}
+
+/* Whether a sweep takes what nobody entered since the last one that did. If too much of that comes
+ * back, only later ones do. */
+static bool takes_cold(struct code_cache *cc)
+{
+    if (cc->cold_wait) {
+        cc->cold_wait--;
+        return false;
+    }
+    const bool too_many = cc->decoded_again > cc->decoded / TOO_MANY_AGAIN;
+    if (too_many)
+        cc->cold_rest = MIN(2 * cc->cold_rest + 1, 63U);
+    cc->cold_wait = cc->cold_rest;
+    cc->decoded = cc->decoded_again = 0;
+    return !too_many;
+}
+
+/* Whether b stays, which it does not if it is cold and those go. */
+static bool survives(struct code_cache *cc, struct block *b, bool cold_go)
+{
+    if (b->stale || !cold_go || !b->heat)
+        return !b->stale;
+    b->idle = b->heat == b->heat_then ? b->idle + 1 : 0;
+    b->heat_then = b->heat;
+    if (b->idle < COLD_SWEEPS)
+        return true;
+    leave_ghost(cc, b);
+    take_out(cc, b);
+    cc->cpu->stats.blocks_swept++;
+    return false;
+}
+
+/* Blocks that have host code now are no longer listed as young ones. Those that go are listed
+ * behind what was there; returns how many. */
+static unsigned sort_young(struct code_cache *cc)
+{
+    struct block_arena *const a = &cc->arena;
+    const bool cold_go = takes_cold(cc);
+    const unsigned n = a->n_young;
+    uint32_t *const gone = a->young + n;
+    unsigned stay = 0, go = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct block *b = block_arena_at(a, a->young[i]);
+        if (i + SWEEP_AHEAD < n)
+            __builtin_prefetch(block_arena_at(a, a->young[i + SWEEP_AHEAD]));
+        if (b->native)
+            continue;
+        if (survives(cc, b, cold_go))
+            a->young[stay++] = a->young[i];
+        else
+            gone[go++] = a->young[i];
+    }
+    a->n_young = a->survivors = stay;
+    a->placed = 0;
+    return go;
+}
+
+/* Blocks whose places are free now. */
+static void forget_gone(struct cpu *cpu)
+{
+    if (cpu->link_from && (cpu->link_from->stale || !cpu->link_from->cached))
+        cpu->link_from = NULL;
+    if (cpu->broken && block_of(cpu->broken)->stale)
+        cpu->broken = cpu->unfused = NULL;
+}
+
+static void forget_gone_jumps(struct code_cache *cc)
+{
+    for (unsigned i = 0; i < JUMP_CACHE_LINES; i++) {
+        __builtin_prefetch(cc->jump[(i + SWEEP_AHEAD) % JUMP_CACHE_LINES].block);
+        if (cc->jump[i].block && cc->jump[i].block->stale)
+            cc->jump[i] = (struct jump_line){0};
+    }
+}
+
+/* Not while a block runs. The world is held: stores of others are looked for in the lists. */
+static void sweep(struct code_cache *cc)
+{
+    struct block_arena *const a = &cc->arena;
+    const uint32_t *const gone = a->young + a->n_young;
+    const unsigned n = sort_young(cc);
+    cc->sweeps++;
+    for (unsigned i = 0; i < n; i++) {
+        const struct block *b = block_arena_at(a, gone[i]);
+        sweep_page(cc, b->start & PAGE_MASK);
+        if (b->page2 != RAM_NONE)
+            sweep_page(cc, b->page2);
+    }
+    forget_gone(cc->cpu);
+    forget_gone_jumps(cc);
+    block_arena_free(a, gone, n);
 }
 
 /* --- fetching --- */
@@ -509,12 +655,15 @@ static void decode_run(struct cpu *cpu, struct block *b, const uint8_t *host, si
 
 static struct block *new_block(struct code_cache *cc)
 {
-    if (cc->arena_used + MAX_BLOCK_BYTES > cc->arena_bytes)
+    struct block_arena *const a = &cc->arena;
+    forget_gone(cc->cpu);
+    if (unlikely(a->placed >= a->bytes / SWEEPS + a->survivors * SWEEP_COST))
+        sweep(cc);
+    struct block *b = block_arena_top(a);
+    if (unlikely(!b)) {
         code_flush(cc);
-    struct block *b = (struct block *)(cc->arena + cc->arena_used);
-    if (cc->cpu->link_from == b) /* a block that was not kept: this one takes its place */
-        cc->cpu->link_from = NULL;
-    memset(b, 0, sizeof *b);
+        b = block_arena_top(a);
+    }
     return b;
 }
 
@@ -547,8 +696,7 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
     const unsigned off = lin & ~PAGE_MASK;
     const bool is_ram = e.ram != RAM_NONE;
     if (!is_ram)
-        b = cc->io_block;
-    memset(b, 0, sizeof *b);
+        b = memset(cc->io_block, 0, sizeof *b);
     b->mode = cpu->mode;
     b->start = is_ram ? e.ram + off : RAM_NONE;
     b->page2 = RAM_NONE;
@@ -571,15 +719,22 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
         cpu->trace.code(cpu->trace.opaque, cpu, lin, ram_host(cc->ram, b->start), b->bytes);
 
     b->cached = true;
-    cc->arena_used += sizeof *b + (b->n + 1u) * sizeof(struct insn);
+    if (unlikely(++cc->serial == 0)) {
+        memset(cc->jump, 0, sizeof cc->jump);
+        cc->serial = 1;
+    }
+    b->serial = cc->serial;
+    b = block_arena_place(&cc->arena);
     enter_page(cc, b, b->start & PAGE_MASK);
     if (b->page2 != RAM_NONE)
         enter_page(cc, b, b->page2);
     struct block **head = &cc->hash[hash_index(b->start, b->mode)];
     b->hash_next = *head;
     *head = b;
-    if (cc->jit)
+    if (cc->jit) {
         jit_watch(cc->jit, b);
+        recall_ghost(cc, b);
+    }
     return b;
 }
 
@@ -592,6 +747,12 @@ static bool second_page_matches(struct cpu *cpu, const struct block *b, gla_t li
     return exec_translate(cpu, cpu_code64(cpu) ? next : (uint32_t)next)->ram == b->page2;
 }
 
+static struct jump_line line_for(const struct cpu *cpu, gla_t lin, struct block *b)
+{
+    return (struct jump_line){
+        .lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode, .serial = b->serial};
+}
+
 /*
  * The block that was at lin in another address space, if the page there now, e, is its page. Where
  * the same program runs again, that saves a walk through the table of blocks.
@@ -600,8 +761,8 @@ static struct block *recall(struct cpu *cpu, struct jump_line *j, gla_t lin,
                             const struct exec_line *e)
 {
     struct block *b = j->block;
-    if (j->lin != lin || j->mode != cpu->mode || !b || b->stale || b->page2 != RAM_NONE ||
-        (b->start & PAGE_MASK) != e->ram)
+    if (j->lin != lin || j->mode != cpu->mode || !b || b->serial != j->serial ||
+        b->page2 != RAM_NONE || (b->start & PAGE_MASK) != e->ram)
         return NULL;
     j->gen = cpu_code_gen(cpu);
     return b;
@@ -619,7 +780,8 @@ const struct block *code_known(struct cpu *cpu, gla_t lin)
     struct jump_line *j = &cc->jump[jump_index(lin)];
     if (!(cpu->mode & MODE_FLAT))
         return NULL;
-    if (j->lin == lin && j->gen == cpu_code_gen(cpu) && j->mode == cpu->mode && !j->block->stale)
+    if (j->lin == lin && j->gen == cpu_code_gen(cpu) && j->mode == cpu->mode &&
+        j->block->serial == j->serial)
         return j->block;
     const struct exec_line *e = exec_known(cpu, lin);
     if (!e || e->ram == RAM_NONE)
@@ -632,8 +794,7 @@ const struct block *code_known(struct cpu *cpu, gla_t lin)
     while (b && (b->start != start || b->mode != cpu->mode || b->page2 != RAM_NONE))
         b = b->hash_next;
     if (b) {
-        *j =
-            (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
+        *j = line_for(cpu, lin, b);
         expect_next(b);
     }
     return b;
@@ -655,7 +816,7 @@ struct block *code_find(struct cpu *cpu)
         bytes_left = cpu->seg[SEG_CS].limit - cpu->rip + UINT64_C(1);
     }
     if (likely(j->lin == lin && j->gen == cpu_code_gen(cpu) && j->mode == cpu->mode &&
-               !j->block->stale && j->block->bytes <= bytes_left))
+               j->block->serial == j->serial && j->block->bytes <= bytes_left))
         return j->block;
     cpu->stats.jump_cache_misses++;
 
@@ -677,8 +838,7 @@ struct block *code_find(struct cpu *cpu)
         world_leave(cpu->world);
     }
     if (b->cached) {
-        *j =
-            (struct jump_line){.lin = lin, .block = b, .gen = cpu_code_gen(cpu), .mode = cpu->mode};
+        *j = line_for(cpu, lin, b);
         expect_next(b);
     }
     return b;

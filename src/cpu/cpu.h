@@ -514,7 +514,7 @@ struct cpu {
         uint64_t spaces_kept, spaces_changed, spaces_new, spaces_recycled; /* enum shadow_entered */
         uint64_t system_renewed,
             page_flushes_kept; /* code of the system; INVLPG that changed none */
-        uint64_t smc_writes, blocks_dropped, cache_flushes;
+        uint64_t smc_writes, blocks_dropped, blocks_swept, blocks_again, cache_flushes;
         uint64_t mmio, port_io, interrupts, exceptions[32], halts;
         uint64_t code_writes; /* stores to pages that hold code */
         uint64_t translated_blocks, translated_insns, code_flushes;

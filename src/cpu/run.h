@@ -76,14 +76,15 @@ const struct insn *leave_direct(struct cpu *cpu, unsigned slot, uint64_t target)
     } while (0)
 
 /* An indirect continuation through the jump cache; flat modes only. */
-#define END_INDIRECT(cpu, target)                                                              \
-    do {                                                                                       \
-        const uint64_t target_ = (target);                                                     \
-        const struct jump_line *j_ = &(cpu)->code->jump[jump_index(target_)];                  \
-        if (likely(j_->lin == target_ && j_->gen == cpu_code_gen(cpu) &&                       \
-                   j_->mode == (cpu)->mode && !j_->block->stale && ((cpu)->mode & MODE_FLAT))) \
-            ENTER_BLOCK(cpu, j_->block, target_);                                              \
-        END_TO_LOOP(cpu, target_);                                                             \
+#define END_INDIRECT(cpu, target)                                                \
+    do {                                                                         \
+        const uint64_t target_ = (target);                                       \
+        const struct jump_line *j_ = &(cpu)->code->jump[jump_index(target_)];    \
+        if (likely(j_->lin == target_ && j_->gen == cpu_code_gen(cpu) &&         \
+                   j_->mode == (cpu)->mode && j_->block->serial == j_->serial && \
+                   ((cpu)->mode & MODE_FLAT)))                                   \
+            ENTER_BLOCK(cpu, j_->block, target_);                                \
+        END_TO_LOOP(cpu, target_);                                               \
     } while (0)
 
 /* An instruction that ends its block goes on behind itself, by the loop. */
