@@ -162,7 +162,7 @@ static void look_up(struct tr *t, unsigned target)
                                  .jump = true,
                                  .lin = (uint8_t)target,
                                  .again = again,
-                                 .found[0] = e->p};
+                                 .found = e->p};
 }
 
 /* Out of line: RIP may have the neighbour of its line, or some line once it is looked for. */
@@ -171,7 +171,7 @@ static void write_find(struct tr *t, const struct late *l)
     struct emit *e = t->e;
     emit_alu_imm(e, 4, X_XOR, h_reg(H_R14), 2); /* the index is doubled */
     emit_alu(e, 8, X_CMP, l->lin, jump_line(t, offsetof(struct jit_jump, rip)));
-    emit_patch(emit_jcc_forward(e, CC_E), l->found[0]);
+    emit_patch(emit_jcc_forward(e, CC_E), l->found);
     if (t->j->no_find)
         return;
     emit_mov(e, 8, H_R11, l->lin);
@@ -314,10 +314,6 @@ void write_late(struct tr *t)
     struct emit *const hot = t->e, *const e = t->e = t->cold;
     for (unsigned i = 0; i < t->n_late; i++) {
         struct late *l = &t->late[i];
-        if (l->stack) {
-            write_stack_look_up(t, l);
-            continue;
-        }
         emit_here(e, l->from);
         if (l->settle) {
             emit_call(e, stub(t, STUB_FLAGS));

@@ -145,6 +145,9 @@ struct jit_jump_set {
 #define STRING_STUBS 24
 #define FILL_SIZES   7 /* 1 to 64 bytes */
 
+/* What for. STACK_CHECK: to be written, but not yet, so it does not walk. */
+enum stack_use { STACK_READ, STACK_WRITE, STACK_CHECK, STACK_USES };
+
 /* Common code, made once; where it runs. */
 enum jit_stub {
     STUB_ENTER,      /* C calls it: (cpu, body) */
@@ -164,10 +167,12 @@ enum jit_stub {
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
     /* R11 = address that has no near line: looks in the lines, walks. ZF is clear if it may be
      * accessed, with the addend in R14. By log2 of the size, to be read, then to be written. */
-    STUB_NEAR, /* ... for 8 bytes to be written, but does not walk */
-    STUB_PUSH, /* ... for 8 bytes to be written, and more at other times */
     STUB_FILL,
     STUB_FILL_LAST = STUB_FILL + 2 * FILL_SIZES - 1,
+    /* The same for an address that is not in the stack's page, as far as that is known: notes the
+     * page, if it may be written. By enum stack_use, for slots of 8 bytes, then of 4. */
+    STUB_STACK,
+    STUB_STACK_LAST = STUB_STACK + 2 * STACK_USES - 1,
     STUB_STRING, /* REP (templates_str.c): ZF is set if all of it is done */
     STUB_STRING_LAST = STUB_STRING + STRING_STUBS - 1,
     STUB_COUNT,

@@ -260,51 +260,21 @@ struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends)
 {
     struct emit *e = t->e;
     t->host_flags = 0;
-    struct late *l = new_late(t);
-    *l = (struct late){.from = emit_stack_look_up(e, lin, t->word, H_R14),
-                       .u = t->u,
-                       .def = t->def,
-                       .stack = true,
-                       .lin = (uint8_t)lin,
-                       .size = (uint8_t)t->word,
-                       .write = write,
-                       .found[0] = e->p};
-    if (!ends)
-        l->back = e->p;
+    uint8_t *miss = emit_stack_look_up(e, lin, t->word, H_R14);
     emit_load(e, 8, H_R14, CPU_SLOT(stack_addend));
-    l->found[1] = e->p;
+    struct late *l = miss_late(t, miss, lin, t->word, write);
+    l->stack = true;
+    if (ends)
+        l->back = NULL;
     return h_sib(lin, H_R14, 0, 0);
 }
 
-/*
- * Out of line: fills it from the TLB's line; a miss there goes the usual way, for a read by way of
- * the line for reading, as the page may be one that is not to be written.
- */
-void write_stack_look_up(struct tr *t, struct late *l)
+/* CALL first sees that its target is canonical, before it touches the stack (SDM 2A). */
+static enum stack_use stack_use(const struct tr *t, const struct late *l)
 {
-    struct emit *e = t->e;
-    emit_here(e, l->from);
-    uint8_t *miss = look_up(t, l->lin, t->word, true);
-    const uint8_t *filled = e->p;
-    emit_store(e, 8, CPU_SLOT(stack_addend), H_R14);
-    emit_mov(e, 8, H_R11, l->lin);
-    emit_alu_imm(e, 8, X_AND, h_reg(H_R11), -(int32_t)PAGE_SIZE);
-    emit_store(e, 8, CPU_SLOT(stack_page), H_R11);
-    for (unsigned i = 0; i < STACK_SPANS; i++)
-        emit_store_imm(e, 8, CPU_SLOT(stack_limit[i]), PAGE_SIZE - stack_span[i] + 1);
-    emit_jmp(e, l->found[0]);
-    if (!l->write) {
-        emit_here(e, miss);
-        miss = look_up(t, l->lin, t->word, false);
-        filled = e->p;
-        emit_jmp(e, l->found[1]);
-    }
-    struct late *rest = new_late(t);
-    *rest = *l;
-    rest->from = miss;
-    rest->filled = filled;
-    rest->stack = false;
-    rest->kept = l->write;
+    if (!l->write)
+        return STACK_READ;
+    return t->how[l->u->index] == T_CALL_IND ? STACK_CHECK : STACK_WRITE;
 }
 
 /* Smaller sizes than 64 that are no power of two stand for the next one, which only may cross. */
@@ -314,10 +284,8 @@ void write_fill(struct tr *t, const struct late *l)
     if (l->size > 64)
         return;
     const unsigned log2 = l->size > 1 ? 32 - (unsigned)__builtin_clz(l->size - 1u) : 0;
-    /* not for what CALL pushes: first its target has to be canonical (SDM 2A) */
-    const unsigned stub = l->write && t->how[l->u->index] == T_CALL_IND ? STUB_NEAR
-                          : l->kept                                     ? STUB_PUSH
-                                    : STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
+    const unsigned stub = l->stack ? STUB_STACK + stack_use(t, l) + (t->word == 4 ? STACK_USES : 0)
+                                   : STUB_FILL + log2 + (l->write ? FILL_SIZES : 0);
     if (l->offset)
         emit_alu(e, 8, X_XOR, H_R10, near_tag(t->b->mode & MODE_USER, H_R11, l->write));
     emit_mov(e, 8, H_R11, l->lin);

@@ -370,17 +370,63 @@ static void not_found(struct emit *e)
     stub_returns(e);
 }
 
-/*
- * A near line for the address in R11, out of its line; if there is none fn (NULL: nobody) makes
- * that, or says that the addend of the half to read will do this once.
- */
-static void write_fill_stub(struct emit *e, unsigned size, bool write,
-                            bool (*fn)(struct cpu *, gla_t, unsigned, bool))
+/* [R14 + half] is the tag of a near line: jumps if that is not for the address in R11. */
+static uint8_t *check_near(struct emit *e, size_t half, unsigned size)
+{
+    emit_load(e, 8, H_R10, h_mem(H_R14, (int32_t)half));
+    emit_alu(e, 8, X_XOR, H_R10, h_reg(H_R11));
+    emit_alu_imm(e, 8, X_CMP, h_reg(H_R10), (int32_t)(PAGE_SIZE - size));
+    return emit_jcc_forward(e, CC_A);
+}
+
+/* The page of the address in R11 is the stack's, R10 its addend. Uses R14. */
+static void note_stack(struct emit *e)
+{
+    emit_store(e, 8, CPU_SLOT_GS(stack_addend), H_R10);
+    emit_mov(e, 8, H_R14, H_R11);
+    emit_alu_imm(e, 8, X_AND, h_reg(H_R14), -(int32_t)PAGE_SIZE);
+    emit_store(e, 8, CPU_SLOT_GS(stack_page), H_R14);
+    for (unsigned i = 0; i < STACK_SPANS; i++)
+        emit_store_imm(e, 8, CPU_SLOT_GS(stack_limit[i]), PAGE_SIZE - stack_span[i] + 1);
+}
+
+/* What a stub looks for: a line for size bytes at the address in R11, to be written or read; if
+ * there is none, fn (NULL: nobody) makes it. */
+struct wanted_line {
+    unsigned size;
+    bool write;
+    bool (*fn)(struct cpu *, gla_t, unsigned, bool);
+    bool stack; /* a page that may be written is noted as the stack's */
+};
+
+static const struct wanted_line stack_uses[STACK_USES] = {
+    [STACK_READ] = {.fn = fill_once, .stack = true},
+    [STACK_WRITE] = {.write = true, .fn = fill, .stack = true},
+    [STACK_CHECK] = {.write = true, .stack = true},
+};
+
+/* R10 is on the stack. Goes on where there is no near line. */
+static void look_near(struct emit *e, const struct wanted_line *w)
+{
+    const int32_t addend = (int32_t)offsetof(struct tlb_near, addend);
+    emit_near_index(e, H_R11, H_R14);
+    uint8_t *none = check_near(e, offsetof(struct tlb_near, wr), w->size);
+    emit_load(e, 8, H_R10, h_mem(H_R14, addend));
+    note_stack(e);
+    found(e);
+    emit_here(e, none);
+    if (w->write)
+        return;
+    none = check_near(e, offsetof(struct tlb_near, rd), w->size);
+    emit_load(e, 8, H_R10, h_mem(H_R14, addend));
+    found(e);
+    emit_here(e, none);
+}
+
+/* The line at R14, whose addend is R10, becomes the near line for the address in R11. */
+static void copy_near(struct emit *e)
 {
     const int32_t line = (int32_t)offsetof(struct tlb, line);
-    stub_starts(e);
-    emit_push(e, H_R10);
-    uint8_t *none = emit_line_look_up(e, H_R11, size, write, H_R14, H_R10);
     emit_push(e, H_RAX);
     emit_push(e, H_RCX);
     emit_near_index(e, H_R11, H_RCX);
@@ -397,19 +443,38 @@ static void write_fill_stub(struct emit *e, unsigned size, bool write,
     emit_store(e, 8, h_mem(H_RCX, (int32_t)offsetof(struct tlb_near, wr)), H_RAX);
     emit_pop(e, H_RCX);
     emit_pop(e, H_RAX);
+}
+
+/*
+ * A near line for the address in R11, out of its line; if there is none fn makes that, or says that
+ * the addend of the half to read will do this once.
+ */
+static void write_fill_stub(struct emit *e, const struct wanted_line *w)
+{
+    const bool note = w->stack && w->write;
+    stub_starts(e);
+    emit_push(e, H_R10);
+    if (w->stack)
+        look_near(e, w);
+    uint8_t *none = emit_line_look_up(e, H_R11, w->size, w->write, H_R14, H_R10);
+    copy_near(e);
+    if (note)
+        note_stack(e);
     found(e);
     emit_here(e, none);
-    if (!fn) {
+    if (!w->fn) {
         not_found(e);
         return;
     }
     emit_pop(e, H_R10);
-    ask(e, (const void *)(uintptr_t)fn, size, write);
+    ask(e, (const void *)(uintptr_t)w->fn, w->size, w->write);
     uint8_t *yes = emit_jcc_forward(e, CC_NE);
     stub_returns(e);
     emit_here(e, yes);
     emit_push(e, H_R10);
-    none = emit_line_look_up(e, H_R11, size, false, H_R14, H_R10);
+    none = emit_line_look_up(e, H_R11, w->size, false, H_R14, H_R10);
+    if (note)
+        note_stack(e);
     found(e);
     emit_here(e, none); /* cannot be */
     not_found(e);
@@ -465,17 +530,17 @@ enum stub_frame stub_frame(enum jit_stub s)
         return FRAME_ALONE;
     if (s >= STUB_FILL && s <= STUB_FILL_LAST)
         return FRAME_CALLED;
+    if (s >= STUB_STACK && s <= STUB_STACK_LAST)
+        return stack_uses[(s - STUB_STACK) % STACK_USES].fn ? FRAME_CALLED : FRAME_ALONE;
     switch (s) {
     case STUB_X87:
     case STUB_FLAGS:
     case STUB_SETTLE:
     case STUB_FIND:
     case STUB_RELINK:
-    case STUB_PUSH:
     case STUB_INSN:
     case STUB_INSN_FLAGS:
         return FRAME_CALLED;
-    case STUB_NEAR:
     case STUB_VECTORS:
         return FRAME_ALONE;
     default:
@@ -493,7 +558,15 @@ bool stubs_write(struct jit *j, struct emit *e)
         }
         if (s >= STUB_FILL && s <= STUB_FILL_LAST) {
             const unsigned n = s - STUB_FILL;
-            write_fill_stub(e, 1u << n % FILL_SIZES, n >= FILL_SIZES, fill_once);
+            write_fill_stub(e, &(struct wanted_line){.size = 1u << n % FILL_SIZES,
+                                                     .write = n >= FILL_SIZES,
+                                                     .fn = fill_once});
+            continue;
+        }
+        if (s >= STUB_STACK && s <= STUB_STACK_LAST) {
+            struct wanted_line w = stack_uses[(s - STUB_STACK) % STACK_USES];
+            w.size = s - STUB_STACK < STACK_USES ? 8 : 4;
+            write_fill_stub(e, &w);
             continue;
         }
         switch ((enum jit_stub)s) {
@@ -539,14 +612,10 @@ bool stubs_write(struct jit *j, struct emit *e)
         case STUB_RELINK:
             write_question(e, (const void *)(uintptr_t)jit_relink);
             break;
-        case STUB_NEAR:
-            write_fill_stub(e, 8, true, NULL);
-            break;
-        case STUB_PUSH:
-            write_fill_stub(e, 8, true, fill);
-            break;
         case STUB_FILL:
         case STUB_FILL_LAST:
+        case STUB_STACK:
+        case STUB_STACK_LAST:
         case STUB_STRING:
         case STUB_STRING_LAST:
         case STUB_COUNT:

@@ -105,14 +105,13 @@ struct late {
     const uint8_t *filled; /* of a TLB miss: where it goes on with the addend in R14 */
     uint8_t lin, size;     /* ... address, in a register */
     bool write;
-    bool kept;            /* ... and the page is to be written at other times, too */
     bool offset;          /* ... R10, it was, but is the difference to the tag of the line R11 is */
     bool host;            /* ... as the host has it, in R10 */
     bool jump;            /* of the table of indirect branches, RIP being lin */
     const uint8_t *again; /* ... where that is looked up, for once it has the line */
-    bool stack;           /* first the TLB is asked for the stack's page (memory.c) */
-    const uint8_t *found[2]; /* where it goes on then, with the page noted or the addend in R14 */
-    struct pending_def def;  /* flags that are not in memory, but have to be there */
+    bool stack;           /* ... which is not in the stack's page, but should be */
+    const uint8_t *found; /* ... a line */
+    struct pending_def def; /* flags that are not in memory, but have to be there */
 };
 #define MAX_LATE (8 * BLOCK_MAX_INSNS)
 
@@ -337,7 +336,6 @@ struct host_rm stack_operand(struct tr *t, unsigned base, int32_t disp, bool wri
 /* The same for an address relative to RSP, of at most t->word bytes. Uses R11 and R14. */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends);
 unsigned stack_pointer(struct tr *t, unsigned reg, unsigned scratch); /* templates.c */
-void write_stack_look_up(struct tr *t, struct late *l);
 /* Out of line, of a miss: goes back behind the look-up if the line could be filled. */
 void write_fill(struct tr *t, const struct late *l);
 
