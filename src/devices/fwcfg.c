@@ -46,9 +46,12 @@ enum {
 
 #define DIR_ENTRY_BYTES 64 /* size, select, reserved, name */
 
+#define CHUNK_BYTES     (16 * KiB) /* what DMA takes from a source at a time */
+
 struct item {
-    uint8_t *data;
+    uint8_t *data; /* NULL: there is none, or source has it */
     size_t len;
+    struct fwcfg_source source; /* read is NULL: there is none */
 };
 
 struct file {
@@ -120,17 +123,34 @@ static void *copy(struct fwcfg *fw, const void *data, size_t len)
     return p;
 }
 
+static void item_free(struct item *item)
+{
+    free(item->data);
+    if (item->source.close)
+        item->source.close(item->source.opaque);
+}
+
+static void put_item(struct fwcfg *fw, uint16_t key, struct item *new)
+{
+    struct item *item = slot(fw, key);
+    if (!item || item->data || item->source.read || new->len > UINT32_MAX) {
+        error_set(&fw->failed, "firmware configuration: item %x cannot be added", key);
+        item_free(new);
+        return;
+    }
+    *item = *new;
+}
+
 void fwcfg_give_item(struct fwcfg *fw, uint16_t key, void *data, size_t len)
 {
     if (!data)
         return; /* its maker has failed, and said so */
-    struct item *item = slot(fw, key);
-    if (!item || item->data || len > UINT32_MAX) {
-        error_set(&fw->failed, "firmware configuration: item %x cannot be added", key);
-        free(data);
-        return;
-    }
-    *item = (struct item){data, len};
+    put_item(fw, key, &(struct item){.data = data, .len = len});
+}
+
+void fwcfg_give_source(struct fwcfg *fw, uint16_t key, const struct fwcfg_source *source)
+{
+    put_item(fw, key, &(struct item){.len = source->len, .source = *source});
 }
 
 void fwcfg_add_item(struct fwcfg *fw, uint16_t key, const void *data, size_t len)
@@ -170,7 +190,7 @@ static void build_directory(struct fwcfg *fw)
         memcpy(entry + 8, fw->file[i].name, FWCFG_NAME_BYTES);
     }
     free(fw->common[FWCFG_FILE_DIR].data);
-    fw->common[FWCFG_FILE_DIR] = (struct item){dir, len};
+    fw->common[FWCFG_FILE_DIR] = (struct item){.data = dir, .len = len};
 }
 
 static struct file *give_file(struct fwcfg *fw, const char *name, void *data, size_t len)
@@ -192,7 +212,7 @@ static struct file *give_file(struct fwcfg *fw, const char *name, void *data, si
         at++;
     memmove(&fw->file[at + 1], &fw->file[at], (fw->files - at) * sizeof fw->file[0]);
     fw->files++;
-    fw->file[at] = (struct file){.item = {data, len}};
+    fw->file[at] = (struct file){.item = {.data = data, .len = len}};
     memcpy(fw->file[at].name, name, strlen(name));
     build_directory(fw);
     return &fw->file[at];
@@ -268,26 +288,38 @@ static void select_key(struct fwcfg *fw, uint16_t value)
         file->selected(file->selected_opaque);
 }
 
-/* What is left of the selected item. */
-static struct item rest(struct fwcfg *fw)
+/* The selected item, if the offset has not come to its end; how much of len bytes is left of it. */
+static struct item *selected_item(struct fwcfg *fw, uint64_t len, uint64_t *left)
 {
-    const struct item *item = fw->key == KEY_INVALID ? NULL : slot(fw, fw->key);
-    if (!item || fw->offset >= item->len)
-        return (struct item){0};
-    return (struct item){item->data + fw->offset, item->len - fw->offset};
+    struct item *item = fw->key == KEY_INVALID ? NULL : slot(fw, fw->key);
+    if (!item || fw->offset >= item->len) {
+        *left = 0;
+        return NULL;
+    }
+    *left = MIN(len, item->len - fw->offset);
+    return item;
+}
+
+/* From the offset on; there are so many. */
+static void item_read(struct fwcfg *fw, const struct item *item, void *buf, size_t len)
+{
+    if (item->data)
+        memcpy(buf, item->data + fw->offset, len);
+    else
+        item->source.read(item->source.opaque, fw->offset, buf, len, fw->cfg.log);
 }
 
 static unsigned data_read_bulk(void *opaque, uint64_t offset, unsigned size, void *buf,
                                unsigned count)
 {
     struct fwcfg *fw = opaque;
+    uint64_t n;
     if (size != 1)
         return 0;
     (void)offset;
-    struct item left = rest(fw);
-    size_t n = MIN(count, left.len);
-    if (n)
-        memcpy(buf, left.data, n);
+    const struct item *item = selected_item(fw, count, &n);
+    if (item)
+        item_read(fw, item, buf, n);
     memset((uint8_t *)buf + n, 0, count - n);
     fw->offset += (uint32_t)n;
     return count;
@@ -322,16 +354,32 @@ static const struct io_ops selector_ops = {
     .max_size = 2,
 };
 
+/* The selected item's next len bytes to guest memory; false on a bad address. */
+static bool dma_item(struct fwcfg *fw, const struct item *item, uint64_t address, uint64_t len)
+{
+    uint8_t chunk[CHUNK_BYTES];
+    bool ok = true;
+    if (item->data)
+        return memmap_dma_write(fw->cfg.mem, address, item->data + fw->offset, len);
+    /* All of them, as in one piece: what is behind a bad address is written as well. */
+    for (uint64_t done = 0, n; done < len; done += n) {
+        n = MIN(len - done, sizeof chunk);
+        item->source.read(item->source.opaque, fw->offset + done, chunk, n, fw->cfg.log);
+        ok &= memmap_dma_write(fw->cfg.mem, address + done, chunk, n);
+    }
+    return ok;
+}
+
 /* Copies between the selected item and guest memory; false on a bad address or a refused write. */
 static bool dma_transfer(struct fwcfg *fw, uint32_t control, uint64_t address, uint64_t len)
 {
     static const uint8_t zeros[4096];
-    struct item left = rest(fw);
-    uint64_t n = MIN(len, left.len);
+    uint64_t n;
+    const struct item *item = selected_item(fw, len, &n);
     bool ok = true;
     if (control & DMA_READ) {
-        if (n)
-            ok = memmap_dma_write(fw->cfg.mem, address, left.data, n);
+        if (item)
+            ok = dma_item(fw, item, address, n);
         for (uint64_t done = n, piece; ok && done < len; done += piece) {
             piece = MIN(len - done, sizeof zeros);
             ok = memmap_dma_write(fw->cfg.mem, address + done, zeros, piece);
@@ -340,8 +388,8 @@ static bool dma_transfer(struct fwcfg *fw, uint32_t control, uint64_t address, u
         struct file *file = selected_file(fw);
         if (!file || !file->writable || n != len)
             return false;
-        if (n)
-            ok = memmap_dma_read(fw->cfg.mem, address, left.data, n);
+        if (item)
+            ok = memmap_dma_read(fw->cfg.mem, address, item->data + fw->offset, n);
         if (ok && file->written)
             file->written(file->written_opaque, file->item.data, file->item.len);
     }
@@ -429,11 +477,11 @@ static void fwcfg_destroy(struct device *dev)
 {
     struct fwcfg *fw = from_dev(dev);
     for (unsigned i = 0; i < FWCFG_FILE_FIRST; i++) {
-        free(fw->common[i].data);
-        free(fw->arch[i].data);
+        item_free(&fw->common[i]);
+        item_free(&fw->arch[i]);
     }
     for (unsigned i = 0; i < fw->files; i++)
-        free(fw->file[i].item.data);
+        item_free(&fw->file[i].item);
     free(fw);
 }
 

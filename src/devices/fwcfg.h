@@ -69,6 +69,19 @@ void fwcfg_add_u64(struct fwcfg *fw, uint16_t key, uint64_t v);
 /* For what is large: data come from malloc() and belong to fw from now on. */
 void fwcfg_give_item(struct fwcfg *fw, uint16_t key, void *data, size_t len);
 
+/*
+ * For what is larger still and lies elsewhere: it is asked for, each time the guest reads it, on
+ * the machine's thread.
+ */
+struct fwcfg_source {
+    size_t len;
+    /* Fills buf, whatever happens; at + len is at most the length above. */
+    void (*read)(void *opaque, uint64_t at, void *buf, size_t len, struct log *log);
+    void (*close)(void *opaque); /* once, at the end or when it cannot be added */
+    void *opaque;
+};
+void fwcfg_give_source(struct fwcfg *fw, uint16_t key, const struct fwcfg_source *source);
+
 /* Files by name, which must be new and shorter than FWCFG_NAME_BYTES. */
 void fwcfg_add_file(struct fwcfg *fw, const char *name, const void *data, size_t len);
 void fwcfg_give_file(struct fwcfg *fw, const char *name, void *data, size_t len);
@@ -89,7 +102,7 @@ void fwcfg_on_select(struct fwcfg *fw, const char *name, void (*selected)(void *
 /* New content of the same length; false if there is no such file or the length differs. */
 bool fwcfg_update_file(struct fwcfg *fw, const char *name, const void *data, size_t len);
 
-/* For tests and inspection: the content, NULL if there is none. */
+/* For tests and inspection: the content, NULL if there is none or a source has it. */
 const void *fwcfg_item(const struct fwcfg *fw, uint16_t key, size_t *len);
 const void *fwcfg_file(const struct fwcfg *fw, const char *name, size_t *len);
 

@@ -298,6 +298,80 @@ static void test_refusals(void **state)
     refused(add_item_nowhere, "item 3fff");
 }
 
+/* What is read of a source: multiples of 3, never outside it. */
+enum { SOURCE_BYTES = 100000 };
+struct counted {
+    unsigned reads, closed;
+};
+
+static void source_read(void *opaque, uint64_t at, void *buf, size_t len, struct log *log)
+{
+    struct counted *c = opaque;
+    (void)log;
+    assert_true(len && at < SOURCE_BYTES && len <= SOURCE_BYTES - at);
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)buf)[i] = (uint8_t)((at + i) * 3);
+    c->reads++;
+}
+
+static void source_close(void *opaque)
+{
+    ((struct counted *)opaque)->closed++;
+}
+
+static struct fwcfg_source source(struct counted *c)
+{
+    return (struct fwcfg_source){SOURCE_BYTES, source_read, source_close, c};
+}
+
+static void check_source(const uint8_t *got, uint64_t at, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(got[i], at + i < SOURCE_BYTES ? (uint8_t)((at + i) * 3) : 0);
+}
+
+static void test_source(void **state)
+{
+    (void)state;
+    struct board b;
+    struct counted c = {0};
+    uint8_t buf[64];
+    const uint32_t select = (uint32_t)FWCFG_KERNEL_DATA << 16 | DMA_SELECT;
+    board_create(&b);
+    struct fwcfg_source s = source(&c);
+    fwcfg_give_source(b.fw, FWCFG_KERNEL_DATA, &s);
+    assert_true(fwcfg_ok(b.fw, &(struct error){0}));
+    assert_int_equal(c.reads, 0); /* not before it is asked for */
+    read_item(&b, FWCFG_KERNEL_DATA, buf, sizeof buf);
+    check_source(buf, 0, sizeof buf);
+    assert_int_equal(iomap_read_bulk(&b.io, DATA, 1, buf, sizeof buf), sizeof buf);
+    check_source(buf, sizeof buf, sizeof buf);
+
+    /* By DMA: many chunks, on from there to behind the end, and all outside of it. */
+    memset(ram_host(&b.ram, 0x1000), 0xee, 0xf000);
+    assert_int_equal(dma(&b, select | DMA_READ, 50001, 0x1000), 0);
+    check_source(ram_host(&b.ram, 0x1000), 0, 50001);
+    assert_int_equal(((uint8_t *)ram_host(&b.ram, 0x1000))[50001], 0xee);
+    assert_int_equal(dma(&b, DMA_READ, 55001, 0x1000), 0);
+    check_source(ram_host(&b.ram, 0x1000), 50001, 55001);
+    assert_int_equal(dma(&b, DMA_READ, 55001, 0x1000), 0);
+    check_source(ram_host(&b.ram, 0x1000), SOURCE_BYTES, 55001);
+    assert_int_equal(dma(&b, select | DMA_SKIP, SOURCE_BYTES - 3, 0), 0);
+    assert_int_equal(dma(&b, DMA_READ, 0, 0x1000), 0);
+    assert_int_equal(dma(&b, DMA_READ, UINT32_MAX, 0x1000), DMA_ERROR); /* RAM ends before */
+    check_source(ram_host(&b.ram, 0x1000), SOURCE_BYTES - 3, 0xf000);
+
+    /* Nowhere, or to be written. */
+    assert_int_equal(dma(&b, select | DMA_READ, 20000, 0x8000000000), DMA_ERROR);
+    assert_int_equal(dma(&b, select | DMA_WRITE, 4, 0x1000), DMA_ERROR);
+
+    fwcfg_give_source(b.fw, FWCFG_KERNEL_DATA, &s); /* there is one */
+    assert_int_equal(c.closed, 1);
+    assert_false(fwcfg_ok(b.fw, &(struct error){0}));
+    board_destroy(&b);
+    assert_int_equal(c.closed, 2);
+}
+
 /* Whatever the guest writes, nothing but its own memory changes. */
 static void test_random_writes(void **state)
 {
@@ -332,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_directory), cmocka_unit_test(test_dma),
         cmocka_unit_test(test_writable),  cmocka_unit_test(test_on_select),
         cmocka_unit_test(test_refusals),  cmocka_unit_test(test_random_writes),
+        cmocka_unit_test(test_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
