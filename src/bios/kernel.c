@@ -3,17 +3,21 @@
 #include "bios/linuxboot.h"
 #include "bios/multiboot.h"
 #include "bios/pvh.h"
-#include "bios/rom.h"
 
 #include <stdlib.h>
 
+bool kernel_image_read(const struct kernel_image *im, uint64_t at, void *buf, size_t len)
+{
+    return host_file_read(im->file, at, buf, len, im->err);
+}
+
 static bool is_gzip(const struct kernel_image *im)
 {
-    return im->len >= 3 && !memcmp(im->data, "\x1f\x8b\x08", 3); /* RFC 1952 */
+    return im->len >= 3 && !memcmp(im->head, "\x1f\x8b\x08", 3); /* RFC 1952 */
 }
 
 static const char *take_apart(struct fwcfg *fw, const struct vm_config *cfg,
-                              struct kernel_image *im, struct error *err)
+                              const struct kernel_image *im, struct error *err)
 {
     /* Some images are both: a Linux image's own start is the one that its makers test. */
     if (linuxboot_detect(im))
@@ -33,17 +37,29 @@ static const char *take_apart(struct fwcfg *fw, const struct vm_config *cfg,
     return NULL;
 }
 
+static bool read_head(struct kernel_image *im)
+{
+    const size_t bytes = MIN(im->len, KERNEL_HEAD_BYTES);
+    im->head = malloc(bytes ? bytes : 1);
+    if (!im->head)
+        return error_set(im->err, "out of memory for kernel '%s'", im->path);
+    return kernel_image_read(im, 0, im->head, bytes);
+}
+
 const char *kernel_setup(struct fwcfg *fw, const struct vm_config *cfg, uint64_t below_4g,
                          struct error *err)
 {
     struct kernel_image im = {
         .path = cfg->kernel,
         .ram_end = below_4g > KERNEL_FIRMWARE_BYTES ? below_4g - KERNEL_FIRMWARE_BYTES : 0,
+        .err = err,
     };
-    im.data = rom_read_file(cfg->kernel, "kernel", KERNEL_MAX_BYTES, &im.len, err);
-    if (!im.data)
+    im.file = host_file_open(cfg->kernel, "kernel", KERNEL_MAX_BYTES, err);
+    if (!im.file)
         return NULL;
-    const char *path = take_apart(fw, cfg, &im, err);
-    free(im.data);
+    im.len = host_file_bytes(im.file);
+    const char *path = read_head(&im) ? take_apart(fw, cfg, &im, err) : NULL;
+    free(im.head);
+    host_file_close(im.file);
     return path;
 }

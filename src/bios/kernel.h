@@ -8,18 +8,30 @@
 
 #include "config.h"
 #include "devices/fwcfg.h"
+#include "host/file.h"
 
 #define KERNEL_MAX_BYTES (1 * GiB) /* of each file */
 
 /* SeaBIOS keeps at most this much at the end of RAM (its "high zone") for tables. */
 #define KERNEL_FIRMWARE_BYTES (256 * KiB)
 
+/*
+ * What is read at the start: the setup code of a Linux image, which has at most 256 sectors, a
+ * multiboot header or the beginning of an ELF file.
+ */
+#define KERNEL_HEAD_BYTES (128 * KiB)
+
 struct kernel_image {
     const char *path;
-    uint8_t *data; /* may be changed by who takes it apart */
-    size_t len;
-    uint64_t ram_end; /* of what a kernel may be loaded to below 4 GiB */
+    struct host_file *file;
+    uint8_t *head;     /* min(len, KERNEL_HEAD_BYTES); may be changed by who takes it apart */
+    size_t len;        /* of the file */
+    uint64_t ram_end;  /* of what a kernel may be loaded to below 4 GiB */
+    struct error *err; /* of kernel_image_read */
 };
+
+/* Of the file: at + len is at most its length. The first failure goes before all other errors. */
+bool kernel_image_read(const struct kernel_image *im, uint64_t at, void *buf, size_t len);
 
 /*
  * Puts kernel, initrd or modules and command line into fw, and the ROM. Returns the ROM's place in

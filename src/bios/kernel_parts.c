@@ -21,10 +21,10 @@ enum {
 #define PART_BYTES 8
 #define PARTS_MAX  (PARTS_BYTES / PART_BYTES - 1)
 
-bool parts_add(struct kernel_parts *k, const char *what, uint64_t at, uint64_t len,
-               const uint8_t *from, uint64_t filled)
+bool parts_add(struct kernel_parts *k, const char *what, uint64_t at,
+               const struct kernel_piece *piece)
 {
-    const uint64_t end = at + len;
+    const uint64_t len = piece->len, end = at + len;
     const bool low = at >= LOW_FIRST && end <= LOW_END;
     if (!len)
         return true;
@@ -37,18 +37,13 @@ bool parts_add(struct kernel_parts *k, const char *what, uint64_t at, uint64_t l
                          "%s: %llu bytes at %llx do not fit into the guest's memory; give a "
                          "larger -m",
                          what, (unsigned long long)len, (unsigned long long)at);
-    if (k->len + len > k->im->ram_end) /* each fits, but not all beside one another */
+    if (k->bytes.len + len > k->im->ram_end) /* each fits, but not all beside one another */
         return error_set(k->err, "kernel '%s': its segments overlap", k->im->path);
     if (k->count == PARTS_MAX)
         return error_set(k->err, "kernel '%s': more than %d parts and modules", k->im->path,
                          PARTS_MAX);
-    uint8_t *data = realloc(k->data, k->len + len);
-    if (!data)
+    if (!kernel_bytes_add(&k->bytes, piece))
         return error_set(k->err, "out of memory for kernel '%s'", k->im->path);
-    memcpy(data + k->len, from, filled);
-    memset(data + k->len + filled, 0, len - filled);
-    k->data = data;
-    k->len += len;
     uint8_t *part = k->parts + k->count++ * (size_t)PART_BYTES;
     st32(part, (uint32_t)at);
     st32(part + 4, (uint32_t)len);
@@ -69,17 +64,17 @@ static struct elf_segment segment_at(const uint8_t *p, bool wide)
 
 bool parts_is_elf(const struct kernel_image *im)
 {
-    return im->len >= 64 && !memcmp(im->data, "\177ELF", 4);
+    return im->len >= 64 && !memcmp(im->head, "\177ELF", 4);
 }
 
 static bool is_wide(const struct kernel_image *im)
 {
-    return im->data[EI_CLASS] == CLASS_64;
+    return im->head[EI_CLASS] == CLASS_64;
 }
 
 static uint64_t elf_entry(const struct kernel_image *im)
 {
-    return is_wide(im) ? ld64(im->data + 24) : ld32(im->data + 24);
+    return is_wide(im) ? ld64(im->head + 24) : ld32(im->head + 24);
 }
 
 bool parts_elf_segments(struct kernel_parts *k,
@@ -87,7 +82,7 @@ bool parts_elf_segments(struct kernel_parts *k,
                                      void *opaque),
                         void *opaque)
 {
-    const uint8_t *e = k->im->data;
+    const uint8_t *e = k->im->head;
     const bool wide = is_wide(k->im);
     if (ld16(e + E_MACHINE) != (wide ? EM_X86_64 : EM_386))
         return error_set(k->err, "kernel '%s': an ELF file for another processor", k->im->path);
@@ -97,7 +92,10 @@ bool parts_elf_segments(struct kernel_parts *k,
         bytes * count > k->im->len - table)
         return error_set(k->err, "kernel '%s': its ELF program headers are damaged", k->im->path);
     for (size_t i = 0; i < count; i++) {
-        const struct elf_segment s = segment_at(e + table + i * bytes, wide);
+        uint8_t header[56];
+        if (!kernel_image_read(k->im, table + i * bytes, header, wide ? 56 : 32))
+            return false;
+        const struct elf_segment s = segment_at(header, wide);
         if (!each(k, &s, opaque))
             return false;
     }
@@ -117,7 +115,8 @@ static bool place_segment(struct kernel_parts *k, const struct elf_segment *s, v
     /* The entry point is a virtual address; it is entered before there is any paging. */
     if (entry >= s->vaddr && entry - s->vaddr < s->memsz)
         k->entry = (uint32_t)(s->paddr + (entry - s->vaddr));
-    return parts_add(k, "kernel", s->paddr, s->memsz, k->im->data + s->offset, s->filesz);
+    return parts_add(k, "kernel", s->paddr,
+                     &(struct kernel_piece){k->im->file, s->offset, s->filesz, s->memsz});
 }
 
 bool parts_place_elf(struct kernel_parts *k)
@@ -168,8 +167,10 @@ uint32_t parts_info(struct kernel_parts *k, const void *data, size_t len)
     return at;
 }
 
-void parts_give(struct kernel_parts *k, struct fwcfg *fw)
+bool parts_give(struct kernel_parts *k, struct fwcfg *fw)
 {
+    if (!kernel_bytes_give(&k->bytes, fw, FWCFG_KERNEL_DATA, k->err))
+        return false;
     fwcfg_add_u32(fw, FWCFG_SETUP_ADDR, k->base);
     fwcfg_add_u32(fw, FWCFG_SETUP_SIZE, sizeof k->parts);
     fwcfg_add_item(fw, FWCFG_SETUP_DATA, k->parts, sizeof k->parts);
@@ -177,7 +178,6 @@ void parts_give(struct kernel_parts *k, struct fwcfg *fw)
     fwcfg_add_u32(fw, FWCFG_INITRD_SIZE, (uint32_t)k->info_len);
     fwcfg_add_item(fw, FWCFG_INITRD_DATA, k->info, k->info_len);
     fwcfg_add_u32(fw, FWCFG_KERNEL_ENTRY, k->entry);
-    fwcfg_give_item(fw, FWCFG_KERNEL_DATA, k->data, k->len);
-    k->data = NULL;
     fwcfg_add_file(fw, MULTIBOOT_ROM_FILE, multiboot_rom, sizeof multiboot_rom);
+    return true;
 }

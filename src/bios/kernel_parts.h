@@ -7,6 +7,7 @@
 #define VITRINE_BIOS_KERNEL_PARTS_H
 
 #include "bios/kernel.h"
+#include "bios/kernel_bytes.h"
 
 #define MULTIBOOT_ROM_FILE  "genroms/multiboot.bin"
 #define MULTIBOOT_BOOT_PATH "/rom@" MULTIBOOT_ROM_FILE
@@ -27,15 +28,14 @@ struct kernel_parts {
     uint64_t end;               /* of what has been placed above 1 MiB */
     uint8_t parts[PARTS_BYTES]; /* address, length; zeros end them */
     unsigned count;
-    uint8_t *data; /* the parts' bytes */
-    size_t len;
+    struct kernel_bytes bytes; /* the parts' */
     uint8_t info[INFO_BYTES];
     size_t info_len;
 };
 
-/* filled bytes from from, zeros up to len. what names it in an error. */
-bool parts_add(struct kernel_parts *k, const char *what, uint64_t at, uint64_t len,
-               const uint8_t *from, uint64_t filled);
+/* For the guest's address at. what names it in an error. */
+bool parts_add(struct kernel_parts *k, const char *what, uint64_t at,
+               const struct kernel_piece *piece);
 
 /* A program header of either class. */
 struct elf_segment {
@@ -56,7 +56,7 @@ bool parts_choose_base(struct kernel_parts *k);
 /* Space at the end of the information; its address in the guest, 0 if there is none left. */
 uint32_t parts_info(struct kernel_parts *k, const void *data, size_t len);
 
-/* Into fw_cfg, with the ROM. Takes data. */
-void parts_give(struct kernel_parts *k, struct fwcfg *fw);
+/* Into fw_cfg, with the ROM. */
+bool parts_give(struct kernel_parts *k, struct fwcfg *fw);
 
 #endif

@@ -15,9 +15,10 @@
  *      initrd   |  as high as the kernel allows, below what firmware keeps at the end of RAM
  */
 #include "bios/linuxboot.h"
+#include "bios/kernel_bytes.h"
 #include "bios/linuxboot_rom.h"
-#include "bios/rom.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* The setup header: "The Real-Mode Kernel Header". */
@@ -46,7 +47,7 @@ enum {
 };
 
 struct image {
-    uint8_t *data;
+    uint8_t *data; /* the file's beginning, with all of the setup code */
     size_t len, setup_len;
     unsigned version;
     bool high;
@@ -111,23 +112,37 @@ static bool add_cmdline(struct fwcfg *fw, struct image *im, const char *path, co
     return true;
 }
 
+/* What the firmware will ask for, from from on to the file's end. */
+static bool give_file(struct fwcfg *fw, uint16_t key, struct host_file *file, uint64_t from,
+                      struct error *err)
+{
+    struct kernel_bytes bytes = {0};
+    const uint64_t len = host_file_bytes(file) - from;
+    if (!kernel_bytes_add(&bytes, &(struct kernel_piece){file, from, len, len}))
+        return error_set(err, "out of memory");
+    const bool ok = kernel_bytes_give(&bytes, fw, key, err);
+    kernel_bytes_clear(&bytes);
+    return ok;
+}
+
 /* As high as the kernel and RAM allow, so that it is out of the way of what unpacks itself low. */
 static bool add_initrd(struct fwcfg *fw, struct image *im, const char *path, uint64_t ram_end,
                        struct error *err)
 {
-    size_t len = 0;
     if (!path)
         return true;
-    void *data = rom_read_file(path, "initrd", KERNEL_MAX_BYTES, &len, err);
-    if (!data)
+    struct host_file *file = host_file_open(path, "initrd", KERNEL_MAX_BYTES, err);
+    if (!file)
         return false;
+    const uint64_t len = host_file_bytes(file);
     uint64_t last = im->version >= 0x203 ? ld32(im->data + HDR_INITRD_ADDR_MAX) : 0x37ffffff;
     uint64_t end = MIN(last + 1, ram_end);
     uint64_t start = end > len ? (end - len) & PAGE_MASK : 0;
     if (start < MAX(im->kernel_end, MiB)) {
-        free(data);
+        host_file_close(file);
         return error_set(err,
-                         "initrd '%s': %zu bytes do not fit into the guest's memory beside the "
+                         "initrd '%s': %" PRIu64
+                         " bytes do not fit into the guest's memory beside the "
                          "kernel; give a larger -m",
                          path, len);
     }
@@ -135,15 +150,14 @@ static bool add_initrd(struct fwcfg *fw, struct image *im, const char *path, uin
     st32(im->data + HDR_RAMDISK_SIZE, (uint32_t)len);
     fwcfg_add_u32(fw, FWCFG_INITRD_ADDR, (uint32_t)start);
     fwcfg_add_u32(fw, FWCFG_INITRD_SIZE, (uint32_t)len);
-    fwcfg_give_item(fw, FWCFG_INITRD_DATA, data, len);
-    return true;
+    const bool ok = give_file(fw, FWCFG_INITRD_DATA, file, 0, err);
+    host_file_close(file);
+    return ok;
 }
 
-/*
- * Last, when the header has its final form. The rest of the image is large: it is not copied, but
- * moves to the front of its memory, which fw gets.
- */
-static void add_kernel(struct fwcfg *fw, struct image *im)
+/* Last, when the header has its final form. */
+static bool add_kernel(struct fwcfg *fw, struct image *im, struct host_file *file,
+                       struct error *err)
 {
     im->data[HDR_TYPE_OF_LOADER] = LOADER_UNDEFINED;
     if (im->version >= 0x201) {
@@ -157,19 +171,18 @@ static void add_kernel(struct fwcfg *fw, struct image *im)
     fwcfg_add_item(fw, FWCFG_SETUP_DATA, im->data, im->setup_len);
     fwcfg_add_u32(fw, FWCFG_KERNEL_ADDR, (uint32_t)im->kernel_addr);
     fwcfg_add_u32(fw, FWCFG_KERNEL_SIZE, (uint32_t)kernel_len);
-    memmove(im->data, im->data + im->setup_len, kernel_len);
-    fwcfg_give_item(fw, FWCFG_KERNEL_DATA, im->data, kernel_len);
+    return give_file(fw, FWCFG_KERNEL_DATA, file, im->setup_len, err);
 }
 
 bool linuxboot_detect(const struct kernel_image *image)
 {
-    return image->len >= HDR_END && !memcmp(image->data + HDR_SIGNATURE, "HdrS", 4);
+    return image->len >= HDR_END && !memcmp(image->head + HDR_SIGNATURE, "HdrS", 4);
 }
 
-bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, struct kernel_image *image,
-                     struct error *err)
+bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg,
+                     const struct kernel_image *image, struct error *err)
 {
-    struct image im = {.data = image->data, .len = image->len};
+    struct image im = {.data = image->head, .len = image->len};
     if (!parse_image(&im, image->path, err))
         return false;
     if (im.high && im.kernel_end > image->ram_end)
@@ -177,10 +190,9 @@ bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, struct kerne
             err, "kernel '%s': %zu bytes do not fit into the guest's memory; give a larger -m",
             image->path, im.len);
     if (!add_cmdline(fw, &im, image->path, cfg->append ? cfg->append : "", err) ||
-        !add_initrd(fw, &im, cfg->initrd, image->ram_end, err))
+        !add_initrd(fw, &im, cfg->initrd, image->ram_end, err) ||
+        !add_kernel(fw, &im, image->file, err))
         return false;
-    add_kernel(fw, &im);
-    image->data = NULL;
     fwcfg_add_file(fw, LINUXBOOT_ROM_FILE, linuxboot_rom, sizeof linuxboot_rom);
     return true;
 }

@@ -12,11 +12,9 @@
 
 bool linuxboot_detect(const struct kernel_image *image);
 
-/*
- * Puts kernel, initrd and command line into fw, and the ROM. Fills in the image's header; its data
- * are fw's, and gone from image, if true is returned.
+/* Puts kernel, initrd and command line into fw, and the ROM. Fills in the header in image's head.
  */
-bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg, struct kernel_image *image,
-                     struct error *err);
+bool linuxboot_setup(struct fwcfg *fw, const struct vm_config *cfg,
+                     const struct kernel_image *image, struct error *err);
 
 #endif

@@ -13,7 +13,6 @@
  */
 #include "bios/multiboot.h"
 #include "bios/kernel_parts.h"
-#include "bios/rom.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,14 +76,14 @@ struct loader {
 
 static uint32_t header_field(const struct loader *l, unsigned field)
 {
-    return ld32(l->k.im->data + l->header + field);
+    return ld32(l->k.im->head + l->header + field);
 }
 
 /* §3.1.1: 4-byte aligned, whole within the first 8 KiB. */
 static bool find_header(const struct kernel_image *im, size_t *at)
 {
     for (size_t i = 0; i + 12 <= MIN(im->len, HEADER_SEARCH); i += 4) {
-        const uint8_t *h = im->data + i;
+        const uint8_t *h = im->head + i;
         if (ld32(h) == HEADER_MAGIC &&
             (uint32_t)(ld32(h) + ld32(h + HDR_FLAGS) + ld32(h + HDR_CHECKSUM)) == 0) {
             *at = i;
@@ -137,7 +136,8 @@ static bool place_by_header(struct loader *l)
     if (bss_end && (bss_end < load || len < filled))
         return error_set(l->k.err, "kernel '%s': the addresses in its multiboot header disagree",
                          l->k.im->path);
-    return parts_add(&l->k, "kernel", load, len, l->k.im->data + offset, filled);
+    return parts_add(&l->k, "kernel", load,
+                     &(struct kernel_piece){l->k.im->file, offset, filled, len});
 }
 
 static bool place_elf(struct loader *l)
@@ -189,18 +189,18 @@ static bool add_module(struct loader *l, uint8_t *entry, const char *text)
     const char *blank = strchr(text, ' ');
     const size_t path_len = blank ? (size_t)(blank - text) : strlen(text);
     const uint64_t at = (MAX(l->k.end, MiB) + PAGE_SIZE - 1) & PAGE_MASK;
-    size_t len;
     if (path_len >= sizeof path)
         return error_set(l->k.err, "-initrd: the name of a file is too long");
     memcpy(path, text, path_len);
     path[path_len] = '\0';
-    uint8_t *data = rom_read_file(path, "module", KERNEL_MAX_BYTES, &len, l->k.err);
-    if (!data)
+    struct host_file *file = host_file_open(path, "module", KERNEL_MAX_BYTES, l->k.err);
+    if (!file)
         return false;
     char what[128];
     snprintf(what, sizeof what, "module '%.100s'", path);
-    const bool ok = parts_add(&l->k, what, at, len, data, len);
-    free(data);
+    const uint64_t len = host_file_bytes(file);
+    const bool ok = parts_add(&l->k, what, at, &(struct kernel_piece){file, 0, len, len});
+    host_file_close(file);
     const uint32_t string = ok ? parts_info(&l->k, text, strlen(text) + 1) : 0;
     st32(entry, (uint32_t)at);
     st32(entry + 4, (uint32_t)(at + len));
@@ -289,10 +289,8 @@ bool multiboot_setup(struct fwcfg *fw, const struct vm_config *cfg, const struct
         return error_set(err, "out of memory for kernel '%s'", im->path);
     l->k.im = im;
     l->k.err = err;
-    const bool ok = find_header(im, &l->header) && load(l, cfg);
-    if (ok)
-        parts_give(&l->k, fw);
-    free(l->k.data);
+    const bool ok = find_header(im, &l->header) && load(l, cfg) && parts_give(&l->k, fw);
+    kernel_bytes_clear(&l->k.bytes);
     free(l);
     return ok;
 }

@@ -7,8 +7,8 @@
  * The option ROM adds the memory map and the address of the ACPI tables' root pointer.
  */
 #include "bios/pvh.h"
-#include "bios/rom.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define START_MAGIC UINT32_C(0x336ec578)
@@ -56,12 +56,25 @@ struct search {
     uint32_t entry;
 };
 
+static bool read_notes(const struct kernel_image *im, const struct elf_segment *s,
+                       struct search *search)
+{
+    uint8_t *notes = malloc(s->filesz ? s->filesz : 1);
+    if (!notes)
+        return error_set(im->err, "out of memory for kernel '%s'", im->path);
+    const bool ok = kernel_image_read(im, s->offset, notes, s->filesz);
+    if (ok)
+        search->found = find_in_notes(notes, s->filesz, &search->entry);
+    free(notes);
+    return ok;
+}
+
 static bool look_at(struct kernel_parts *k, const struct elf_segment *s, void *opaque)
 {
     struct search *search = opaque;
     if (s->type == PT_NOTE && !search->found && s->offset <= k->im->len &&
         s->filesz <= k->im->len - s->offset)
-        search->found = find_in_notes(k->im->data + s->offset, s->filesz, &search->entry);
+        return read_notes(k->im, s, search);
     return true;
 }
 
@@ -89,20 +102,21 @@ bool pvh_detect(const struct kernel_image *im)
 /* At the end of memory, as for a bzImage. */
 static bool add_initrd(struct kernel_parts *k, const char *path)
 {
-    size_t len;
-    uint8_t *data = rom_read_file(path, "initrd", KERNEL_MAX_BYTES, &len, k->err);
-    if (!data)
+    struct host_file *file = host_file_open(path, "initrd", KERNEL_MAX_BYTES, k->err);
+    if (!file)
         return false;
+    const uint64_t len = host_file_bytes(file);
     const uint64_t room = k->im->ram_end > k->end ? k->im->ram_end - k->end : 0;
     uint8_t module[MODULE_BYTES] = {0};
     const uint64_t at = (k->im->ram_end - MIN(len, k->im->ram_end)) & PAGE_MASK;
-    bool ok = (len + PAGE_SIZE <= room && at >= k->end) ||
-              error_set(k->err,
-                        "initrd '%s': %zu bytes do not fit into the guest's memory beside the "
-                        "kernel; give a larger -m",
-                        path, len);
-    ok = ok && parts_add(k, "initrd", at, len, data, len);
-    free(data);
+    bool ok =
+        (len + PAGE_SIZE <= room && at >= k->end) ||
+        error_set(k->err,
+                  "initrd '%s': %" PRIu64 " bytes do not fit into the guest's memory beside the "
+                  "kernel; give a larger -m",
+                  path, len);
+    ok = ok && parts_add(k, "initrd", at, &(struct kernel_piece){file, 0, len, len});
+    host_file_close(file);
     if (!ok)
         return false;
     st64(module, at);
@@ -136,10 +150,8 @@ bool pvh_setup(struct fwcfg *fw, const struct vm_config *cfg, const struct kerne
         return error_set(err, "out of memory for kernel '%s'", im->path);
     k->im = im;
     k->err = err;
-    const bool ok = load(k, cfg);
-    if (ok)
-        parts_give(k, fw);
-    free(k->data);
+    const bool ok = load(k, cfg) && parts_give(k, fw);
+    kernel_bytes_clear(&k->bytes);
     free(k);
     return ok;
 }

@@ -1,14 +1,13 @@
 /* See rom.h. */
 #define _GNU_SOURCE
 #include "bios/rom.h"
+#include "host/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,68 +80,21 @@ char *rom_find(const struct vm_config *cfg, const char *name, struct error *err)
     return path;
 }
 
-/* Opens a regular file and tells its size. */
-static int open_file(const char *path, const char *what, uint64_t *size, struct error *err)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        error_set(err, "%s '%s': %s", what, path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        error_set(err, "%s '%s': not a regular file", what, path);
-    } else {
-        *size = (uint64_t)st.st_size;
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-static bool read_all(int fd, void *buf, uint64_t len)
-{
-    for (uint64_t done = 0; done < len;) {
-        ssize_t n = read(fd, (uint8_t *)buf + done, len - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0)
-            errno = EIO; /* it shrank */
-        if (n <= 0)
-            return false;
-        done += (uint64_t)n;
-    }
-    return true;
-}
-
-/* Of malloc(), in huge pages where it is large: every page of it is touched at once. */
-static void *buffer(uint64_t bytes)
-{
-    if (bytes < 2 * HUGE_BYTES)
-        return malloc(bytes ? bytes : 1);
-    void *p = aligned_alloc(HUGE_BYTES, (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1));
-    if (p)
-        madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
-}
-
 void *rom_read_file(const char *path, const char *what, uint64_t max_bytes, size_t *len,
                     struct error *err)
 {
-    uint64_t size = 0;
-    int fd = open_file(path, what, &size, err);
-    if (fd < 0)
+    struct host_file *f = host_file_open(path, what, max_bytes, err);
+    if (!f)
         return NULL;
-    void *data = NULL;
-    if (size > max_bytes) {
-        error_set(err, "%s '%s': %" PRIu64 " bytes are too many (at most %" PRIu64 ")", what, path,
-                  size, max_bytes);
-    } else if (!(data = buffer(size)) || !read_all(fd, data, size)) {
+    *len = host_file_bytes(f);
+    void *data = malloc(*len ? *len : 1);
+    if (!data) {
         error_set(err, "%s '%s': %s", what, path, strerror(errno));
+    } else if (!host_file_read(f, 0, data, *len, err)) {
         free(data);
         data = NULL;
     }
-    *len = size;
-    close(fd);
+    host_file_close(f);
     return data;
 }
 

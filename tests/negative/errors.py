@@ -25,6 +25,17 @@ def cases(directory):
         f.write(b"\0" * 1000)
     with open(path("not-a-kernel"), "wb") as f:
         f.write(b"\0" * 4096)
+    with open(path("linux"), "wb") as f:                # a bzImage of boot protocol 2.15, without code
+        header = bytearray(0x268)
+        header[0x1f1:0x1f2] = b"\3"
+        header[0x202:0x208] = b"HdrS\x0f\x02"
+        header[0x211:0x212] = b"\1"
+        header[0x22c:0x230] = b"\xff\xff\xff\x7f"
+        f.write(bytes(header).ljust(8192, b"\0"))
+    with open(path("huge"), "wb") as f:
+        f.truncate((1 << 30) + 1)
+    os.mkfifo(path("fifo"))
+    cases.writer = os.open(path("fifo"), os.O_RDWR)     # or whoever opens it waits
     with open(path("qcow2.img"), "wb") as f:
         f.write(b"QFI\xfb" + b"\0" * 4096)
     with open(path("unreadable.img"), "wb") as f:
@@ -105,6 +116,15 @@ def cases(directory):
         ("VGA BIOS without a VGA", ["-vga", "none", "-global", "VGA.romfile=x"], "-vga none"),
         ("missing kernel", ["-kernel", path("none")], "none"),
         ("not a kernel", ["-kernel", path("not-a-kernel")], "not-a-kernel"),
+        ("directory as kernel", ["-kernel", directory], f"kernel '{directory}': not a regular file"),
+        ("pipe as kernel", ["-kernel", path("fifo")], "fifo': not a regular file"),
+        ("empty kernel", ["-kernel", path("empty.iso")], "empty.iso': neither"),
+        ("kernel that is too large", ["-kernel", path("huge")], "huge': 1073741825 bytes are too many"),
+        ("missing initrd", ["-kernel", path("linux"), "-initrd", path("none")], "none': No such file"),
+        ("directory as initrd", ["-kernel", path("linux"), "-initrd", directory], "not a regular file"),
+        ("pipe as initrd", ["-kernel", path("linux"), "-initrd", path("fifo")], "fifo': not a regular file"),
+        ("initrd that is too large", ["-kernel", path("linux"), "-initrd", path("huge")], "are too many"),
+        ("initrd larger than memory", ["-m", "1", "-kernel", path("linux"), "-initrd", disk], "give a larger -m"),
         ("-append alone", ["-append", "x"], "-kernel"),
         ("-initrd alone", ["-initrd", disk], "-kernel"),
         ("port in use", ["-serial", f"tcp:127.0.0.1:{port},server=on,wait=off"], str(port)),

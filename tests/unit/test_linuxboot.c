@@ -96,6 +96,19 @@ static const uint8_t *data(struct rig *rig, uint16_t key, size_t want_len)
     return p;
 }
 
+/* What the guest reads of it, through the data port. */
+static void check_read(struct rig *rig, uint16_t key, const uint8_t *want, size_t len)
+{
+    static uint8_t got[KERNEL_BYTES + 1];
+    assert_true(len < sizeof got);
+    got[len] = 0xee;
+    iomap_write(&rig->io, 0x510, key, 2);
+    for (size_t done = 0; done <= len;)
+        done += iomap_read_bulk(&rig->io, 0x511, 1, got + done, (unsigned)(len + 1 - done));
+    assert_memory_equal(got, want, len);
+    assert_int_equal(got[len], 0); /* nothing behind it */
+}
+
 static struct vm_config config(const char *append, bool initrd)
 {
     return (struct vm_config){
@@ -129,8 +142,7 @@ static void test_bzimage(void **state)
     assert_int_equal(number(&rig, FWCFG_SETUP_SIZE), SETUP_BYTES);
     assert_int_equal(number(&rig, FWCFG_KERNEL_ADDR), 0x100000);
     assert_int_equal(number(&rig, FWCFG_KERNEL_SIZE), KERNEL_BYTES);
-    assert_memory_equal(data(&rig, FWCFG_KERNEL_DATA, KERNEL_BYTES), image + SETUP_BYTES,
-                        KERNEL_BYTES);
+    check_read(&rig, FWCFG_KERNEL_DATA, image + SETUP_BYTES, KERNEL_BYTES);
     assert_int_equal(number(&rig, FWCFG_CMDLINE_SIZE), 24);
     assert_string_equal((const char *)data(&rig, FWCFG_CMDLINE_DATA, 24),
                         "console=ttyS0 vga=0x317");
@@ -138,7 +150,10 @@ static void test_bzimage(void **state)
     uint32_t at = number(&rig, FWCFG_INITRD_ADDR);
     assert_int_equal(at % 4096, 0);
     assert_true(at + sizeof initrd <= 128 * MiB - 256 * KiB);
-    assert_memory_equal(data(&rig, FWCFG_INITRD_DATA, sizeof initrd), initrd, sizeof initrd);
+    check_read(&rig, FWCFG_INITRD_DATA, initrd, sizeof initrd);
+    check_read(&rig, FWCFG_INITRD_DATA, initrd, sizeof initrd); /* as after a reset */
+    assert_null(data(&rig, FWCFG_KERNEL_DATA, KERNEL_BYTES));   /* no copies of them */
+    assert_null(data(&rig, FWCFG_INITRD_DATA, sizeof initrd));
 
     const uint8_t *setup = data(&rig, FWCFG_SETUP_DATA, SETUP_BYTES);
     assert_int_equal(setup[0x210], 0xff);
@@ -154,6 +169,29 @@ static void test_bzimage(void **state)
     const char *why;
     const uint8_t *rom = fwcfg_file(rig.fw, LINUXBOOT_ROM_FILE, &len);
     assert_true(rom_check_option(rom, len, &why));
+    rig_destroy(&rig);
+}
+
+/* Longer than what is read at the start; every byte comes from its place. */
+static void test_large_kernel(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct error err = {0};
+    static uint8_t large[SETUP_BYTES + 2 * KERNEL_HEAD_BYTES], got[2 * KERNEL_HEAD_BYTES];
+    make_image(0x20f, true);
+    memcpy(large, image, SETUP_BYTES);
+    for (size_t i = SETUP_BYTES; i < sizeof large; i++)
+        large[i] = (uint8_t)(i * 7 >> 3);
+    write_file(kernel_path, large, sizeof large);
+    rig_create(&rig);
+    struct vm_config cfg = config(NULL, false);
+    assert_true(take(rig.fw, &cfg, 128 * MiB, &err));
+    assert_int_equal(number(&rig, FWCFG_KERNEL_SIZE), sizeof got);
+    iomap_write(&rig.io, 0x510, FWCFG_KERNEL_DATA, 2);
+    for (size_t done = 0; done < sizeof got;)
+        done += iomap_read_bulk(&rig.io, 0x511, 1, got + done, (unsigned)(sizeof got - done));
+    assert_memory_equal(got, large + SETUP_BYTES, sizeof got);
     rig_destroy(&rig);
 }
 
@@ -237,9 +275,14 @@ static void test_errors(void **state)
     cfg = config(NULL, true);
     unlink(initrd_path);
     fails(&cfg, 128 * MiB, "initrd");
+    cfg.initrd = dir;
+    fails(&cfg, 128 * MiB, "not a regular file");
+    cfg.initrd = initrd_path;
     write_file(initrd_path, "", 0);
     assert_int_equal(truncate(initrd_path, 2 * 1024 * 1024), 0);
     fails(&cfg, 3 * MiB, "larger -m");
+    assert_int_equal(truncate(initrd_path, 1024 * 1024 * 1024 + 1), 0);
+    fails(&cfg, 3 * GiB, "too many");
 }
 
 /* The bytes in the tree are what the source assembles to. */
@@ -261,9 +304,8 @@ static void test_rom_is_its_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bzimage),
-        cmocka_unit_test(test_old_images),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_bzimage),           cmocka_unit_test(test_large_kernel),
+        cmocka_unit_test(test_old_images),        cmocka_unit_test(test_errors),
         cmocka_unit_test(test_rom_is_its_source),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -108,16 +108,28 @@ struct rig {
     struct iomap io;
     struct device_list devices;
     struct fwcfg *fw;
-    const uint8_t *parts, *info, *data;
+    const uint8_t *parts, *info;
+    uint8_t *data; /* the parts' bytes, as the guest reads them */
     size_t data_len;
+    struct log log;
+    unsigned lines;
+    char last[512];
 };
+
+static void sink(void *opaque, const char *line)
+{
+    struct rig *rig = opaque;
+    snprintf(rig->last, sizeof rig->last, "%s", line);
+    rig->lines++;
+}
 
 static void rig_create(struct rig *rig)
 {
     *rig = (struct rig){0};
+    log_init(&rig->log, sink, rig);
     assert_true(iomap_create(&rig->io, NULL));
     device_list_init(&rig->devices);
-    rig->fw = fwcfg_create(&rig->devices, &(struct fwcfg_config){&rig->io, NULL, NULL});
+    rig->fw = fwcfg_create(&rig->devices, &(struct fwcfg_config){&rig->io, NULL, &rig->log});
     assert_non_null(rig->fw);
 }
 
@@ -125,6 +137,7 @@ static void rig_destroy(struct rig *rig)
 {
     device_destroy_all(&rig->devices);
     iomap_destroy(&rig->io);
+    free(rig->data);
 }
 
 static uint32_t number(struct rig *rig, uint16_t key)
@@ -139,6 +152,16 @@ static uint32_t number(struct rig *rig, uint16_t key)
 static struct vm_config config(char *append, char *initrd)
 {
     return (struct vm_config){.kernel = kernel_path, .append = append, .initrd = initrd};
+}
+
+/* By pieces of an odd length, which end within the parts and at their ends. */
+static void read_data(struct rig *rig, unsigned piece)
+{
+    memset(rig->data, 0xee, rig->data_len);
+    iomap_write(&rig->io, 0x510, FWCFG_KERNEL_DATA, 2);
+    for (size_t done = 0; done < rig->data_len;)
+        done += iomap_read_bulk(&rig->io, 0x511, 1, rig->data + done,
+                                (unsigned)MIN(piece, rig->data_len - done));
 }
 
 static uint32_t tables = 0x8000; /* where they are expected */
@@ -159,7 +182,10 @@ static void boots(struct rig *rig, const struct vm_config *cfg)
     assert_int_equal(len, number(rig, FWCFG_SETUP_SIZE));
     rig->info = fwcfg_item(rig->fw, FWCFG_INITRD_DATA, &len);
     assert_int_equal(len, number(rig, FWCFG_INITRD_SIZE));
-    rig->data = fwcfg_item(rig->fw, FWCFG_KERNEL_DATA, &rig->data_len);
+    assert_null(fwcfg_item(rig->fw, FWCFG_KERNEL_DATA, &rig->data_len)); /* no copy */
+    rig->data = malloc(rig->data_len);
+    assert_non_null(rig->data);
+    read_data(rig, 4096);
     assert_non_null(fwcfg_file(rig->fw, MULTIBOOT_ROM_FILE, &len));
 }
 
@@ -195,6 +221,12 @@ static void test_elf32(void **state)
     assert_memory_equal(rig.data, file + BODY, 0x100);
     assert_memory_equal(rig.data + 0x100, zeros, 0x100);
     assert_memory_equal(rig.data + 0x200, file + 0x1000, 20);
+    for (unsigned piece = 1; piece < 0x204; piece += 0x67) {
+        read_data(&rig, piece);
+        assert_memory_equal(rig.data, file + BODY, 0x100);
+        assert_memory_equal(rig.data + 0x100, zeros, 0x100);
+        assert_memory_equal(rig.data + 0x200, file + 0x1000, 20);
+    }
     assert_int_equal(number(&rig, FWCFG_KERNEL_ENTRY), 0x100010); /* the physical one */
     assert_int_equal(info(&rig, 0), 0x24d); /* memory, command line, modules, map, loader */
     snprintf(expected, sizeof expected, "%s a=b c", kernel_path);
@@ -266,6 +298,33 @@ static void test_modules(void **state)
     assert_string_equal(string(&rig, ld32(mods + 8)), first);
     assert_int_equal(ld32(mods + 16), 0x103000);
     assert_string_equal(string(&rig, ld32(mods + 24)), kernel_path);
+    rig_destroy(&rig);
+}
+
+/* While the guest runs: zeros for what is missing, and a line. */
+static void test_module_that_shrinks(void **state)
+{
+    (void)state;
+    struct rig rig;
+    static uint8_t module[5000];
+    memset(module, 9, sizeof module);
+    make_elf32(0);
+    write_file(module_path, module, sizeof module);
+    char list[100];
+    snprintf(list, sizeof list, "%s/a,,b", dir);
+    struct vm_config cfg = config(NULL, list);
+    boots(&rig, &cfg);
+    assert_memory_equal(rig.data + 0x214, module, sizeof module);
+    assert_int_equal(rig.lines, 0);
+    assert_int_equal(truncate(module_path, 1000), 0);
+    memset(module + 1000, 0, sizeof module - 1000);
+    for (unsigned reset = 0; reset < 2; reset++) {
+        read_data(&rig, 700);
+        assert_memory_equal(rig.data, file + BODY, 0x100);
+        assert_memory_equal(rig.data + 0x214, module, sizeof module);
+        assert_int_equal(rig.lines, 1);
+        assert_non_null(strstr(rig.last, "a,b': the file has become shorter"));
+    }
     rig_destroy(&rig);
 }
 
@@ -477,11 +536,17 @@ static void test_bad_pvh(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elf32),     cmocka_unit_test(test_elf64),
-        cmocka_unit_test(test_kludge),    cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_video),     cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_bad_files), cmocka_unit_test(test_low),
-        cmocka_unit_test(test_pvh),       cmocka_unit_test(test_bad_pvh),
+        cmocka_unit_test(test_elf32),
+        cmocka_unit_test(test_elf64),
+        cmocka_unit_test(test_kludge),
+        cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_module_that_shrinks),
+        cmocka_unit_test(test_video),
+        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_low),
+        cmocka_unit_test(test_pvh),
+        cmocka_unit_test(test_bad_pvh),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
