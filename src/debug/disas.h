@@ -1,15 +1,19 @@
-/* Machine code to text, for the monitor, -d in_asm and people. Capstone does the work. */
+/*
+ * Machine code to text, for the monitor, -d in_asm and people. Capstone does the work; it is loaded
+ * when that is first asked for: 3 MiB, which most runs do without.
+ */
 #ifndef VITRINE_DEBUG_DISAS_H
 #define VITRINE_DEBUG_DISAS_H
 
+#include "core/error.h"
 #include "core/types.h"
 
 enum disas_syntax { DISAS_ATT, DISAS_INTEL };
 
 struct disas;
 
-/* NULL: out of memory. */
-struct disas *disas_create(enum disas_syntax syntax);
+/* NULL with err set: out of memory, or there is no Capstone here. */
+struct disas *disas_create(enum disas_syntax syntax, struct error *err);
 void disas_destroy(struct disas *d);
 
 #define DISAS_MAX_BYTES 15 /* SDM 2A §2.3.11 "AVX Instruction Length": 15 bytes, more is #UD */

@@ -123,10 +123,11 @@ static void dump_numbers(struct mon *mon, bool physical, uint64_t at, const stru
 
 static struct disas *disassembler(struct mon *mon)
 {
+    struct error err = {0};
     if (!mon->disas)
-        mon->disas = disas_create(mon->syntax);
+        mon->disas = disas_create(mon->syntax, &err);
     if (!mon->disas)
-        mon_printf(mon, "out of memory\n");
+        mon_printf(mon, "no disassembly: %s\n", err.msg);
     return mon->disas;
 }
 

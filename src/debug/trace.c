@@ -13,15 +13,26 @@ struct trace {
     struct machine *machine;
     struct log *log;
     struct disas *disas; /* made at first use: most runs never trace */
+    bool no_disas;       /* it cannot be had, which was said */
 };
+
+static struct disas *disassembler(struct trace *t)
+{
+    struct error err = {0};
+    if (t->disas || t->no_disas)
+        return t->disas;
+    t->disas = disas_create(DISAS_ATT, &err);
+    t->no_disas = !t->disas;
+    if (t->no_disas)
+        log_line(t->log, LOG_HOST, "no disassembly: %s", err.msg);
+    return t->disas;
+}
 
 static void trace_code(void *opaque, const struct cpu *cpu, gla_t lin, const uint8_t *bytes,
                        unsigned len)
 {
     struct trace *t = opaque;
-    if (!t->disas)
-        t->disas = disas_create(DISAS_ATT);
-    if (!t->disas)
+    if (!disassembler(t))
         return;
     const unsigned bits = regs_code_bits(cpu);
     const unsigned cs = cpu->seg[SEG_CS].sel;
@@ -66,9 +77,7 @@ static void list_piece(struct trace *t, const struct cpu_translation *c, size_t 
 static void trace_translated(void *opaque, const struct cpu *cpu, const struct cpu_translation *c)
 {
     struct trace *t = opaque;
-    if (!t->disas)
-        t->disas = disas_create(DISAS_ATT);
-    if (!t->disas)
+    if (!disassembler(t))
         return;
     const unsigned bits = regs_code_bits(cpu);
     log_line(t->log, LOG_OUT, "OUT: cs=%04x %u instructions, %u bytes become %zu and %zu", //
@@ -96,9 +105,7 @@ static void int_line(void *opaque, const char *line)
 static void trace_fault(void *opaque, const struct cpu *cpu, const struct fault_record *r)
 {
     struct trace *t = opaque;
-    if (!t->disas)
-        t->disas = disas_create(DISAS_ATT);
-    explain_fault(cpu, r, &(struct explain_out){int_line, t, t->disas});
+    explain_fault(cpu, r, &(struct explain_out){int_line, t, disassembler(t)});
 }
 
 static void trace_line(void *opaque, const char *line)

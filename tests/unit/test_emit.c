@@ -397,7 +397,7 @@ static void test_full(void **state)
 static int setup(void **state)
 {
     (void)state;
-    disas = disas_create(DISAS_INTEL);
+    disas = disas_create(DISAS_INTEL, &(struct error){0});
     return disas ? 0 : -1;
 }
 

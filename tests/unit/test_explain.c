@@ -33,7 +33,7 @@ static int open_rig(void **state)
 {
     (void)state;
     rig_open(&rig);
-    disas = disas_create(DISAS_INTEL);
+    disas = disas_create(DISAS_INTEL, &(struct error){0});
     return disas ? 0 : -1;
 }
 static int close_rig(void **state)

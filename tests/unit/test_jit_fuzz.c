@@ -162,7 +162,7 @@ static void run_both(uint64_t n)
 
 static void print_insn(const struct cpu *cpu)
 {
-    struct disas *d = disas_create(DISAS_INTEL);
+    struct disas *d = disas_create(DISAS_INTEL, &(struct error){0});
     char text[160];
     gla_t at = cpu->rip;
     if (at >= GEN_HIGH)

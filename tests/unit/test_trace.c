@@ -28,7 +28,8 @@ static void test_disas(void **state)
         {{0}, 0, 64, "", "", 0},
     };
     (void)state;
-    struct disas *att = disas_create(DISAS_ATT), *intel = disas_create(DISAS_INTEL);
+    struct disas *att = disas_create(DISAS_ATT, &(struct error){0}),
+                 *intel = disas_create(DISAS_INTEL, &(struct error){0});
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         char text[160];
         assert_int_equal(
