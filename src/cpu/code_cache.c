@@ -91,6 +91,7 @@ void code_flush(struct code_cache *cc)
     free_pages(cc);
     world_leave(world);
     block_arena_empty(&cc->arena);
+    cc->serial = 0;
     memset(cc->hash, 0, sizeof *cc->hash << HASH_BITS);
     memset(cc->jump, 0, sizeof cc->jump);
     if (cc->jit)
@@ -398,8 +399,8 @@ static void sweep_page(struct code_cache *cc, ram_t page)
     clear_page(cc, page, 0, 0);
 }
 
-/* Whether a sweep takes what nobody entered since the last one that did. If too much of that comes
- * back, only later ones do. */
+/* Whether this sweep looks for cold blocks, and takes them. If too many of them come back, only
+ * later ones do. */
 static bool takes_cold(struct code_cache *cc)
 {
     if (cc->cold_wait) {
@@ -407,8 +408,7 @@ static bool takes_cold(struct code_cache *cc)
         return false;
     }
     const bool too_many = cc->decoded_again > cc->decoded / TOO_MANY_AGAIN;
-    if (too_many)
-        cc->cold_rest = MIN(2 * cc->cold_rest + 1, 63U);
+    cc->cold_rest = too_many ? MIN(2 * cc->cold_rest + 1, 63U) : cc->cold_rest / 2;
     cc->cold_wait = cc->cold_rest;
     cc->decoded = cc->decoded_again = 0;
     return !too_many;
@@ -659,7 +659,7 @@ static struct block *new_block(struct code_cache *cc)
     forget_gone(cc->cpu);
     if (unlikely(a->placed >= a->bytes / SWEEPS + a->survivors * SWEEP_COST))
         sweep(cc);
-    struct block *b = block_arena_top(a);
+    struct block *b = cc->serial < UINT32_MAX ? block_arena_top(a) : NULL;
     if (unlikely(!b)) {
         code_flush(cc);
         b = block_arena_top(a);
@@ -719,11 +719,8 @@ static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_lef
         cpu->trace.code(cpu->trace.opaque, cpu, lin, ram_host(cc->ram, b->start), b->bytes);
 
     b->cached = true;
-    if (unlikely(++cc->serial == 0)) {
-        memset(cc->jump, 0, sizeof cc->jump);
-        cc->serial = 1;
-    }
-    b->serial = cc->serial;
+    b->serial = ++cc->serial;
+    forget_gone(cpu); /* fetching may have changed the block that led here */
     b = block_arena_place(&cc->arena);
     enter_page(cc, b, b->start & PAGE_MASK);
     if (b->page2 != RAM_NONE)
@@ -831,6 +828,8 @@ struct block *code_find(struct cpu *cpu)
             if (b->start == start && b->mode == cpu->mode && b->bytes <= bytes_left &&
                 second_page_matches(cpu, b, lin))
                 break;
+        if (b && b->stale)
+            b = NULL; /* the walk for its second page set a bit in its bytes */
     }
     if (!b) {
         world_enter(cpu->world);

@@ -189,12 +189,40 @@ static void test_rewritten_for_ever(void **state)
     rig_close(&r);
 }
 
+/*
+ * A block that begins with the last byte of a page table, and goes on in the page of that table's
+ * last entry: the walk to its second half sets the entry's A, and so drops it while it is looked
+ * up.
+ */
+static void test_found_and_dropped(void **state)
+{
+    (void)state;
+    enum { TABLE_AT = 0x3fe000, NEXT_AT = 0x3ff000, NEXT = 0x50000, ADD = 0x05, LAST = 511 * 8 };
+    static const uint8_t rest[] = {1, 0, 0, 0, 0xf4}; /* of ADD EAX, 1; hlt */
+    struct rig r;
+    open(&r, THRESHOLD);
+    rig_map(&r, NEXT_AT, NEXT, RIG_P | RIG_W);
+    const gpa_t table = r.next_table - PAGE_SIZE; /* the last that was made */
+    rig_map(&r, TABLE_AT, table, RIG_P | RIG_W);
+    assert_int_equal(ld64(rig_at(&r, table + LAST)), NEXT | RIG_P | RIG_W);
+    rig_put(&r, table + LAST + 7, &(uint8_t){ADD}, 1); /* bits that the walk ignores */
+    rig_put(&r, NEXT, rest, sizeof rest);
+    for (unsigned round = 0; round < 4 * THRESHOLD; round++) {
+        rig_put(&r, table + LAST, &(uint8_t){RIG_P | RIG_W}, 1);
+        cpu_flush_tlb(r.cpu);
+        assert_int_equal(run_at(&r, TABLE_AT + PAGE_SIZE - 1, 10), 1);
+        assert_true(*rig_at(&r, table + LAST) & 0x20);
+    }
+    assert_true(r.cpu->stats.blocks_dropped >= 4 * THRESHOLD - 1);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cold_goes),          cmocka_unit_test(test_cold_comes_back),
         cmocka_unit_test(test_writes_translated),  cmocka_unit_test(test_writes_interpreted),
-        cmocka_unit_test(test_rewritten_for_ever),
+        cmocka_unit_test(test_rewritten_for_ever), cmocka_unit_test(test_found_and_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
