@@ -5,12 +5,13 @@
  * pages is a block of its own that remembers both.
  *
  * Blocks live in an arena. One that is dropped (its bytes were written) has every handler replaced
- * by op_stale, so that even the block that is running stops behind the store that changed it.
+ * by op_stale, so that even the block that is running stops behind the store that changed it; the
+ * next one of its size takes its place.
  *
  * Most code runs once or twice. So, whenever some MiB of blocks have been decoded, a sweep makes
- * holes of those that were dropped and of those that nobody entered since the sweep before, for new
- * ones to be put into. Blocks that have host code stay where they are, since that names them, until
- * there is no room for a new one: then the arena is emptied as a whole.
+ * holes of those that were dropped and of those that nobody entered between the last few sweeps,
+ * for new ones to be put into. Blocks that have host code stay where they are, since that names
+ * them, until there is no room for a new one: then the arena is emptied as a whole.
  */
 #ifndef VITRINE_CPU_BLOCK_H
 #define VITRINE_CPU_BLOCK_H
@@ -32,9 +33,9 @@ struct block {
     uint32_t room;           /* bytes it takes in the arena */
     uint32_t serial;         /* no two blocks at one place have the same; 0: stale */
     uint32_t heat;           /* entries until it gets host code; 0: it has some, or gets none */
-    uint32_t heat_then;      /* ... at the last sweep that looked for cold ones; */
+    uint32_t heat_then;      /* ... at the last sweep that looked for cold ones */
     struct native *native;   /* its host code, if it has any */
-    struct block *hash_next; /* or the next hole */
+    struct block *hash_next; /* or the next hole, or dropped one */
     insn_fn *first; /* the handler of insn[0], also while a hook of the translator is there */
     struct block *page_next[2]; /* lists of the code pages it lies on */
     /* Where it continues: [0] fall-through, [1] taken. */
