@@ -60,7 +60,8 @@ bool mon_rest(struct mon *mon, char *args, const char *what, uint64_t *value);
  */
 bool mon_expression(struct mon *mon, const char **text, uint64_t *value);
 
-/* monitor_mem.c */
+/* monitor_mem.c. The disassembler is made at first use; NULL: there is none, which was said. */
+struct disas *mon_disas(struct mon *mon);
 void mon_cmd_x(struct mon *mon, char *args);
 void mon_cmd_xp(struct mon *mon, char *args);
 void mon_cmd_print(struct mon *mon, char *args);

@@ -62,11 +62,8 @@ static void one_fault(struct mon *mon, const struct cpu *cpu, uint64_t n, bool t
         mon_printf(mon, "%" PRIu64 ": %s\n", n, text);
         return;
     }
-    struct error err = {0};
-    if (!mon->disas)
-        mon->disas = disas_create(mon->syntax, &err);
     mon_printf(mon, "fault %" PRIu64 " of CPU %u:\n", n, cpu->index);
-    explain_fault(cpu, r, &(struct explain_out){mon_line, mon, mon->disas});
+    explain_fault(cpu, r, &(struct explain_out){mon_line, mon, mon_disas(mon)});
 }
 
 /* The last one, the last N, or a line each of all that are known. */

@@ -121,7 +121,7 @@ static void dump_numbers(struct mon *mon, bool physical, uint64_t at, const stru
 
 /* --- code --- */
 
-static struct disas *disassembler(struct mon *mon)
+struct disas *mon_disas(struct mon *mon)
 {
     struct error err = {0};
     if (!mon->disas)
@@ -133,7 +133,7 @@ static struct disas *disassembler(struct mon *mon)
 
 static void dump_code(struct mon *mon, bool physical, uint64_t at, const struct fmt *f)
 {
-    struct disas *d = disassembler(mon);
+    struct disas *d = mon_disas(mon);
     const unsigned bits = f->unit == 2   ? 16
                           : f->unit == 4 ? 32
                           : f->unit == 8 ? 64
