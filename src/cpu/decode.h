@@ -248,20 +248,19 @@ struct insn {
     uint8_t osize; /* operand size in bytes: 1, 2, 4, 8 */
     uint8_t asize; /* address size in bytes: 2, 4, 8 */
     uint8_t modrm;
-    uint8_t
-        reg;    /* ModRM.reg with REX.R (or the register in the opcode with REX.B for Z operands) */
-    uint8_t rm; /* ModRM.rm with REX.B when mod is 3 */
-    uint8_t base, scale,
-        xindex;       /* of a memory operand: REG_*; REG_ZERO when absent; scale as shift */
-    uint8_t seg;      /* SEG_* of the memory operand; SEG_FLAT where the base is known to be 0 */
-    uint8_t pfx;      /* PFX_* */
+    uint8_t reg; /* ModRM.reg with REX.R (or the opcode's register with REX.B for Z operands) */
+    uint8_t rm;  /* ModRM.rm with REX.B when mod is 3 */
+    uint8_t base, xindex; /* of a memory operand: REG_*; REG_ZERO when absent */
+    uint8_t scale : 2;    /* ... as a shift */
+    uint8_t seg : 4;  /* SEG_* of the memory operand; SEG_FLAT where the base is known to be 0 */
+    uint8_t pfx : 2;  /* PFX_* */
     uint8_t rex;      /* REX byte, 0 when there is none (bits WRXB; VEX sets them too) */
     uint8_t vvvv, vl; /* VEX: second source; vector length 16, 32, 64 in bytes */
-    uint8_t aaa, zb;  /* EVEX: mask register; zeroing (bit 0), broadcast/rounding (bit 1) */
     uint8_t imm2;     /* second immediate (Ib2); index register of VSIB; register in imm8[7:4] */
-    uint16_t sel;     /* Ap: selector */
     uint8_t a, b;     /* register operands as the bound handler wants them (bind.c) */
-    bool mem : 1;     /* has a memory operand (mod is not 3) */
+    uint16_t sel;     /* Ap: selector */
+    uint16_t aaa : 3, zb : 2; /* EVEX: mask register; zeroing (bit 0), broadcast/rounding (bit 1) */
+    bool mem : 1;             /* has a memory operand (mod is not 3) */
     bool lock : 1;
     bool rep : 1;   /* F3 ... */
     bool repne : 1; /* ... or F2, whichever came last */
@@ -270,6 +269,7 @@ struct insn {
     bool fused : 1;          /* runs its successor too (bind.c) */
     bool vex : 1, vex_w : 1; /* has a VEX prefix; its W bit */
 };
+_Static_assert(sizeof(struct insn) == 56, "millions of them are kept");
 
 #define MAX_INSN_BYTES 15
 
