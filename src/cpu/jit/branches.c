@@ -64,7 +64,7 @@ static void write_far_link(struct tr *t, unsigned slot, int64_t at)
     emit_alu(e, 8, X_CMP, H_R10, h_abs(&n->target_page[slot]));
     uint8_t *elsewhere = emit_jcc_forward(e, CC_NE);
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
-    n->site[slot] = emit_jmp_forward(e);
+    n->site[slot] = native_note(n, emit_jmp_forward(e));
 
     t->e = e = t->cold;
     emit_here(e, other);
@@ -104,21 +104,21 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
     if (same_page) {
         t->e = t->cold;
         emit_here(t->e, from);
-        n->site[slot] = from;
+        n->site[slot] = native_note(n, from);
     } else {
         emit_here(t->e, from);
         if (at == (int32_t)at) /* else there is no link */
             write_far_link(t, slot, at);
     }
-    n->exit[slot] = t->e->p;
+    n->exit[slot] = native_note(n, t->e->p);
     if (n->site[slot])
-        emit_patch(n->site[slot], n->exit[slot]);
+        emit_patch(native_place(n, n->site[slot]), t->e->p);
     emit_mov_imm(t->e, H_R11, (uintptr_t)t->b | slot);
     emit_jmp(t->e, stub(t, STUB_EXIT_LINK));
     if (t->def.valid) {
-        n->storing[slot] = t->e->p;
+        n->storing[slot] = native_note(n, t->e->p);
         store_def(t, &t->def);
-        n->storing_site[slot] = emit_jmp_forward(t->e);
+        n->storing_site[slot] = native_note(n, emit_jmp_forward(t->e));
     }
     t->e = hot;
 }

@@ -302,7 +302,7 @@ const struct insn *jit_run(struct cpu *cpu, struct block *b, const struct native
     cpu->block = b;
     cpu->jit_page = cpu->r[REG_PC] & PAGE_MASK;
     jit_entered(cpu, b);
-    return j->enter(cpu, jit_runs_at(j, n->body));
+    return j->enter(cpu, jit_runs_at(j, native_place(n, n->body)));
 }
 
 static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
@@ -365,11 +365,12 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
         n->target_ram[slot] = to->page2 == RAM_NONE ? to->start & PAGE_MASK : RAM_NONE;
     }
+    const uint8_t *const entry = native_place(to->native, to->native->entry);
     const bool store = n->storing[slot] && to->native->wants_flags &&
                        (to->native->changes & pending_registers(&n->def));
     if (store)
-        emit_patch(n->storing_site[slot], to->native->entry);
-    emit_patch(n->site[slot], store ? n->storing[slot] : to->native->entry);
+        emit_patch(native_place(n, n->storing_site[slot]), entry);
+    emit_patch(native_place(n, n->site[slot]), store ? native_place(n, n->storing[slot]) : entry);
 }
 
 void jit_unlink(struct block *from, unsigned slot)
@@ -379,7 +380,7 @@ void jit_unlink(struct block *from, unsigned slot)
         return;
     n->generation[slot] = 0;
     n->target_page[slot] = JIT_NO_PAGE;
-    emit_patch(n->site[slot], n->exit[slot]);
+    emit_patch(native_place(n, n->site[slot]), native_place(n, n->exit[slot]));
 }
 
 void jit_translate(struct jit *j, struct block *b)
@@ -391,7 +392,7 @@ void jit_translate(struct jit *j, struct block *b)
     }
     jit_unhook(b);
     struct native *n = &j->natives[j->n_natives];
-    *n = (struct native){.entry = NULL};
+    *n = (struct native){.indirect = NULL};
     struct emit e = open_part(j, &j->hot), cold = open_part(j, &j->cold);
     const uint8_t *const cold_start = cold.p;
     j->translating = true;
@@ -424,12 +425,13 @@ void jit_translate(struct jit *j, struct block *b)
 
 void jit_drop(struct jit *j, struct block *b)
 {
-    if (!b->native)
+    const struct native *n = b->native;
+    if (!n)
         return;
     jit_past_gone(j->past, b, AGAIN_WRITTEN);
     jit_known_forget(j, b);
-    struct emit e = {.p = b->native->entry, .end = b->native->body};
-    emit_jmp(&e, b->native->left);
+    struct emit e = {.p = native_place(n, n->entry), .end = native_place(n, n->body)};
+    emit_jmp(&e, native_place(n, n->left));
 }
 
 /* Code that computes without looking is thrown away while a guest wants exceptions: by the next

@@ -72,7 +72,8 @@ static inline struct host_rm h_state(size_t at)
 }
 #define CPU_SLOT(field) h_state(offsetof(struct cpu, field))
 
-/* Host code of one block. Places in it are addresses where it is written, not where it runs. */
+/* Host code of one block. Places in it are where it is written, not where it runs. */
+typedef int32_t native_at; /* from indirect on, in bytes; 0: nowhere */
 struct native {
     /* A jump to another page holds in this generation (0: in none), to the page at this linear
      * address (JIT_NO_PAGE: there is no link). */
@@ -84,19 +85,29 @@ struct native {
                              indirect branches knows where to go: so often until jit_relink() */
     bool hasty[2];        /* jit_relink() came before the patience was used up, last time */
     bool far[2];          /* the jump is such a one */
+    bool wants_flags;     /* of before: something in the block may see them */
+    uint32_t changes;     /* guest registers that it changes while it may see them */
     uint8_t *indirect;    /* from an indirect branch: R10 is RIP */
-    uint8_t *entry;       /* from another block: takes its length off the budget first */
-    uint8_t *body;        /* behind that */
-    uint8_t *left;        /* goes back to the run loop, as entry does once the block is dropped */
-    uint8_t *site[2];     /* displacement of the jump to the next block, by slot; NULL: none */
-    uint8_t *exit[2];     /* where it leads while there is no such block */
+    native_at entry;      /* from another block: takes its length off the budget first */
+    native_at body;       /* behind that */
+    native_at left;       /* goes back to the run loop, as entry does once the block is dropped */
+    native_at site[2];    /* displacement of the jump to the next block, by slot */
+    native_at exit[2];    /* where it leads while there is no such block */
     /* Where def is pending at the end: code that puts its operands into memory and jumps on, and
-     * its displacement, for a next block that changes them too early. NULL: nothing to be put. */
-    uint8_t *storing[2], *storing_site[2];
-    bool wants_flags;       /* of before: something in the block may see them */
-    uint32_t changes;       /* guest registers that it changes while it may see them */
+     * its displacement, for a next block that changes them too early. */
+    native_at storing[2], storing_site[2];
     struct pending_def def; /* what is pending at the end, if it names registers */
 };
+
+static inline native_at native_note(const struct native *n, const uint8_t *p)
+{
+    return (native_at)(p - n->indirect);
+}
+
+static inline uint8_t *native_place(const struct native *n, native_at at)
+{
+    return n->indirect + at;
+}
 
 #define JIT_JUMP_MODES 64
 #define JIT_JUMP_USER  1 /* in the number of a mode */

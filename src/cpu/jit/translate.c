@@ -27,10 +27,10 @@ static void write_entry(struct tr *t)
     t->n->indirect = e->p; /* R10 = RIP */
     emit_alu(e, 8, X_AND, H_R10, CPU_SLOT(page_mask));
     emit_store(e, 8, CPU_SLOT(jit_page), H_R10);
-    t->n->entry = e->p;
+    t->n->entry = native_note(t->n, e->p);
     emit_alu_imm(e, 8, X_SUB, h_reg(H_R13), b->n);
     emit_jcc_short(e, CC_S, spent);
-    t->n->body = e->p;
+    t->n->body = native_note(t->n, e->p);
 }
 
 static void write_leaving(struct tr *t)
@@ -38,7 +38,7 @@ static void write_leaving(struct tr *t)
     struct emit *e = t->cold;
     emit_here(e, t->spent);
     emit_alu_imm(e, 8, X_ADD, h_reg(H_R13), t->b->n);
-    t->n->left = e->p;
+    t->n->left = native_note(t->n, e->p);
     emit_mov_imm(e, H_R10, (uintptr_t)t->b);
     emit_jmp(e, (uint8_t *)(uintptr_t)t->j->stub[STUB_EXIT_START]);
 }
