@@ -167,6 +167,18 @@ class Run:
     def wall(self):
         return time.monotonic() - self.started
 
+    def mib_beside_ram(self):
+        """What the process holds but for its largest mapping, the guest's RAM, in MiB; a page that is mapped twice once."""
+        mappings = []
+        with open(f"/proc/{self.process.pid}/smaps") as f:
+            for line in f:
+                words = line.split()
+                if words[0] == "Size:":
+                    size = int(words[1])
+                elif words[0] == "Pss:":
+                    mappings.append((size, int(words[1])))
+        return sum(held for _, held in sorted(mappings)[:-1]) / 1024
+
     def _read(self, seconds):
         """Appends what arrives; False when the emulator has ended."""
         ready, _, _ = select.select([self.master], [], [], seconds)
