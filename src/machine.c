@@ -315,6 +315,13 @@ static void resume(struct machine *m)
             l->continued(l->opaque);
 }
 
+static void take_stop(struct machine *m)
+{
+    const enum stop_reason why = (enum stop_reason)m->stop_asked;
+    m->stop_asked = STOP_NONE;
+    pause(m, why);
+}
+
 void machine_take_requests(struct machine *m)
 {
     const int asked = __atomic_load_n(&m->exit_asked, __ATOMIC_ACQUIRE);
@@ -335,11 +342,8 @@ void machine_take_requests(struct machine *m)
         pc_reset(&m->pc, RESET_HARD);
         turns_reset(m);
     }
-    if (m->stop_asked) {
-        const enum stop_reason why = (enum stop_reason)m->stop_asked;
-        m->stop_asked = STOP_NONE;
-        pause(m, why);
-    }
+    if (m->stop_asked)
+        take_stop(m);
 }
 
 static void sync_point(struct machine *m)
@@ -347,6 +351,8 @@ static void sync_point(struct machine *m)
     const uint64_t n = machine_icount(m);
     m->syncs++;
     host_loop_poll(&m->loop);
+    if (!m->running)
+        return;
     if (m->cfg.icount) {
         m->slice_end = n + FIXED_SLICE;
         return;
@@ -363,6 +369,8 @@ static void idle(struct machine *m)
     m->idles++;
     if (m->cfg.icount && !m->cfg.icount_sleep && due != EVENT_NEVER) {
         host_loop_poll(&m->loop);
+        if (!m->running)
+            return;
         vclock_jump(&m->clock, machine_icount(m), due);
         note_rate(m);
         return;
@@ -371,6 +379,8 @@ static void idle(struct machine *m)
     host_loop_wait(&m->loop, due == EVENT_NEVER ? EVENT_NEVER : MAX(due - now, 0));
     const int64_t after = host_clock_ns();
     m->idle_ns += after - before;
+    if (!m->running)
+        return;
     if (m->cfg.icount) {
         if (due != EVENT_NEVER && after - before >= due - now)
             vclock_jump(&m->clock, machine_icount(m), due);
@@ -412,7 +422,8 @@ static void run_slice(struct machine *m)
     }
     if (machine_icount(m) >= m->slice_end)
         sync_point(m);
-    run_cpu(m);
+    if (m->running)
+        run_cpu(m);
 }
 
 enum machine_exit machine_run(struct machine *m)
@@ -460,6 +471,13 @@ void machine_stop(struct machine *m, enum stop_reason reason)
     if (m->running && !m->stop_asked)
         m->stop_asked = reason;
     wake(m);
+}
+
+void machine_pause(struct machine *m)
+{
+    machine_stop(m, STOP_USER);
+    if (m->stop_asked && !m->in_cpu)
+        take_stop(m);
 }
 
 static void cont(struct machine *m, const struct cpu *only)

@@ -68,6 +68,7 @@ int64_t machine_time_ns(struct machine *m);
 
 /* Asked for by people or by devices; take effect between instructions. */
 void machine_stop(struct machine *m, enum stop_reason reason); /* safe from a signal handler too */
+void machine_pause(struct machine *m); /* STOP_USER, at once: from the host loop only */
 void machine_cont(struct machine *m);
 void machine_cont_alone(struct machine *m, struct cpu *cpu); /* the other CPUs stand still */
 bool machine_running(const struct machine *m);

@@ -96,7 +96,7 @@ static void cmd_help(struct mon *mon, char *args);
 static void cmd_stop(struct mon *mon, char *args)
 {
     if (mon_no_more(mon, args))
-        machine_stop(mon->machine, STOP_USER);
+        machine_pause(mon->machine);
 }
 
 static void cmd_cont(struct mon *mon, char *args)

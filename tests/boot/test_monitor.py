@@ -147,7 +147,7 @@ class AtTheShell(harness.Case):
 
     def stopping(self):
         v, m = self.v, self.m
-        m.command("stop")
+        m.stop()
         self.assertEqual("VM status: paused\n", m.command("info status"))
         before = m.command("info registers")
         v.send("echo while-paus'ed'\n")

@@ -178,6 +178,10 @@ void machine_stop(struct machine *m, enum stop_reason reason)
     if (fake.running)
         fake_stop(reason);
 }
+void machine_pause(struct machine *m)
+{
+    machine_stop(m, STOP_USER);
+}
 void machine_cont(struct machine *m)
 {
     fake_note("cont ");
