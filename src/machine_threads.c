@@ -361,7 +361,10 @@ static void *cpu_thread(void *opaque)
         const int64_t now = threads_clock(m);
         if (t->next_ns <= now) {
             fire_timers(m, now);
-            continue; /* one of them may have asked for something */
+            if (!may_run(c)) /* one of them asked for something */
+                continue;
+            /* The next may be due already: the guest goes on all the same, and others get the lock.
+             */
         }
         if (cpu_has_work(c->cpu))
             run(c);

@@ -426,9 +426,9 @@ void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
         return NULL;
     }
     const struct place p = translate(cpu, lin, true, tlb_mode);
-    if (!p.host || (ram_flags(cpu->mem->ram, p.ram) & RAM_TRACED) || page_watched(cpu, lin))
-        return NULL;
-    return p.host;
+    /* What is traced, or watched, has no line; what is to be traced takes the line away first. */
+    const struct tlb_half *h = &cpu->tlb[tlb_mode].line[tlb_index(lin)].wr;
+    return p.host && tlb_hit(h, lin, size) ? p.host : NULL;
 }
 
 /* --- locked operations --- */
@@ -441,9 +441,8 @@ static void *lock_out(struct cpu *cpu)
     return NULL;
 }
 
-void *lock_slow(struct cpu *cpu, gla_t lin, unsigned size)
+static void *lock_slow_in(struct cpu *cpu, gla_t lin, unsigned size, unsigned tlb_mode)
 {
-    const unsigned tlb_mode = tlb_mode_of(cpu);
     if (((lin & ~PAGE_MASK) + size) > PAGE_SIZE) {
         check_canonical(cpu, lin + size - 1);
         translate(cpu, lin, true, tlb_mode);
@@ -457,6 +456,11 @@ void *lock_slow(struct cpu *cpu, gla_t lin, unsigned size)
         return lock_out(cpu);
     cpu->locked_traced = p.ram;
     return p.host;
+}
+
+void *lock_slow(struct cpu *cpu, gla_t lin, unsigned size)
+{
+    return lock_slow_in(cpu, lin, size, tlb_mode_of(cpu));
 }
 
 void lock_end_slow(struct cpu *cpu, const void *host, unsigned size)
@@ -573,4 +577,30 @@ void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size)
         check_table(cpu, lin, size);
         store_slow(cpu, lin, v, size, TLB_KERNEL);
     }
+}
+
+uint32_t sys_lock_bits(struct cpu *cpu, gla_t lin, uint32_t set, uint32_t clear)
+{
+    lin = wrap_linear(cpu, lin);
+    check_table(cpu, lin, 4);
+    uint32_t *const host = lock_slow_in(cpu, lin, 4, TLB_KERNEL);
+    uint32_t old;
+    if (host) {
+        old = __atomic_load_n(host, __ATOMIC_RELAXED);
+        while (!__atomic_compare_exchange_n(host, &old, (old | set) & ~clear, false,
+                                            __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            ;
+    } else {
+        old = (uint32_t)load_slow(cpu, lin, 4, TLB_KERNEL);
+        store_slow(cpu, lin, (old | set) & ~clear, 4, TLB_KERNEL);
+    }
+    lock_end(cpu, host, 4);
+    return old;
+}
+
+void sys_probe_store(struct cpu *cpu, gla_t lin)
+{
+    lin = wrap_linear(cpu, lin);
+    check_table(cpu, lin, 1);
+    translate(cpu, lin, true, TLB_KERNEL);
 }

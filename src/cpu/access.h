@@ -194,5 +194,10 @@ static inline void store256(struct cpu *cpu, gla_t lin, const void *buf)
 /* Implicit supervisor accesses: descriptor tables, TSS, frames pushed by the processor. */
 uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size);
 void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size);
+/* Sets and clears bits of a dword in one locked operation (SDM 3A §8.1.2.1 "Automatic Locking").
+ * Returns what it was before. */
+uint32_t sys_lock_bits(struct cpu *cpu, gla_t lin, uint32_t set, uint32_t clear);
+/* Faults as a store of a byte would. */
+void sys_probe_store(struct cpu *cpu, gla_t lin);
 
 #endif

@@ -78,7 +78,8 @@ void cr0_write(struct cpu *cpu, uint64_t v)
     else
         efer &= ~EFER_LMA;
     const uint64_t changed = v ^ cpu->cr0;
-    if (pae_paging(v, cpu->cr4, efer) && (changed & (CR0_PG | CR0_CD | CR0_NW))) {
+    const bool loads = pae_paging(v, cpu->cr4, efer) && (changed & (CR0_PG | CR0_CD | CR0_NW));
+    if (loads) {
         if (!load_pdptes(cpu, cpu->cr3, pdpte))
             cpu_gp0(cpu, REASON_CR_PAE_PDPTE);
         memcpy(cpu->pdpte, pdpte, sizeof pdpte);
@@ -88,7 +89,7 @@ void cr0_write(struct cpu *cpu, uint64_t v)
     /* without paging neither PE nor WP changes a translation */
     if (changed & CR0_PG)
         cpu_flush_tlb(cpu);
-    else if ((changed & CR0_WP) && (v & CR0_PG))
+    else if (loads || ((changed & CR0_WP) && (v & CR0_PG)))
         cpu_flush_translations(cpu, false);
     cpu_update_mode(cpu);
 }

@@ -106,6 +106,8 @@ static void fetch_task(struct cpu *cpu, uint16_t *sel, struct desc *d)
 {
     if (cpu_long(cpu))
         sel_fault(cpu, VEC_GP, *sel, REASON_SEL_TYPE);
+    if ((*sel & 4) && desc_type(d) != TYPE_TASK_GATE) /* a TSS is in the GDT (SDM 3A §7.2.2) */
+        sel_fault(cpu, VEC_GP, *sel, REASON_TSS_TYPE);
     check_gate_rights(cpu, *sel, d);
     if (desc_type(d) == TYPE_TASK_GATE) {
         *sel = (uint16_t)(d->lo >> 16);

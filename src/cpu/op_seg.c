@@ -140,7 +140,8 @@ OP_END(op_ltr)
     if (sel_null(sel))
         cpu_gp0(cpu, REASON_SEL_NULL);
     const struct segment tr = load_system(cpu, sel, &d, true);
-    desc_set_busy(cpu, d.at, true);
+    if (desc_set_busy(cpu, d.at, true)) /* by another CPU, since it was looked at */
+        sel_fault(cpu, VEC_GP, sel, REASON_TSS_TYPE);
     cpu->seg[SEG_TR] = tr;
     cpu->seg[SEG_TR].attr |= 2;
 }

@@ -55,7 +55,7 @@ void desc_set_accessed(struct cpu *cpu, struct desc *d)
     if (d->hi & BIT(8))
         return;
     d->hi |= BIT(8);
-    sys_store(cpu, d->at + 4, d->hi, 4);
+    sys_lock_bits(cpu, d->at + 4, BIT(8), 0);
 }
 
 void segment_mark(struct cpu *cpu, struct segment *g, struct desc *d)
@@ -66,11 +66,10 @@ void segment_mark(struct cpu *cpu, struct segment *g, struct desc *d)
     g->attr |= ATTR_A;
 }
 
-void desc_set_busy(struct cpu *cpu, gla_t at, bool busy)
+bool desc_set_busy(struct cpu *cpu, gla_t at, bool busy)
 {
-    uint32_t hi = (uint32_t)sys_load(cpu, at + 4, 4);
-    hi = busy ? hi | BIT(9) : hi & ~BIT(9);
-    sys_store(cpu, at + 4, hi, 4);
+    const uint32_t bit = BIT(9);
+    return sys_lock_bits(cpu, at + 4, busy ? bit : 0, busy ? 0 : bit) & bit;
 }
 
 void segment_set(struct cpu *cpu, unsigned s, const struct segment *seg)

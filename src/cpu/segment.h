@@ -94,7 +94,8 @@ static inline struct segment segment_flat(uint16_t sel, uint32_t attr)
 void desc_set_accessed(struct cpu *cpu, struct desc *d);
 /* The same for a segment about to be loaded from d. May fault: before anything else changes. */
 void segment_mark(struct cpu *cpu, struct segment *g, struct desc *d);
-void desc_set_busy(struct cpu *cpu, gla_t at, bool busy);
+/* Returns what it was before. */
+bool desc_set_busy(struct cpu *cpu, gla_t at, bool busy);
 
 /* MOV, POP, LDS...: any segment register but CS, in the current mode, with every check. */
 void segment_load(struct cpu *cpu, unsigned s, uint16_t sel);

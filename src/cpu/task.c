@@ -182,9 +182,8 @@ static void commit_image(struct cpu *cpu, const struct task_image *t)
 /* Faults now, not halfway, if [lin, lin+n) cannot be written. */
 static void touch(struct cpu *cpu, gla_t lin, unsigned n)
 {
-    sys_store(cpu, lin, sys_load(cpu, lin, 1), 1);
-    lin += n - 1;
-    sys_store(cpu, lin, sys_load(cpu, lin, 1), 1);
+    sys_probe_store(cpu, lin);
+    sys_probe_store(cpu, lin + n - 1);
 }
 
 static void push_error(struct cpu *cpu, uint64_t error, unsigned size)

@@ -316,6 +316,16 @@ static void pdptes(void)
     TRY("movl (%%ebx), %%eax");
     expect_done("after CR4.PGE changed");
     write_cr4(cr4() & ~(word)CR4_PGE);
+    for (unsigned cd = 0; cd < 2; cd++) {
+        pdpt[3] = 0;
+        flush_tlb();
+        TRY("movl (%%ebx), %%eax");
+        expect_fault(PF, 0, "after CR3 is written");
+        pdpt[3] = keep;
+        write_cr0(cr0() ^ 1u << 30);
+        TRY("movl (%%ebx), %%eax");
+        expect_done("after CR0.CD changed");
+    }
     paging_off();
 }
 

@@ -59,6 +59,11 @@ static void undefined(void)
     NONE_HERE("lslw %%ax, %%bx");
     NONE_HERE(".byte 0x63, 0xd8"); /* ARPL */
     NONE_HERE(".byte 0xf0, 0x90");
+    if (features() & HAS_INVPCID) {
+        in.ax = 9;
+        TRY_REAL("invpcid (%%bx), %%eax");
+        expect_fault(GP, 0, "invpcid of no type is there to refuse it");
+    }
     if (features() & HAS_SEP) {
         TRY_REAL("sysenter");
         expect_fault(GP, 0, "sysenter");

@@ -301,6 +301,20 @@ static void exchange(unsigned n)
     asm volatile("lock addl %1, %0" : "+m"(tokens) : "r"(mine) : "cc");
 }
 
+/* So does loading a segment, which sets A of its descriptor (SDM 3A §8.1.2.1). */
+#define SHARED SLOT(30)
+static void load_segment(unsigned n)
+{
+    uint8_t *const high = (uint8_t *)&gdt[SHARED / 8] + 4;
+    meet();
+    for (unsigned i = 0; i < TIMES; i++) {
+        LOCKED("andl %1, %0", 32, high, "r"(~0x100u)); /* A */
+        asm volatile("movw %w0, %%fs" ::"r"(SHARED));
+        LOCKED("addl %1, %0", 32, high, "r"(1u << 24)); /* bits 31:24 of the base */
+    }
+    asm volatile("movw %w0, %%fs" ::"r"(KDATA));
+}
+
 static void locked(void)
 {
     NEED_OTHERS();
@@ -329,6 +343,9 @@ static void locked(void)
         check_eq(tokens + *(uint32_t *)p, 0x10000 + (1u << (others + 1)) - 1,
                  "place %u: tokens by XCHG", place);
     }
+    gdt_set(SHARED, descriptor(0, 0xfffff, P | T_RW, F_G | F_D));
+    together(others + 1, load_segment);
+    check_eq(gdt_get(SHARED) >> 56, all & 0xff, "what others wrote beside the accessed bit");
 }
 
 /* --- code --- */

@@ -278,6 +278,19 @@ static void refused(void)
                         idt_default(UD);
                     }
     home();
+    /* a TSS is in the GDT */
+    task_reset(1, task_land);
+    ldt[1] = gdt_get(TASK);
+    gdt_set(SLOT(34), descriptor((word)ldt, 0xff, P | T_LDT, 0));
+    at(RING0);
+    target.sel = 0xc;
+    in = (struct regs){.di = (word)&target, .ax = SLOT(34)};
+    TRY("lldt %%ax\n ljmp *(%%edi)");
+    check_eq(last.vector, GP, "jmp to a TSS in the LDT");
+    check_eq(last.error, 0xc, "its selector");
+    TRY("lldt %%ax\n lcall *(%%edi)");
+    check_eq(last.vector, GP, "call to a TSS in the LDT");
+    home();
     /* gates */
     at(RING3);
     target.sel = GATE | 3;

@@ -127,6 +127,8 @@ static void sensitive(void)
     GP_HERE("invd");
     GP_HERE("wbinvd");
     GP_HERE("invlpg (%%bx)");
+    if (features() & HAS_INVPCID)
+        GP_HERE("invpcid (%%bx), %%eax");
     GP_HERE("rdmsr");
     GP_HERE("wrmsr");
 #define UD_HERE(text) \
