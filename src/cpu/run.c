@@ -36,6 +36,8 @@ __attribute__((noinline)) const struct insn *leave_direct(struct cpu *cpu, unsig
     }
     cpu->link_from = from;
     cpu->link_slot = slot;
+    if (cpu->world && unlikely(from->insn[from->n - 1].op == OP_STI))
+        cpu->shadow = true; /* host code left it to us: t_sti() */
     END_TO_LOOP(cpu, target);
 }
 
@@ -110,6 +112,7 @@ static void log_fault(struct cpu *cpu, const struct fault *f, const struct fault
 static void deliver_external(struct cpu *cpu, unsigned vector)
 {
     cpu->halted = false;
+    cpu->link_from = NULL; /* a handler is no continuation */
     cpu->fault = (struct fault){.rf = cpu_mid_rep(cpu)};
     cpu->budget--; /* time passes even if the handler is interrupted before its first instruction */
     cpu->stats.interrupts++;
@@ -414,6 +417,7 @@ static bool step_one(struct cpu *cpu)
 static void take_init(struct cpu *cpu)
 {
     cpu_clear_event(cpu, EV_INIT);
+    cpu->link_from = NULL;
     cpu_reset(cpu, true);
 }
 
@@ -427,6 +431,7 @@ static void take_sipi(struct cpu *cpu)
     cpu->seg[SEG_CS].sel = (uint16_t)(vector << 8);
     cpu->seg[SEG_CS].base = (uint64_t)vector << 12;
     cpu->rip = 0;
+    cpu->link_from = NULL;
     cpu_update_mode(cpu);
 }
 
@@ -501,7 +506,6 @@ static void run_loop(struct cpu *cpu)
 {
     for (;;) {
         if (unlikely(run_needs_attention(cpu))) {
-            cpu->link_from = NULL; /* what comes next may be a handler, no continuation */
             const enum next next = attend(cpu);
             if (next == LEAVE)
                 return;

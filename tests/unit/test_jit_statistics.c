@@ -12,14 +12,19 @@ static struct rig rig;
 static const uint8_t program[] = {0xb9, 0xe8, 3, 0, 0, 0xff, 0xc9, 0x75, 0xfc, 0xf4};
 #define LOOP_AT 5
 
-static void run_from(gla_t at)
+static void run_on(gla_t at)
 {
-    rig_long(&rig, SEL_CODE64, SEL_DATA);
     rig.cpu->r[REG_RSP] = STACK;
     rig.cpu->rip = at;
     rig.cpu->halted = false;
-    rig_run(&rig, 10000);
+    rig_run(&rig, 100000);
     assert_true(rig.cpu->halted);
+}
+
+static void run_from(gla_t at)
+{
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    run_on(at);
 }
 
 static void run_program(void)
@@ -60,6 +65,51 @@ static void test_crossing(void **state)
         const uint64_t exits = s->jit_exits[EXIT_LINK] + s->jit_exits[EXIT_LOOP];
         run_from(at);
         assert_in_range(s->jit_exits[EXIT_LINK] + s->jit_exits[EXIT_LOOP] - exits, 0, 10);
+    }
+}
+
+static uint64_t by_host_code(gla_t at)
+{
+    const uint64_t before = rig.cpu->stats.jit_insns;
+    run_on(at);
+    return rig.cpu->stats.jit_insns - before;
+}
+
+/* Code runs as host code up to the end of canonical space, where Linux has its libraries without
+ * ASLR, but where a branch would leave it. */
+static void test_edge(void **state)
+{
+    (void)state;
+    const gla_t library = 0x7ffff7dd5000, last = 0x7ffffffff000;
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    rig_map(&rig, library, CODE, RIG_P | RIG_W);
+    rig_map(&rig, last, CODE, RIG_P | RIG_W);
+    assert_in_range(by_host_code(library), 1990, 2001);
+    assert_int_equal(by_host_code(last), 0);
+    assert_in_range(by_host_code(library), 1990, 2001);
+}
+
+/* As many accesses as a block has room for, each with a check of its alignment. */
+static void test_aligned(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 60; n++) {
+        /* mov $1000, %ecx; 1: n times movaps 16*i(%rsi), %xmm14; dec %ecx; jnz 1b; hlt */
+        uint8_t code[512] = {0xb9, 0xe8, 3, 0, 0}, *p = code + 5;
+        for (unsigned i = 0; i < n; i++, p += 8) {
+            memcpy(p, "\x44\x0f\x28\xb6", 4);
+            st32(p + 4, 16 * i);
+        }
+        memcpy(p, "\xff\xc9\x0f\x85", 4);
+        st32(p + 4, (uint32_t)(code + 5 - (p + 8)));
+        p[8] = 0xf4;
+        rig_put(&rig, CODE, code, sizeof code);
+        rig_long(&rig, SEL_CODE64, SEL_DATA);
+        rig.cpu->r[REG_RSI] = 0x60000;
+        const uint64_t bytes = rig.cpu->stats.translated_bytes + rig.cpu->stats.cold_bytes;
+        assert_in_range(by_host_code(CODE), (n + 2) * 990, (n + 2) * 1000 + 1);
+        assert_in_range(rig.cpu->stats.translated_bytes + rig.cpu->stats.cold_bytes - bytes, 0,
+                        n * 320 + 500);
     }
 }
 
@@ -222,6 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_instructions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crossing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_edge, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_aligned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_find, setup, teardown),

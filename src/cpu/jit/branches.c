@@ -100,6 +100,8 @@ static void write_continuation(struct tr *t, unsigned slot, uint8_t *from)
     struct emit *const hot = t->e;
     struct native *n = t->n;
     const int64_t at = continuation(t, slot);
+    const uint64_t away = (uint64_t)(at < 0 ? -at : at) + 2 * PAGE_SIZE;
+    n->reach = MAX(n->reach, (uint8_t)(64 - __builtin_clzll(away)));
     const bool same_page = at >= 0 && at < (int64_t)PAGE_SIZE && code_link_stays(t->b, (gla_t)at);
     if (same_page) {
         t->e = t->cold;

@@ -311,7 +311,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     struct block *b = cpu->block;
     const struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
-    if (unlikely(jit_near_edge(cpu, rip)))
+    if (unlikely(jit_near_edge(cpu, rip, n->reach)))
         return b->first(cpu, u);
     jit_jump_fill(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
@@ -357,12 +357,14 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
 {
     struct native *n = from->native;
     const uint32_t generation = from->link_gen[slot];
-    if (!n || !to->native || !n->site[slot] || jit_near_edge(j->cpu, from->link_lin[slot]))
+    if (!n || !to->native || !n->site[slot] ||
+        jit_near_edge(j->cpu, from->link_lin[slot], to->native->reach))
         return;
     assert(n->far[slot] == (generation != 0));
     if (generation) {
         n->generation[slot] = generation;
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
+        n->target_reach[slot] = to->native->reach;
         n->target_ram[slot] = to->page2 == RAM_NONE ? to->start & PAGE_MASK : RAM_NONE;
     }
     const uint8_t *const entry = native_place(to->native, to->native->entry);
@@ -392,7 +394,6 @@ void jit_translate(struct jit *j, struct block *b)
     }
     jit_unhook(b);
     struct native *n = &j->natives[j->n_natives];
-    *n = (struct native){.indirect = NULL};
     struct emit e = open_part(j, &j->hot), cold = open_part(j, &j->cold);
     const uint8_t *const cold_start = cold.p;
     j->translating = true;

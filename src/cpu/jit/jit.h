@@ -79,20 +79,22 @@ struct native {
      * address (JIT_NO_PAGE: there is no link). */
     gla_t target_page[2];
     uint32_t generation[2];
-    int32_t target_at[2]; /* of the target, from the start of the block's page */
-    ram_t target_ram[2];  /* the target's page; RAM_NONE: it is not alone */
-    int8_t patience[2];   /* with another's link being the wrong one, as long as the table of
-                             indirect branches knows where to go: so often until jit_relink() */
-    bool hasty[2];        /* jit_relink() came before the patience was used up, last time */
-    bool far[2];          /* the jump is such a one */
-    bool wants_flags;     /* of before: something in the block may see them */
-    uint32_t changes;     /* guest registers that it changes while it may see them */
-    uint8_t *indirect;    /* from an indirect branch: R10 is RIP */
-    native_at entry;      /* from another block: takes its length off the budget first */
-    native_at body;       /* behind that */
-    native_at left;       /* goes back to the run loop, as entry does once the block is dropped */
-    native_at site[2];    /* displacement of the jump to the next block, by slot */
-    native_at exit[2];    /* where it leads while there is no such block */
+    int32_t target_at[2];    /* of the target, from the start of the block's page */
+    ram_t target_ram[2];     /* the target's page; RAM_NONE: it is not alone */
+    int8_t patience[2];      /* with another's link being the wrong one, as long as the table of
+                                indirect branches knows where to go: so often until jit_relink() */
+    bool hasty[2];           /* jit_relink() came before the patience was used up, last time */
+    bool far[2];             /* the jump is such a one */
+    uint8_t reach;           /* log2 of bytes that its direct branches stay within, around it */
+    uint8_t target_reach[2]; /* ... those of the block that such a jump leads to */
+    bool wants_flags;        /* of before: something in the block may see them */
+    uint32_t changes;        /* guest registers that it changes while it may see them */
+    uint8_t *indirect;       /* from an indirect branch: R10 is RIP */
+    native_at entry;         /* from another block: takes its length off the budget first */
+    native_at body;          /* behind that */
+    native_at left;    /* goes back to the run loop, as entry does once the block is dropped */
+    native_at site[2]; /* displacement of the jump to the next block, by slot */
+    native_at exit[2]; /* where it leads while there is no such block */
     /* Where def is pending at the end: code that puts its operands into memory and jumps on, and
      * its displacement, for a next block that changes them too early. */
     native_at storing[2], storing_site[2];
@@ -311,9 +313,11 @@ static inline unsigned jit_jump_mode(uint32_t mode)
            (mode & MODE_NO_AVX ? 16 : 0) | ((mode & MODE_CODE_MASK) == MODE_CODE64 ? 32 : 0);
 }
 /* A direct branch from here may leave canonical space: only the interpreter looks for that. */
-static inline bool jit_near_edge(const struct cpu *cpu, gla_t lin)
+#define JIT_REACH_MIN 13 /* a block is on two pages at most */
+#define JIT_REACH_MAX 32
+static inline bool jit_near_edge(const struct cpu *cpu, gla_t lin, unsigned reach)
 {
-    return !cpu_canonical(cpu, lin + 4 * GiB) || !cpu_canonical(cpu, lin - 4 * GiB);
+    return !cpu_canonical(cpu, lin + BIT64(reach)) || !cpu_canonical(cpu, lin - BIT64(reach));
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)

@@ -125,15 +125,17 @@ void jit_jump_fill(struct jit *j, unsigned mode, gla_t rip, const uint8_t *code)
 bool jit_jump_find(struct cpu *cpu, gla_t rip)
 {
     struct jit *j = cpu->code->jit;
-    if (j->full || j->no_find || run_needs_attention(cpu) || jit_near_edge(cpu, rip))
+    if (j->full || j->no_find || run_needs_attention(cpu))
         return false;
     const ram_t page = cpu->mode & MODE_FLAT ? code_page_known(cpu, rip) : RAM_NONE;
     if (page == RAM_NONE)
         return false;
-    const uint8_t *code = find_known(j, page | (rip & ~PAGE_MASK), cpu->mode);
+    const uint8_t *code = NULL;
+    if (!jit_near_edge(cpu, rip, JIT_REACH_MAX))
+        code = find_known(j, page | (rip & ~PAGE_MASK), cpu->mode);
     if (!code) {
         const struct block *b = code_known(cpu, rip);
-        if (!b || !b->native)
+        if (!b || !b->native || jit_near_edge(cpu, rip, b->native->reach))
             return false;
         code = jit_runs_at(j, b->native->indirect);
         if (b->page2 == RAM_NONE)
@@ -156,7 +158,8 @@ bool jit_relink(struct cpu *cpu, uintptr_t native_and_slot)
     const bool missed = n->patience[slot] >= 0; /* by the table of indirect branches */
     n->patience[slot] = PATIENCE_REFUSED;
     if (n->target_page[slot] == JIT_NO_PAGE || n->target_ram[slot] == RAM_NONE ||
-        jit_near_edge(cpu, lin) || code_page_known(cpu, lin) != n->target_ram[slot])
+        jit_near_edge(cpu, lin, n->target_reach[slot]) ||
+        code_page_known(cpu, lin) != n->target_ram[slot])
         return false;
     n->patience[slot] = PATIENCE_MADE;
     if (missed && n->hasty[slot]) /* they take turns: so that both find it there */

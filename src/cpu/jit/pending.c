@@ -150,8 +150,9 @@ void jit_settle(struct cpu *cpu)
         p = d->kind;
     }
     cpu->pending = 0;
-    settle_all(cpu, p & 0xff, 1u << (p >> 8 & 0xff));
-    settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24));
+    /* Where nobody sees the flags of before a part, they may be half a def: any value will do. */
+    settle_all(cpu, p & 0xff, 1u << (p >> 8 & 3));
+    settle_part(cpu, p >> 16 & 0xff, 1u << (p >> 24 & 3));
 }
 
 uint32_t jit_flags(struct cpu *cpu)

@@ -297,10 +297,9 @@ static bool plan(const struct tr *t, const struct access *a, struct shared *s)
 /* The jump at from leads to a copy of what is from this instruction on. */
 static void to_copy(struct tr *t, uint8_t *from)
 {
-    if (t->n_copies == MAX_COPIES) {
-        t->n_late = MAX_LATE; /* too much: not translated */
+    t->too_much |= t->n_copies == MAX_COPIES;
+    if (t->n_copies == MAX_COPIES)
         return;
-    }
     t->copy[t->n_copies++] = (struct copy){.from = from, .at = t->u->index, .open = true};
 }
 
@@ -332,7 +331,7 @@ void share_next(struct tr *t, unsigned late)
     t->changed = 0;
     /* what comes back from out of line has nothing in R14 */
     bool back = false;
-    for (; late < t->n_late && late < MAX_LATE; late++)
+    for (; late < t->n_late; late++)
         back |= t->late[late].back && !t->late[late].settle;
     if (s->live && (addend_lost(t) || back || s->last <= t->u->index))
         end_sharing(t);

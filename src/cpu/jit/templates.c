@@ -163,6 +163,11 @@ void leave_line(struct tr *t, uint8_t *from)
         *new_late(t) = (struct late){.from = from, .back = t->e->p, .u = t->u, .def = t->def};
 }
 
+void leave_for_good(struct tr *t, uint8_t *from)
+{
+    *new_late(t) = (struct late){.from = from, .u = t->u, .def = t->def};
+}
+
 void call_stub(struct tr *t, enum jit_stub s)
 {
     emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[s]);

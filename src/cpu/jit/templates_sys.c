@@ -12,7 +12,8 @@
 static bool waits_behind(const struct tr *t, const struct insn *u)
 {
     const ram_t at = t->b->start + u->off + u->len;
-    if ((at & ~PAGE_MASK) < 2 || (at & ~PAGE_MASK) == PAGE_SIZE - 1) /* on another page */
+    if (t->b->page2 != RAM_NONE || (at & ~PAGE_MASK) < 2 ||
+        (at & ~PAGE_MASK) == PAGE_SIZE - 1) /* on another page */
         return true;
     const uint8_t *next = ram_host(t->j->cpu->mem->ram, at);
     return next[0] == 0xf4 || (next[0] == 0x0f && next[1] == 0x01); /* HLT; MWAIT's group */
@@ -305,24 +306,20 @@ void t_push_mem(struct tr *t)
     emit_mov(e, 8, H_R15, H_R10);
 }
 
-/* This instruction's handler ends the block instead. */
-static void end_by_handler(struct tr *t, uint8_t *from)
-{
-    *new_late(t) = (struct late){.from = from, .u = t->u, .def = t->def};
-}
-
 /*
  * With nothing pending, an interrupt can come behind the next block at the earliest, so the shadow
- * need not be noted; not even that runs when the budget is used up.
+ * need not be noted; not even that runs when the budget is used up. On a thread of its own a CPU
+ * may be interrupted whenever the run loop is between two blocks: so the next one has to fit into
+ * the budget, whichever it is, and where there is no link to it leave_direct() notes the shadow.
  */
 void t_sti(struct tr *t)
 {
     struct emit *e = t->e;
     t->host_flags = 0;
     emit_alu_imm(e, 4, X_CMP, CPU_SLOT(events), 0);
-    end_by_handler(t, emit_jcc_forward(e, CC_NE));
-    emit_test(e, 8, h_reg(H_R13), H_R13);
-    end_by_handler(t, emit_jcc_forward(e, CC_E));
+    leave_for_good(t, emit_jcc_forward(e, CC_NE));
+    emit_alu_imm(e, 8, X_CMP, h_reg(H_R13), t->j->cpu->world ? BLOCK_MAX_INSNS : 1);
+    leave_for_good(t, emit_jcc_forward(e, CC_L));
     emit_alu_imm(e, 4, X_OR, CPU_SLOT(eflags), FLAG_IF);
 }
 
@@ -356,12 +353,12 @@ void t_popf(struct tr *t)
     const struct host_rm m = stack_check(t, H_R15, false, true);
     emit_load(e, 8, H_R10, m);
     emit_alu_imm(e, 4, X_CMP, CPU_SLOT(events), 0);
-    end_by_handler(t, emit_jcc_forward(e, CC_NE));
+    leave_for_good(t, emit_jcc_forward(e, CC_NE));
     emit_load(e, 4, H_R11, CPU_SLOT(eflags));
     emit_mov(e, 4, H_R14, H_R11);
     emit_alu(e, 4, X_XOR, H_R14, h_reg(H_R10));
     emit_test_imm(e, 4, h_reg(H_R14), settable);
-    end_by_handler(t, emit_jcc_forward(e, CC_NE));
+    leave_for_good(t, emit_jcc_forward(e, CC_NE));
     emit_lea(e, 8, H_R15, h_mem(H_R15, 8));
     emit_alu_imm(e, 4, X_AND, h_reg(H_R14), easy & ~(int32_t)FLAGS_ARITH);
     emit_alu(e, 4, X_XOR, H_R11, h_reg(H_R14));

@@ -202,9 +202,7 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
     case OP_MASKMOVDQU:
     case OP_VMASKMOVDQU:
         return T_HANDLER;
-    case OP_LDMXCSR:
     case OP_STMXCSR:
-    case OP_VLDMXCSR:
     case OP_VSTMXCSR:
         return t->j->fp_native ? T_VEC : T_HANDLER;
     case OP_VZEROALL:
@@ -302,31 +300,10 @@ static void store_mxcsr(struct tr *t)
     t->host_flags = 0;
 }
 
-/* Anything but all exceptions masked is the handler's, and reserved bits. */
-static void load_mxcsr(struct tr *t)
-{
-    struct emit *e = t->e;
-    const int32_t must_be_zero = ~0xffff, masks = (int32_t)MXCSR_MASKS;
-    emit_load(e, 4, H_R11, memory_operand(t, 4, false));
-    emit_mov(e, 4, H_R10, H_R11);
-    emit_alu_imm(e, 4, X_AND, h_reg(H_R10), must_be_zero | masks);
-    emit_alu_imm(e, 4, X_CMP, h_reg(H_R10), masks);
-    leave_line(t, emit_jcc_forward(e, CC_NE));
-    emit_store(e, 4, CPU_SLOT(mxcsr), H_R11);
-    emit_alu_imm(e, 4, X_AND, h_reg(H_R11), ~(int32_t)MXCSR_EXC);
-    emit_store(e, 4, CPU_SLOT(jit_target), H_R11);
-    emit_sse(e, P_NONE, false, 0x0fae, 2, CPU_SLOT(jit_target), -1);
-    t->host_flags = 0;
-}
-
 /* False: u has the usual operands. */
 static bool odd_one(struct tr *t)
 {
     switch (t->u->op) {
-    case OP_LDMXCSR:
-    case OP_VLDMXCSR:
-        load_mxcsr(t);
-        return true;
     case OP_STMXCSR:
     case OP_VSTMXCSR:
         store_mxcsr(t);
@@ -375,7 +352,7 @@ uint32_t vector_changes(const struct insn *u)
 static void leave_unless_aligned(struct tr *t, unsigned at, unsigned size)
 {
     emit_test_imm(t->e, 1, h_reg(at), (int32_t)size - 1);
-    leave_line(t, emit_jcc_forward(t->e, CC_NE));
+    leave_for_good(t, emit_jcc_forward(t->e, CC_NE));
     t->host_flags = 0;
 }
 
@@ -428,7 +405,9 @@ void t_vec(struct tr *t)
     if (size)
         rm = wants_alignment(u) ? aligned_operand(t, size, write) : memory_operand(t, size, write);
     if (general == REG_COUNT) {
+        const uint32_t touched = t->e->touched; /* general registers: XMM14 is not R14 */
         write_insn(t, &enc, reg, rm);
+        t->e->touched = touched;
     } else if (role_of(row->opnd[0], u) == ROLE_GENERAL) { /* made there */
         const unsigned d = home(general, H_R11);
         write_insn(t, &enc, general_rm ? reg : d, general_rm ? h_reg(d) : rm);

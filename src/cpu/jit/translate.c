@@ -93,10 +93,11 @@ static void list_code(const struct tr *t, uint8_t *const *host, const uint8_t *c
     cpu->trace.translated(cpu->trace.opaque, cpu, &code);
 }
 
-bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e,
-                     struct emit *cold)
+static bool try_to(struct jit *j, struct block *b, struct native *n, struct emit *e,
+                   struct emit *cold, bool share)
 {
     const uint8_t *const cold_start = cold->p;
+    *n = (struct native){.reach = JIT_REACH_MIN};
     struct tr tr, *t = &tr;
     memset(t, 0, offsetof(struct tr, late));
     t->n_late = 0;
@@ -111,7 +112,8 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     analyse_flags(t);
     uint8_t *host[BLOCK_MAX_INSNS + 1];
     write_entry(t);
-    share_start(t);
+    if (share)
+        share_start(t);
     for (unsigned i = 0; i < b->n; i++) {
         const unsigned late = t->n_late;
         host[i] = e->p;
@@ -125,7 +127,20 @@ bool translate_block(struct jit *j, struct block *b, struct native *n, struct em
     share_write_copies(t);
     write_late(t);
     write_leaving(t);
-    if (unlikely(log_on(j->cpu->log, LOG_OUT)) && j->cpu->trace.translated && !e->full)
+    if (e->full || cold->full || t->too_much)
+        return false;
+    if (unlikely(log_on(j->cpu->log, LOG_OUT)) && j->cpu->trace.translated)
         list_code(t, host, cold_start);
-    return !e->full && !cold->full && t->n_late < MAX_LATE;
+    return true;
+}
+
+bool translate_block(struct jit *j, struct block *b, struct native *n, struct emit *e,
+                     struct emit *cold)
+{
+    const struct emit hot_before = *e, cold_before = *cold;
+    if (try_to(j, b, n, e, cold, true))
+        return true;
+    *e = hot_before;
+    *cold = cold_before;
+    return try_to(j, b, n, e, cold, false); /* which takes less room */
 }

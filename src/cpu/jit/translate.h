@@ -171,6 +171,7 @@ struct tr {
     uint16_t values;           /* numbers given */
     uint32_t changed;          /* guest registers, by the instruction at hand */
     unsigned n_copies, copied; /* copied: instructions */
+    bool too_much;             /* of copies or lates: not translated */
     unsigned n_late;
     struct late late[MAX_LATE];
     struct copy copy[MAX_COPIES];
@@ -184,7 +185,9 @@ struct tr {
 /* Room for one more; if there is none, the block is not translated. */
 static inline struct late *new_late(struct tr *t)
 {
-    return &t->late[t->n_late < MAX_LATE - 1 ? t->n_late++ : (t->n_late = MAX_LATE) - 1];
+    t->too_much |= t->n_late == MAX_LATE;
+    t->n_late -= t->n_late == MAX_LATE;
+    return &t->late[t->n_late++];
 }
 
 /* flags.c */
@@ -236,6 +239,8 @@ void translate_insn(struct tr *t);
 unsigned begin_change(struct tr *t, unsigned g, unsigned scratch);
 /* The jump at from leads out of line, where the handler does this instruction. */
 void leave_line(struct tr *t, uint8_t *from);
+/* ... and does not come back: it faults, or the block ends with it. */
+void leave_for_good(struct tr *t, uint8_t *from);
 void settle_for(struct tr *t, unsigned in);
 /* templates_bits.c, templates_rmw.c */
 typedef void template_fn(struct tr *t);

@@ -444,7 +444,6 @@ static bool part_differs(struct cpu *cpu, const struct block *b, unsigned n)
     struct block *c = cut(b, n);
     if (!c)
         return false;
-    *native = (struct native){.indirect = NULL};
     struct emit e = {.p = j->code + j->hot.used, .end = j->code + j->hot.end};
     struct emit cold = {.p = j->code + j->cold.used, .end = j->code + j->cold.end};
     bool differs = false;
