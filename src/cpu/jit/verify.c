@@ -26,12 +26,16 @@
 
 #define MAX_PAGES 32
 #define MAX_LINES 64
-/* What an instruction can change of the architecture is tlb_cur, and from r on up to there. */
+/* What an instruction can change of the architecture is tlb_cur, and from r on up to there: there
+ * is no AVX-512, whose registers come behind. */
 #define STATE_AT    offsetof(struct cpu, r)
-#define STATE_BYTES (offsetof(struct cpu, events) - STATE_AT)
+#define STATE_BYTES (offsetof(struct cpu, zmm[16]) - STATE_AT)
 
+#define CHUNKS      8 /* of a page */
+#define CHUNK       (PAGE_SIZE / CHUNKS)
 struct page_image {
     ram_t at;
+    uint32_t changed; /* by the interpreter: a bit for each chunk, which new has then */
     uint8_t old[PAGE_SIZE], new[PAGE_SIZE];
 };
 
@@ -51,12 +55,13 @@ struct rest {
 };
 
 struct verify {
+    size_t state_bytes;         /* STATE_BYTES; by a constant GCC copies with REP MOVSQ, slowly */
     struct cpu *before, *after; /* what copy_state() copies */
     struct rest rest_before, rest_after;
     struct ending interpreted, translated;
     bool noting;
     bool too_many; /* pages */
-    unsigned pages, interpreted_pages;
+    unsigned pages;
     struct page_image page[MAX_PAGES];
     unsigned lines; /* that can be written through */
     bool all_lines;
@@ -78,6 +83,7 @@ struct verify *verify_create(void)
     v->before = aligned_alloc(64, bytes);
     v->after = aligned_alloc(64, bytes);
     v->all_lines = true;
+    v->state_bytes = STATE_BYTES;
     if (v->before && v->after)
         return v;
     verify_destroy(v);
@@ -109,6 +115,7 @@ void verify_note_page(struct cpu *cpu, ram_t at)
         return;
     }
     v->page[v->pages].at = at;
+    v->page[v->pages].changed = 0;
     memcpy(v->page[v->pages++].old, ram_host(cpu->mem->ram, at), PAGE_SIZE);
 }
 
@@ -142,12 +149,17 @@ static void set_pages_back(struct cpu *cpu)
         memcpy(ram_host(cpu->mem->ram, v->page[i].at), v->page[i].old, PAGE_SIZE);
 }
 
-static void put_new_pages(struct cpu *cpu)
+/* Takes what changed, and sets it back. */
+static void take_changes(struct page_image *p, uint8_t *host)
 {
-    const struct verify *v = cpu->verify;
-    for (unsigned i = 0; i < v->pages; i++)
-        memcpy(ram_host(cpu->mem->ram, v->page[i].at),
-               i < v->interpreted_pages ? v->page[i].new : v->page[i].old, PAGE_SIZE);
+    for (unsigned i = 0; i < CHUNKS; i++) {
+        uint8_t *const is = host + i * CHUNK;
+        if (likely(!memcmp(is, p->old + i * CHUNK, CHUNK)))
+            continue;
+        p->changed |= BIT(i);
+        memcpy(p->new + i *CHUNK, is, CHUNK);
+        memcpy(is, p->old + i * CHUNK, CHUNK);
+    }
 }
 
 /* --- state --- */
@@ -163,20 +175,25 @@ static const uint8_t *state_of(const struct cpu *cpu)
     return (const uint8_t *)cpu + STATE_AT;
 }
 
-static void copy_state(struct cpu *to, const struct cpu *from)
+static void copy_state(const struct verify *v, struct cpu *to, const struct cpu *from)
 {
     to->tlb_cur = from->tlb_cur;
-    memcpy((uint8_t *)to + STATE_AT, state_of(from), STATE_BYTES);
+    memcpy((uint8_t *)to + STATE_AT, state_of(from), v->state_bytes);
 }
 
-static void set_state(struct cpu *cpu, const struct cpu *from, const struct rest *rest)
+static void set_rest(struct cpu *cpu, const struct rest *rest)
 {
-    copy_state(cpu, from);
     cpu->rep_rip = rest->rep_rip;
     cpu->rep_icount = rest->rep_icount;
     cpu->pending_dr6 = rest->pending_dr6;
     cpu->no_step_trap = rest->no_step_trap;
     cpu->pending = 0;
+}
+
+static void set_state(struct cpu *cpu, const struct cpu *from, const struct rest *rest)
+{
+    copy_state(cpu->verify, cpu, from);
+    set_rest(cpu, rest);
 }
 
 /* Ways of writing the same thing down; padding. */
@@ -266,7 +283,7 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
     const uint32_t fa = flags_arith(a), fb = flags_arith(b);
     normalise(a);
     normalise(b);
-    if (!memcmp(state_of(a), state_of(b), STATE_BYTES) && a->tlb_cur == b->tlb_cur)
+    if (!memcmp(state_of(a), state_of(b), v->state_bytes) && a->tlb_cur == b->tlb_cur)
         return;
     const size_t said = v->text_len;
     for (unsigned i = 0; i < 16; i++)
@@ -291,7 +308,7 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
         say(v,
             "x87 pointers %" PRIx64 " %" PRIx64 " opcode %x, translated %" PRIx64 " %" PRIx64 " %x",
             a->fpu.fip, a->fpu.fdp, a->fpu.fop, b->fpu.fip, b->fpu.fdp, b->fpu.fop);
-    for (size_t i = 0; v->text_len == said && i < STATE_BYTES; i++)
+    for (size_t i = 0; v->text_len == said && i < v->state_bytes; i++)
         if (state_of(a)[i] != state_of(b)[i])
             say(v, "other state, at offset %zu of struct cpu", STATE_AT + i);
     if (v->text_len == said)
@@ -299,19 +316,27 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
 }
 
 /*
- * Bits A and D of page-table entries are set by walks, of which the second engine makes fewer: a
- * difference of those bits alone is none.
+ * What host code made of the page against what the interpreter did, which stays. Bits A and D of
+ * page-table entries are set by walks, of which the second engine makes fewer: a difference of
+ * those bits alone is none.
  */
-static void compare_page(struct cpu *cpu, const struct page_image *p, const uint8_t *want)
+static void compare_page(struct cpu *cpu, const struct page_image *p)
 {
-    const uint8_t *is = ram_host(cpu->mem->ram, p->at);
-    if (!memcmp(is, want, PAGE_SIZE))
-        return;
-    for (unsigned i = 0; i < PAGE_SIZE; i += 8)
-        if ((ld64(is + i) ^ ld64(want + i)) & ~UINT64_C(0x60))
-            say(cpu->verify,
-                "memory %08" PRIx64 " was %016" PRIx64 ": %016" PRIx64 ", translated %016" PRIx64,
-                p->at + i, ld64(p->old + i), ld64(want + i), ld64(is + i));
+    uint8_t *const host = ram_host(cpu->mem->ram, p->at);
+    for (unsigned i = 0; i < CHUNKS; i++) {
+        const unsigned off = i * CHUNK;
+        uint8_t *const is = host + off;
+        const uint8_t *const want = (p->changed >> i & 1 ? p->new : p->old) + off;
+        if (likely(!memcmp(is, want, CHUNK)))
+            continue;
+        for (unsigned k = 0; k < CHUNK; k += 8)
+            if ((ld64(is + k) ^ ld64(want + k)) & ~UINT64_C(0x60))
+                say(cpu->verify,
+                    "memory %08" PRIx64 " was %016" PRIx64 ": %016" PRIx64
+                    ", translated %016" PRIx64,
+                    p->at + off + k, ld64(p->old + off + k), ld64(want + k), ld64(is + k));
+        memcpy(is, want, CHUNK);
+    }
 }
 
 /* --- one block --- */
@@ -357,13 +382,12 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     v->too_many = false;
     drop_lines(cpu);
     v->rest_before = rest_of(cpu);
-    copy_state(v->before, cpu);
+    copy_state(v, v->before, cpu);
 
     v->noting = true;
     run_engine(cpu, b, NULL, &v->interpreted);
     v->rest_after = rest_of(cpu);
-    copy_state(v->after, cpu);
-    v->interpreted_pages = v->pages;
+    copy_state(v, v->after, cpu);
     if (calls != s->mmio + s->port_io || b->stale || cpu->broken || v->too_many ||
         cpu->code->jit->full || flushes != s->tlb_flushes + s->tlb_page_flushes ||
         cpu_events(cpu) != v->rest_before.events) {
@@ -371,8 +395,7 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
         return NOT_VERIFIED;
     }
     for (unsigned i = 0; i < v->pages; i++)
-        memcpy(v->page[i].new, ram_host(cpu->mem->ram, v->page[i].at), PAGE_SIZE);
-    set_pages_back(cpu);
+        take_changes(&v->page[i], ram_host(cpu->mem->ram, v->page[i].at));
     set_state(cpu, v->before, &v->rest_before);
     if (v->drop)
         drop_lines(cpu);
@@ -381,23 +404,24 @@ static enum result check(struct cpu *cpu, struct block *b, const struct native *
     v->noting = false;
 
     compare_endings(v);
-    struct cpu *const a = v->after; /* kept as it is; its block and flags are set again below */
+    struct cpu *const a = v->after; /* stays, but for its block and flags: they are set again */
     const uint64_t flags[3] = {a->flag_z, a->flag_sp, a->flag_aux};
     struct block *const block = a->block;
     const struct insn *const cur = a->cur;
     const uint64_t pc = a->r[REG_PC], rip = a->rip;
     compare_states(v, a, cpu);
-    a->flag_z = flags[0];
-    a->flag_sp = flags[1];
-    a->flag_aux = flags[2];
-    a->block = block;
-    a->cur = cur;
-    a->r[REG_PC] = pc;
-    a->rip = rip;
     for (unsigned i = 0; i < v->pages; i++)
-        compare_page(cpu, &v->page[i], i < v->interpreted_pages ? v->page[i].new : v->page[i].old);
-    put_new_pages(cpu);
-    set_state(cpu, v->after, &v->rest_after);
+        compare_page(cpu, &v->page[i]);
+    if (v->text_len)
+        copy_state(v, cpu, a);
+    cpu->flag_z = flags[0];
+    cpu->flag_sp = flags[1];
+    cpu->flag_aux = flags[2];
+    cpu->block = block;
+    cpu->cur = cur;
+    cpu->r[REG_PC] = pc;
+    cpu->rip = rip;
+    set_rest(cpu, &v->rest_after);
     cpu->link_from = link_from;
     return v->text_len ? DIFFERS : SAME;
 }
