@@ -80,8 +80,8 @@ const struct insn *op_ins(struct cpu *cpu, const struct insn *u)
     const uint16_t port = (uint16_t)cpu->r[REG_RDX];
     const unsigned dseg = string_dest_seg(cpu);
     check_io(cpu, port, s.size);
-    world_enter(cpu->world); /* the destination stays what it is until the device has filled it */
     for (uint64_t can; (can = string_allowed(&s, cpu)) != 0;) {
+        world_enter(cpu->world); /* the destination stays what it is until it is filled */
         const gla_t to = string_linear(&s, cpu, dseg, REG_RDI, ACC_W);
         uint64_t n = string_run(&s, cpu, dseg, REG_RDI, to, can);
         uint8_t *dst = string_write_host(cpu, to, n * s.size);
@@ -95,10 +95,10 @@ const struct insn *op_ins(struct cpu *cpu, const struct insn *u)
         string_advance(&s, cpu, REG_RDI, n);
         string_count(&s, cpu, n);
         io_breakpoint(cpu, port, s.size);
+        world_leave(cpu->world);
         if (cpu->block->stale || cpu_events(cpu))
             break;
     }
-    world_leave(cpu->world);
     return string_end(&s, cpu, u, false);
 }
 
