@@ -30,6 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 VITRINE = os.environ.get("VITRINE", os.path.join(ROOT, "build", "vitrine"))
 GUEST = os.environ.get("VITRINE_GUEST", os.path.join(ROOT, "build", "guest"))
 ACCEL = os.environ.get("VITRINE_ACCEL")
+LOCKSTEP = "verify=on" in (ACCEL or "")
 SLOW = float(os.environ.get("VITRINE_SLOW", "1"))
 PROMPT = r"vitrine:/# "
 MiB = 1 << 20
