@@ -92,6 +92,7 @@ struct i8042 {
     bool sys, last_was_command;
     bool break_prefix; /* translation: F0h came, the next code is a break code */
     int64_t next_ns;   /* no byte of a device before this time */
+    bool taking;       /* a device's byte is on its way: what the device has next comes behind it */
     struct event next_byte;
 };
 
@@ -174,10 +175,12 @@ static void next_byte(struct i8042 *k)
         i8042_update_irq(k);
         return;
     }
+    k->taking = true;
     if (kbd)
         take_kbd(k);
     if (aux && !k->out.full)
         fill(k, ps2_take(k->wiring.aux), FROM_AUX);
+    k->taking = false;
 }
 
 static void next_byte_due(void *opaque, int64_t now_ns)
@@ -188,7 +191,9 @@ static void next_byte_due(void *opaque, int64_t now_ns)
 
 static void device_ready(void *opaque)
 {
-    next_byte(opaque);
+    struct i8042 *k = opaque;
+    if (!k->taking)
+        next_byte(k);
 }
 
 /* The devices are silent for the time a byte takes on the wire. */

@@ -253,8 +253,17 @@ void ide_dma_continue(struct ide_channel *ch)
     start_chunk(ch);
     if (t->kind == KIND_READ)
         ask_disk(t->drive, BLK_READ, t->chunk);
-    else if (ide_dma_move(ch, false, t->chunk * IDE_SECTOR))
-        ask_disk(t->drive, BLK_WRITE, t->chunk);
+    else
+        switch (ide_dma_move(ch, false, t->chunk * IDE_SECTOR)) {
+        case IDE_DMA_MOVED:
+            ask_disk(t->drive, BLK_WRITE, t->chunk);
+            break;
+        case IDE_DMA_SHORT: /* it waits */
+            break;
+        case IDE_DMA_FAILED:
+            ide_command_failed(t->drive, ER_ABRT);
+            break;
+        }
 }
 
 /* ------------------------------------------------------------------ what the disk answers */
@@ -293,8 +302,15 @@ static void disk_read(struct ide_channel *ch)
         offer_block(ch, PHASE_PIO_IN, true);
     } else {
         dma_wait(ch);
-        /* The bus master was stopped meanwhile, or the regions were too short: still waiting. */
-        if (!ide_dma_active(ch) || !ide_dma_move(ch, true, t->chunk * IDE_SECTOR))
+        /* The bus master was stopped meanwhile, or the regions were too short: still waiting. If it
+         * was started again, it has its regions to read again. */
+        if (!ide_dma_active(ch))
+            return;
+        if (!ide_dma_load(ch)) {
+            ide_command_failed(t->drive, ER_ABRT);
+            return;
+        }
+        if (ide_dma_move(ch, true, t->chunk * IDE_SECTOR) != IDE_DMA_MOVED)
             return;
         advance(t);
         if (t->left)

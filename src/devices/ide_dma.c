@@ -78,24 +78,29 @@ bool ide_dma_load(struct ide_channel *ch)
     return true;
 }
 
-static void piece(struct ide_channel *ch, bool to_memory, gpa_t gpa, uint8_t *buf, uint32_t len)
+static bool piece(struct ide_channel *ch, bool to_memory, gpa_t gpa, uint8_t *buf, uint32_t len)
 {
     struct memmap *mem = ch->ide->mem;
-    if (!(to_memory ? memmap_dma_write(mem, gpa, buf, len) : memmap_dma_read(mem, gpa, buf, len)))
-        target_missing(ch, gpa);
+    if (to_memory ? memmap_dma_write(mem, gpa, buf, len) : memmap_dma_read(mem, gpa, buf, len))
+        return true;
+    target_missing(ch, gpa);
+    return false;
 }
 
-bool ide_dma_move(struct ide_channel *ch, bool to_memory, uint32_t len)
+enum ide_dma_moved ide_dma_move(struct ide_channel *ch, bool to_memory, uint32_t len)
 {
     struct ide_dma *dma = &ch->dma;
     for (uint32_t done = 0; done < len;) {
         if (dma->prd_at == dma->prd_count) {
             dma->status &= (uint8_t)~BMS_ACTIVE;
-            return false;
+            return IDE_DMA_SHORT;
         }
         const struct prd *p = &dma->prd[dma->prd_at];
         const uint32_t n = MIN(p->len - dma->prd_skip, len - done);
-        piece(ch, to_memory, (gpa_t)p->gpa + dma->prd_skip, ch->buf + done, n);
+        if (!piece(ch, to_memory, (gpa_t)p->gpa + dma->prd_skip, ch->buf + done, n) && !to_memory) {
+            dma->status &= (uint8_t)~BMS_ACTIVE; /* nobody's bytes are no data for a disk */
+            return IDE_DMA_FAILED;
+        }
         done += n;
         dma->prd_skip += n;
         if (dma->prd_skip == p->len) {
@@ -103,12 +108,12 @@ bool ide_dma_move(struct ide_channel *ch, bool to_memory, uint32_t len)
             dma->prd_skip = 0;
         }
     }
-    return true;
+    return IDE_DMA_MOVED;
 }
 
 void ide_dma_finish(struct ide_channel *ch)
 {
-    if (ch->dma.prd_at == ch->dma.prd_count)
+    if (ch->dma.loaded && ch->dma.prd_at == ch->dma.prd_count)
         ch->dma.status &= (uint8_t)~BMS_ACTIVE;
     ch->dma.loaded = false;
 }

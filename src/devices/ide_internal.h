@@ -190,8 +190,13 @@ void ide_dma_reset(struct ide_dma *dma);
 bool ide_dma_active(const struct ide_channel *ch);
 /* Copies the table when that has not been done. False: it could not be read. */
 bool ide_dma_load(struct ide_channel *ch);
-/* Moves len bytes between buf and the regions. False: the regions end before. */
-bool ide_dma_move(struct ide_channel *ch, bool to_memory, uint32_t len);
+/* Moves len bytes between buf and the regions. */
+enum ide_dma_moved {
+    IDE_DMA_MOVED,
+    IDE_DMA_SHORT,  /* the regions end before */
+    IDE_DMA_FAILED, /* to the drive: there is no memory where a region is */
+};
+enum ide_dma_moved ide_dma_move(struct ide_channel *ch, bool to_memory, uint32_t len);
 /* The drive has all it wanted. */
 void ide_dma_finish(struct ide_channel *ch);
 void ide_dma_interrupt(struct ide_channel *ch); /* INTRQ rose */

@@ -54,11 +54,12 @@ static uint8_t take(uint8_t *queue, uint8_t *len)
 uint8_t ps2_take(struct ps2_port *port)
 {
     assert(ps2_pending(port));
-    port->last =
+    const uint8_t byte =
         port->answers ? take(port->answer, &port->answers) : take(port->report, &port->reports);
+    port->last = byte;
     if (port->taken)
         port->taken(port->opaque);
-    return port->last;
+    return byte;
 }
 
 void ps2_port_state(struct ps2_port *port, struct state *s)

@@ -44,6 +44,8 @@ struct front {
     struct node *spare;
     struct event event; /* the earliest TIMED one is due */
     bool dirty;         /* written since the last flush began */
+    int lost;           /* a flush failed so: the host tells it once, and drops what it could not
+                           write (fsync(2) "NOTES"), so no later one can succeed */
     uint8_t errno_seen[KNOWN_ERRNOS / 8];
     unsigned in_pool; /* nodes that libuv still holds */
     bool closed;
@@ -156,8 +158,10 @@ static void complete(struct node *n)
     }
     if (n->status)
         say_error(f, n);
-    if (n->status && req->op == BLK_FLUSH)
+    if (n->status && req->op == BLK_FLUSH) {
         f->dirty = true;
+        f->lost = n->status;
+    }
     const struct {
         uint64_t offset, len;
         uint32_t op, status;
@@ -272,6 +276,10 @@ static void start(struct node *n)
         f->dirty = true;
     else if (req->op == BLK_FLUSH)
         f->dirty = false;
+    if (req->op == BLK_FLUSH && f->lost) {
+        finish_timed(n, f->lost);
+        return;
+    }
     if (clean_flush || d->ops->instant || must_not_wait(f)) {
         finish_timed(n, clean_flush ? 0 : run(n));
         return;
@@ -364,8 +372,8 @@ bool blk_close(struct blk *blk, struct error *err)
     struct front *f = container_of(blk, struct front, blk);
     blk_drain(blk);
     event_cancel(f->host.events, &f->event);
-    int status = 0;
-    if (f->dirty && f->driver->ops->flush)
+    int status = f->lost;
+    if (!status && f->dirty && f->driver->ops->flush)
         status = f->driver->ops->flush(f->driver);
     if (status)
         error_set(err, "%s: flushing failed: %s; what the guest wrote last may be lost",

@@ -58,6 +58,9 @@ static int read_flags(struct raw *r, uint64_t offset, const struct iovec *iov, u
             continue;
         if (got < 0)
             return errno;
+        /* not only at the end: Linux 5.9 and 5.10 say so of what is not cached (readv(2) "BUGS") */
+        if (got == 0 && (flags & RWF_NOWAIT))
+            return EAGAIN;
         if (got == 0) { /* past the end */
             zero_list(list, n);
             blk_cursor_advance(&c, bytes);

@@ -266,6 +266,16 @@ static bool writer_wait(struct chr_writer *w, int timeout_ms)
     return poll(&p, 1, timeout_ms) > 0;
 }
 
+/* Waits until there may be room; not while somebody wants the machine: a signal, the monitor. */
+static bool writer_wait_for_room(struct chr_writer *w)
+{
+    if (!w->pollable)
+        return true;
+    struct pollfd p[2] = {{.fd = w->fd, .events = POLLOUT},
+                          {.fd = uv_backend_fd(w->prepare.loop), .events = POLLIN}};
+    return poll(p, 2, -1) > 0 && p[0].revents;
+}
+
 static void writer_ready(uv_poll_t *poll, int status, int events)
 {
     (void)status;
@@ -355,10 +365,10 @@ void chr_writer_put(struct chr_writer *w, const uint8_t *buf, size_t len)
     }
     if (w->end - w->start + len > CHR_QUEUE_BYTES) {
         writer_flush(w);
-        /* A signal ends the wait, so that the machine can be stopped; then the queue grows. */
+        /* Where the wait is not for room, the queue grows. */
         while (w->keep == CHR_KEEP_ALL && !w->broken && w->end - w->start + len > CHR_QUEUE_BYTES &&
                w->start < w->end) {
-            if (!writer_wait(w, -1))
+            if (!writer_wait_for_room(w))
                 break;
             writer_flush(w);
         }

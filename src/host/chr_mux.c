@@ -103,8 +103,11 @@ static void escape_key(struct chr_mux *mux, uint8_t key)
         switch_focus(mux);
         break;
     case 'b':
-        if (p && p->chr.front.send_break)
+        if (p && p->chr.front.send_break) {
+            if (p->chr.door)
+                door_enter(p->chr.door, DOOR_CHR, "break", 5);
             p->chr.front.send_break(p->chr.front.opaque);
+        }
         break;
     case 'h':
     case '?':

@@ -223,6 +223,21 @@ static void mouse(void **state)
     expect(b, 0x00, true);
 }
 
+/* Packets that follow each other, as the way was long: none of their bytes is lost. */
+static void long_way(void **state)
+{
+    struct bench *b = *state;
+    command(b, 0xa8);
+    command(b, 0xd4);
+    data(b, 0xf4);
+    expect(b, 0xfa, true);
+    ps2_mouse_move(b->mouse, 600, 0, 0, 0);
+    static const uint8_t packets[] = {0x08, 255, 0, 0x08, 255, 0, 0x08, 90, 0};
+    for (unsigned i = 0; i < sizeof packets; i++)
+        expect(b, packets[i], true);
+    expect_nothing(b);
+}
+
 /* Linux' i8042_check_aux(): loops a byte, toggles the interface, waits for IRQ12. */
 static void linux_probe(void **state)
 {
@@ -406,6 +421,7 @@ int main(void)
         T(interrupts_and_pace),
         T(disabled_interfaces),
         T(mouse),
+        T(long_way),
         T(linux_probe),
         T(answer_before_key),
         T(output_port),

@@ -748,6 +748,23 @@ static void test_dma_ends(void **state)
     assert_memory_equal(ram(0x20000), sector(50), 1024);
     out(BM, 0x00);
 
+    /* The same in the middle of a transfer in more than one piece, with another table. */
+    const struct region elsewhere[] = {{0x20000, 0}, {0x30000, 0}, {0x40000, 0}, {0x50000, 0}};
+    const struct region here[] = {{0x60000, 0}, {0x70000, 0}, {0x80000, 0}, {0x90000, 0}};
+    memset(ram(0x20000), 0xEE, 8 * 65536);
+    put_prds(elsewhere, 4);
+    command_ext(512, 100, 0x25);
+    out(BM, 0x09);
+    out(BM, 0x08);
+    put_prds(here, 4);
+    out(BM, 0x09);
+    for (unsigned i = 0; i < 4; i++)
+        step();
+    expect_status(0x50, 1);
+    assert_memory_equal(ram(0x60000), sector(100), 4 * 65536);
+    assert_int_equal(ram(0x20000)[0], 0xEE);
+    out(BM, 0x00);
+
     /* Bus mastering switched off: nothing moves until it is on. */
     pci_config_write(&t.bus, DEVFN, 0x04, 1, 2);
     put_prds(r, 1);
@@ -769,6 +786,17 @@ static void test_dma_ends(void **state)
     step();
     assert_int_equal(in(BM + 2), 0x06);
     expect_status(0x50, 1);
+    out(BM, 0x00);
+    out(BM + 2, 0x06);
+    uint8_t before[1024];
+    memcpy(before, sector(60), sizeof before);
+    put_prds(nowhere, 1);
+    command(2, 60, 0xCA); /* what comes from there is not written to the disk */
+    out(BM, 0x01);
+    step();
+    assert_int_equal(in(BM + 2), 0x06);
+    expect_status(0x51, 1);
+    assert_memory_equal(sector(60), before, sizeof before);
     out(BM, 0x00);
     out(BM + 2, 0x06);
     iomap_write(&t.f.io, BM + 4, 0x08000003, 4);
