@@ -376,20 +376,30 @@ static void idle(struct machine *m)
         return;
     }
     const int64_t before = host_clock_ns();
-    host_loop_wait(&m->loop, due == EVENT_NEVER ? EVENT_NEVER : MAX(due - now, 0));
+    const uint64_t n = machine_icount(m);
+    int64_t wait = due == EVENT_NEVER ? EVENT_NEVER : MAX(due - now, 0);
+    if (m->cfg.icount &&
+        due != EVENT_NEVER) { /* whatever else wakes it: it goes on with this one */
+        if (due != m->sleep.due || n != m->sleep.icount)
+            m->sleep = (struct sleep){due, n, before + wait};
+        wait = MAX(m->sleep.until - before, 0);
+    }
+    host_loop_wait(&m->loop, wait);
     const int64_t after = host_clock_ns();
     m->idle_ns += after - before;
     if (!m->running)
         return;
     if (m->cfg.icount) {
-        if (due != EVENT_NEVER && after - before >= due - now)
-            vclock_jump(&m->clock, machine_icount(m), due);
+        if (due != EVENT_NEVER && after >= m->sleep.until) {
+            vclock_jump(&m->clock, n, due);
+            note_rate(m);
+        }
         return;
     }
-    vclock_jump(&m->clock, machine_icount(m), MIN(after - m->clock.host_start, due));
-    vclock_resync(&m->clock, machine_icount(m), after);
+    vclock_jump(&m->clock, n, MIN(after - m->clock.host_start, due));
+    vclock_resync(&m->clock, n, after);
     note_rate(m);
-    m->slice_end = machine_icount(m) + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
+    m->slice_end = n + MAX(vclock_insns_in(&m->clock, SLICE_NS), 1000);
 }
 
 static void run_cpu(struct machine *m)
@@ -535,6 +545,12 @@ void machine_request_reset(struct machine *m)
     if (m->in_cpu)
         cpu_kick(machine_current(m));
     wake(m);
+}
+
+void machine_reset_button(struct machine *m)
+{
+    door_enter(&m->door, DOOR_CONTROL, "reset", 5);
+    machine_request_reset(m);
 }
 
 void machine_power_button(struct machine *m)

@@ -77,6 +77,7 @@ struct cpu *machine_stop_cpu(struct machine *m); /* the one that executed last b
 void machine_quit(struct machine *m, enum machine_exit why,
                   int status); /* any thread, signals too */
 void machine_request_reset(struct machine *m);
+void machine_reset_button(struct machine *m); /* the same, by a person */
 void machine_power_button(struct machine *m);
 void machine_nmi(struct machine *m); /* the NMI button */
 /* The guest powered off (S5) or triple-faulted: -no-shutdown and -no-reboot are applied. */

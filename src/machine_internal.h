@@ -66,6 +66,12 @@ struct machine {
         int64_t guest_ns, cpu_ns;
         bool reached;
     } stage[CPU_MILESTONES + 1];
+    /* -icount sleep=on: guest time stands still until this host time, then jumps to due */
+    struct sleep {
+        int64_t due;
+        uint64_t icount;
+        int64_t until;
+    } sleep;
     int64_t idle_ns;
     uint64_t syncs, idles;
 };

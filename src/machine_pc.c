@@ -95,6 +95,8 @@ static void set_lint0(void *opaque, unsigned pin, int level)
 
 void pc_nmi_button(struct pc *pc)
 {
+    if (cmos_rtc_nmi_masked(pc->rtc))
+        return;
     set_lint(pc, 1, 1);
     set_lint(pc, 1, 0);
 }
@@ -427,12 +429,14 @@ static int64_t start_date(struct pc *pc, int64_t *ns)
     if (vm->rtc_set && vm->rtc_base == RTC_DATE)
         return vm->rtc_date;
     const int64_t now = door_date(pc->cfg.door, ns);
-    if (vm->rtc_base != RTC_LOCALTIME)
+    if (vm->rtc_base != RTC_LOCALTIME || pc->cfg.door->deterministic) /* the host's zone is not */
         return now;
     const time_t t = (time_t)now;
     struct tm local;
     localtime_r(&t, &local);
-    return now + local.tm_gmtoff;
+    const int64_t ahead = local.tm_gmtoff;
+    door_enter(pc->cfg.door, DOOR_DATE, &ahead, sizeof ahead);
+    return now + ahead;
 }
 
 /* --- the buses --- */

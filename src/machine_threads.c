@@ -28,13 +28,14 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define SLICE_NS   (5 * NS_PER_US) /* between two looks; in instructions: */
-#define SLICE_MIN  1000
-#define SLICE_MAX  40000
-#define MWAIT_NS   (50 * NS_PER_US) /* how often a sleeper looks at its line of memory */
-#define TOUCH_NS   (1 * NS_PER_MS)  /* how soon the host's loop looks at what was started */
-#define MAX_GAP_NS (1 * NS_PER_MS)  /* that guest time may leap */
-#define CATCH_UP   4                /* makes up for a fourth of the time that passes */
+#define SLICE_NS        (5 * NS_PER_US) /* between two looks; in instructions: */
+#define SLICE_MIN       1000
+#define SLICE_MAX       40000
+#define MWAIT_NS        (50 * NS_PER_US) /* how often a sleeper looks at its line of memory */
+#define TOUCH_NS        (1 * NS_PER_MS)  /* how soon the host's loop looks at what was started */
+#define LONGEST_REST_NS (3600 * NS_PER_SEC)
+#define MAX_GAP_NS      (1 * NS_PER_MS) /* that guest time may leap */
+#define CATCH_UP        4               /* makes up for a fourth of the time that passes */
 
 /* Host time of the last look at the clock, and what is taken from host time; change together. */
 union clock_state {
@@ -270,6 +271,8 @@ static bool may_run(const struct cpu_thread *c)
 static void rest(struct cpu_thread *c, int64_t due_ns)
 {
     struct threads *t = c->m->threads;
+    if (due_ns != EVENT_NEVER) /* a guest's timer may be due in centuries, which host time is not */
+        due_ns = MIN(due_ns, threads_clock(c->m) + LONGEST_REST_NS);
     t->resting++;
     pthread_cond_signal(&t->rested);
     if (due_ns == EVENT_NEVER) {

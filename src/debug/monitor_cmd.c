@@ -108,7 +108,7 @@ static void cmd_cont(struct mon *mon, char *args)
 static void cmd_reset(struct mon *mon, char *args)
 {
     if (mon_no_more(mon, args))
-        machine_request_reset(mon->machine);
+        machine_reset_button(mon->machine);
 }
 
 static void cmd_powerdown(struct mon *mon, char *args)

@@ -458,6 +458,41 @@ static void locked(void)
           "both halves by CMPXCHG8B");
 }
 
+/* A timer that is due in centuries, and all that can wake a CPU is another one. */
+static vu32 asleep;
+static void wake_first(unsigned n)
+{
+    while (!asleep)
+        relax();
+    linger();
+    APIC(ICR_HIGH) = 0;
+    APIC(ICR) = FIXED | VECTOR(V_A);
+}
+
+static void far_timer(void)
+{
+    uint32_t r[4];
+    NEED_OTHERS();
+    here();
+    cpuid(1, 0, r);
+    if (!(r[2] & 1 << 24)) {
+        skip("no TSC deadline");
+        return;
+    }
+    outb(0x43, 0x30); /* the 8254 counts nothing */
+    APIC(LVT_TIMER) = 0x40000 | VECTOR(V_TIMER);
+    wrmsr(TSC_DEADLINE, 0x7fffffffffffff00);
+    asleep = 0;
+    give(other[0], wake_first);
+    asleep = 1;
+    while (!cpu[0].hits[V_A])
+        asm volatile("sti\n hlt\n cli");
+    check_eq(cpu[0].hits[V_TIMER], 0, "it does not fire");
+    check(UNTIL(cpu[other[0]].done), "who woke it gets on");
+    wrmsr(TSC_DEADLINE, 0);
+    APIC(LVT_TIMER) = 0x10000 | VECTOR(V_TIMER);
+}
+
 /* Without PAUSE on either side. */
 static vu32 ball;
 static void play(unsigned n)
@@ -796,6 +831,7 @@ const struct test tests[] = {
     {"routing", routing},
     {"timers", timers},
     {"fast_timer", fast_timer},
+    {"far_timer", far_timer},
     {"deadline", deadline},
     {"tsc", tsc},
     {"locked", locked},

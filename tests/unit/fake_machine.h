@@ -219,6 +219,10 @@ void machine_request_reset(struct machine *m)
     (void)m;
     fake_note("reset ");
 }
+void machine_reset_button(struct machine *m)
+{
+    machine_request_reset(m);
+}
 void machine_power_button(struct machine *m)
 {
     (void)m;
