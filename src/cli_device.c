@@ -153,12 +153,14 @@ static bool keep_device(struct cli_parse *p, const struct word_pairs *pairs)
 
 static bool device_exit(struct cli_parse *p, const struct word_pairs *pairs)
 {
-    uint64_t base = 0, size = 1;
+    uint64_t base = CONFIG_EXIT_IOBASE, size = CONFIG_EXIT_IOSIZE;
     const char *iobase = word_pairs_get(pairs, "iobase"), *iosize = word_pairs_get(pairs, "iosize");
     if ((iobase && !word_u64(iobase, &base)) || base > UINT16_MAX)
         return cli_fail(p, "iobase=%s is not a port number", iobase);
     if ((iosize && !word_u64(iosize, &size)) || size < 1 || size > 8)
         return cli_fail(p, "iosize=%s is not a number from 1 to 8", iosize);
+    if (base + size > UINT16_MAX + 1)
+        return cli_fail(p, "iobase=%s: %u ports do not fit there", iobase, (unsigned)size);
     return keep_device(p, pairs);
 }
 

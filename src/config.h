@@ -33,6 +33,10 @@ struct config_drive {
     bool cdrom, snapshot, readonly;
 };
 
+/* isa-debug-exit where nothing is said: QEMU's. */
+#define CONFIG_EXIT_IOBASE 0x501
+#define CONFIG_EXIT_IOSIZE 2
+
 /* -device NAME,key=value,... that the board understands: numbers have been checked */
 struct config_device {
     char *name; /* "isa-debug-exit" */

@@ -140,14 +140,18 @@ static void board_debug_exit(void *opaque, uint32_t value)
     if (m->in_cpu)
         cpu_kick(machine_current(m)); /* what stands behind it is not meant to be executed */
 }
-static void board_debug_stop(void *opaque, int why, gla_t at)
+static bool board_debug_stop(void *opaque, int why, gla_t at)
 {
     struct machine *m = opaque;
+    if (m->stop_asked)
+        return false;
     if (why == CPU_STOP_WATCHPOINT)
         m->watch_hit = at;
+    m->stop_at = at;
     m->stop_cpu = m->turn.cpu;
     machine_stop(m, why == CPU_STOP_WATCHPOINT ? STOP_WATCHPOINT : STOP_BREAKPOINT);
     cpu_kick(machine_current(m));
+    return true;
 }
 
 static void board_milestone(void *opaque, enum cpu_milestone which)
@@ -306,10 +310,12 @@ static void resume(struct machine *m)
             m->clock.host_start += now - m->paused_at;
         vclock_resync(&m->clock, machine_icount(m), now);
     }
+    struct cpu *stopped = machine_cpu(m, m->stop_cpu); /* the others have yet to stop at theirs */
+    stopped->resume_over =
+        m->stop_reason == STOP_BREAKPOINT && cpu_code_address(stopped) == m->stop_at;
     m->running = true;
     m->stop_reason = STOP_NONE;
     m->slice_end = 0;
-    machine_cpu(m, m->stop_cpu)->resume_over = true; /* the others have yet to stop at theirs */
     for (struct machine_listener *l = m->listeners; l; l = l->next)
         if (l->continued)
             l->continued(l->opaque);

@@ -28,6 +28,10 @@ static bool physical_piece(struct machine *m, gpa_t at, uint8_t *buf, size_t len
 static bool to_physical(struct machine *m, struct cpu *cpu, gla_t lin, gpa_t *gpa)
 {
     struct walk_result w;
+    if (!cpu_long(cpu))
+        lin = (uint32_t)lin;
+    else if (!cpu_canonical(cpu, lin))
+        return false;
     if (cpu->walk.mode == PAGING_NONE) {
         *gpa = lin & m->pc.mem.a20_mask;
         return true;

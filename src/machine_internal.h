@@ -49,7 +49,7 @@ struct machine {
     bool reset_pending;
     bool stepping;
     unsigned step_cpu;
-    gla_t watch_hit;
+    gla_t watch_hit, stop_at; /* of the last one; where the last breakpoint stopped it */
     unsigned mouse_buttons;
     uint64_t slice_end;
     int64_t paused_at;

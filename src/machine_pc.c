@@ -183,10 +183,10 @@ static void cpu_shutdown(void *opaque)
     const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
     s->reset(s->opaque);
 }
-static void debug_stop(void *opaque, int why, gla_t at)
+static bool debug_stop(void *opaque, int why, gla_t at)
 {
     const struct pc_signals *s = &((struct pc_cpu *)opaque)->pc->cfg.signals;
-    s->debug_stop(s->opaque, why, at);
+    return s->debug_stop(s->opaque, why, at);
 }
 static void verify_failed(void *opaque)
 {
@@ -537,8 +537,8 @@ static uint64_t device_number(const struct config_device *d, const char *key, ui
 static bool create_exit_port(struct pc *pc, const struct config_device *d)
 {
     const struct exitport_config cfg = {
-        .iobase = (uint16_t)device_number(d, "iobase", 0x501),
-        .iosize = (uint32_t)device_number(d, "iosize", 2),
+        .iobase = (uint16_t)device_number(d, "iobase", CONFIG_EXIT_IOBASE),
+        .iosize = (uint32_t)device_number(d, "iosize", CONFIG_EXIT_IOSIZE),
         .exit = pc->cfg.signals.debug_exit,
         .opaque = pc->cfg.signals.opaque,
     };

@@ -22,7 +22,7 @@ struct pc_signals {
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);
     void (*debug_exit)(void *opaque, uint32_t value);
-    void (*debug_stop)(void *opaque, int why, gla_t at);
+    bool (*debug_stop)(void *opaque, int why, gla_t at); /* false: busy with an earlier one */
     void (*milestone)(void *opaque, enum cpu_milestone which);
     void (*verify_failed)(void *opaque);           /* the engines differ */
     void (*cpu_pause)(void *opaque);               /* the running CPU spins */

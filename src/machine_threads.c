@@ -340,7 +340,8 @@ static void run(struct cpu_thread *c)
              now < __atomic_load_n(&t->next_ns, __ATOMIC_RELAXED));
     world_enter(&t->world);
     if (step && cpu_icount(cpu) > n) {
-        m->stop_cpu = cpu->index;
+        if (!m->stop_asked)
+            m->stop_cpu = cpu->index;
         machine_stop(m, STOP_STEP);
     }
 }

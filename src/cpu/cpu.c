@@ -459,7 +459,8 @@ void cpu_reset(struct cpu *cpu, bool init)
         cpu->pkru = 0;
         cpu->msr_debugctl = 0;
         cpu->msr_pat = UINT64_C(0x0007040600070406);
-        cpu->msr_misc_enable = 1; /* fast strings */
+        cpu->msr_misc_enable =
+            1 /* fast strings */ | (cpu->feat.has[FEAT_MONITOR] ? MISC_ENABLE_MONITOR : 0);
         cpu->msr_star = cpu->msr_lstar = cpu->msr_cstar = cpu->msr_fmask = 0;
         cpu->msr_kernel_gs_base = cpu->msr_tsc_aux = 0;
         cpu->msr_sysenter_cs = cpu->msr_sysenter_esp = cpu->msr_sysenter_eip = 0;

@@ -299,7 +299,7 @@ struct cpu_hooks {
     void (*pause)(void *opaque); /* PAUSE: others may get the turn; NULL: there are none */
     void (*woken)(void *opaque); /* an event that may end a HLT came; may be NULL */
     /* A breakpoint, watchpoint or finished step of a debugger: stop the machine. */
-    void (*debug_stop)(void *opaque, int why, gla_t at);
+    bool (*debug_stop)(void *opaque, int why, gla_t at);
     void (*milestone)(void *opaque, enum cpu_milestone which); /* may be NULL */
     void (*verify_failed)(void *opaque); /* the engines differ, as was logged; may be NULL */
     void *opaque;
@@ -500,7 +500,7 @@ struct cpu {
     unsigned breakpoints, watchpoints;
     gla_t breakpoint[CPU_MAX_BREAKPOINTS]; /* sorted */
     struct cpu_watch watch[CPU_MAX_WATCHPOINTS];
-    bool resume_over; /* do not stop at a breakpoint on the first instruction after a stop */
+    bool resume_over; /* it stopped at the breakpoint it is at: go on over it */
 
     struct latency *latency; /* of interrupts; NULL: nobody wants to know */
 
@@ -674,6 +674,19 @@ static inline bool cpu_canonical_base(const struct cpu *cpu, gla_t a)
 static inline bool cpu_mid_rep(const struct cpu *cpu)
 {
     return cpu->rip == cpu->rep_rip && cpu->icount_end - (uint64_t)cpu->budget == cpu->rep_icount;
+}
+
+/* SDM 4 IA32_MISC_ENABLE: MONITOR and MWAIT can be switched off. AMD's have no such bit. */
+#define MISC_ENABLE_MONITOR BIT64(18)
+static inline bool cpu_monitor_on(const struct cpu *cpu)
+{
+    return cpu->feat.amd || (cpu->msr_misc_enable & MISC_ENABLE_MONITOR);
+}
+
+/* The linear address of the next instruction. */
+static inline gla_t cpu_code_address(const struct cpu *cpu)
+{
+    return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
 }
 
 #endif

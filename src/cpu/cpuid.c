@@ -277,4 +277,8 @@ void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4]
     add_features(cpu, leaf, leaf == 7 || leaf == 0xd ? subleaf : 0, r);
     if (leaf == 1 && apic_off(cpu))
         r[EDX] &= ~(uint32_t)BIT(9);
+    if (leaf == 1 && !cpu_monitor_on(cpu))
+        r[ECX] &= ~(uint32_t)BIT(3);
+    if (leaf == 0x80000001 && !cpu->feat.amd && !cpu_code64(cpu)) /* SDM 2A CPUID: a footnote */
+        r[EDX] &= ~(uint32_t)BIT(11);
 }

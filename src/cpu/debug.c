@@ -57,7 +57,7 @@ void debug_access_watched(struct cpu *cpu, gla_t lin, size_t size, enum access a
         const bool kind = ((w->kind & 1) && (acc & ACC_W)) || ((w->kind & 2) && (acc & ACC_R));
         if (kind && overlaps(w->at, w->len, lin, size)) {
             cpu->watch_hit = true;
-            cpu->watch_at = lin;
+            cpu->watch_at = MAX(lin, w->at); /* within it: gdb asks */
             note(cpu);
         }
     }

@@ -30,6 +30,8 @@ bool cpu_peek(const struct cpu *cpu, uint64_t lin, void *buf, size_t n)
     uint8_t *to = buf;
     for (size_t i = 0; i < n; i++, lin++) {
         struct walk_result w = {.gpa = lin & cpu->mem->a20_mask};
+        if (cpu_long(cpu) && !cpu_canonical(cpu, lin))
+            return false;
         /* a supervisor's read with AC set meets nothing but absence */
         if (cpu->walk.mode != PAGING_NONE &&
             !walk(cpu->mem, &cpu->walk, lin, WALK_READ, false, true, false, &w))

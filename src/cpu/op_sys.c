@@ -124,7 +124,7 @@ OP(op_pause)
  */
 OP(op_monitor)
 {
-    if (cpu->cpl)
+    if (cpu->cpl || !cpu_monitor_on(cpu))
         cpu_ud(cpu, REASON_CPL);
     if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4))
         cpu_gp0(cpu, REASON_MSR_VALUE);
@@ -139,7 +139,7 @@ OP(op_monitor)
 }
 OP_END(op_mwait)
 {
-    if (cpu->cpl)
+    if (cpu->cpl || !cpu_monitor_on(cpu))
         cpu_ud(cpu, REASON_CPL);
     if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4) & ~UINT64_C(1))
         cpu_gp0(cpu, REASON_MSR_VALUE);
@@ -362,7 +362,7 @@ OP_FAR(op_sysret)
 {
     if (!(cpu->efer & EFER_SCE))
         cpu_ud(cpu, REASON_UD_FEATURE);
-    if (cpu->cpl)
+    if (cpu->cpl || !cpu_prot(cpu))
         cpu_gp0(cpu, REASON_CPL);
     const bool code64 = cpu_code64(cpu), to64 = code64 && u->osize == 8;
     if (to64 && !cpu->feat.amd && !cpu_canonical(cpu, cpu->r[REG_RCX]))

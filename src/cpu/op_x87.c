@@ -20,10 +20,9 @@ static void drive_ferr(struct cpu *cpu, int level)
 
 void x87_update_es(struct cpu *cpu)
 {
-    const bool now = cpu->fpu.sw & FSW_EXC & ~cpu->fpu.cw;
-    cpu->fpu.sw = (uint16_t)((cpu->fpu.sw & ~(FSW_ES | FSW_B)) | (now ? FSW_ES | FSW_B : 0));
+    cpu->fpu.sw = fp_summary(cpu->fpu.sw, cpu->fpu.cw);
     if (!(cpu->cr0 & CR0_NE) && cpu->hooks.ferr)
-        drive_ferr(cpu, now);
+        drive_ferr(cpu, (cpu->fpu.sw & FSW_ES) != 0);
 }
 
 void x87_raise(struct cpu *cpu)

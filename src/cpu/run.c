@@ -111,7 +111,7 @@ static void log_fault(struct cpu *cpu, const struct fault *f, const struct fault
 /* Delivers what is not a fault of an instruction: rip is the return address. */
 static void deliver_external(struct cpu *cpu, unsigned vector)
 {
-    cpu->halted = false;
+    cpu->halted = cpu->resume_over = false;
     cpu->link_from = NULL; /* a handler is no continuation */
     cpu->fault = (struct fault){.rf = cpu_mid_rep(cpu)};
     cpu->budget--; /* time passes even if the handler is interrupted before its first instruction */
@@ -343,11 +343,6 @@ static void log_block(struct cpu *cpu, const struct block *b)
 
 /* --- between blocks --- */
 
-static gla_t code_address(const struct cpu *cpu)
-{
-    return cpu_code64(cpu) ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
-}
-
 /*
  * Whether the instruction that ran by itself at rip has branched, for IA32_DEBUGCTL.BTF. A
  * conditional one that leads to where it goes on anyway is taken for not taken.
@@ -372,12 +367,13 @@ static bool has_branched(const struct cpu *cpu, const struct insn *u, uint64_t r
     }
 }
 
-static void tell_debugger(struct cpu *cpu, int why, gla_t at)
+/* False: it has another CPU's stop to see to first. */
+static bool tell_debugger(struct cpu *cpu, int why, gla_t at)
 {
     world_enter(cpu->world);
-    if (cpu->hooks.debug_stop)
-        cpu->hooks.debug_stop(cpu->hooks.opaque, why, at);
+    const bool told = !cpu->hooks.debug_stop || cpu->hooks.debug_stop(cpu->hooks.opaque, why, at);
     world_leave(cpu->world);
+    return told;
 }
 
 /* One instruction by itself: single step, breakpoints, the interrupt shadow. */
@@ -386,12 +382,12 @@ static bool step_one(struct cpu *cpu)
     const bool tf = cpu->eflags & FLAG_TF, rf = cpu->eflags & FLAG_RF;
     const bool after_ss = cpu->shadow_ss;
     if ((cpu->dr7 & 0xff) && !rf && !after_ss && !cpu_mid_rep(cpu)) {
-        const uint32_t hit = debug_code_match(cpu, code_address(cpu));
+        const uint32_t hit = debug_code_match(cpu, cpu_code_address(cpu));
         if (hit)
             cpu_fault_debug(cpu, hit, REASON_DB_CODE);
     }
-    if (cpu->breakpoints && !cpu->resume_over && cpu_breakpoint_at(cpu, code_address(cpu))) {
-        tell_debugger(cpu, CPU_STOP_BREAKPOINT, code_address(cpu));
+    if (cpu->breakpoints && !cpu->resume_over && cpu_breakpoint_at(cpu, cpu_code_address(cpu))) {
+        tell_debugger(cpu, CPU_STOP_BREAKPOINT, cpu_code_address(cpu));
         return false;
     }
     cpu->resume_over = false;
@@ -438,8 +434,9 @@ static void take_sipi(struct cpu *cpu)
 static void debug_events(struct cpu *cpu)
 {
     if (cpu->watch_hit) {
-        cpu->watch_hit = false;
-        tell_debugger(cpu, CPU_STOP_WATCHPOINT, cpu->watch_at);
+        cpu->watch_hit = !tell_debugger(cpu, CPU_STOP_WATCHPOINT, cpu->watch_at);
+        if (cpu->watch_hit) /* another CPU was first: once more when they go on */
+            return;
     }
     /* behind MOV SS traps wait for the next instruction (SDM 3A §6.8.3) */
     if (cpu->pending_dr6 && (cpu->shadow_ss || cpu->budget <= 0))

@@ -248,8 +248,14 @@ static void say_control(const struct fault_record *r, const struct explain_out *
     }
     if (at + 2 >= r->code_len || r->code[at + 1] != 0x22)
         return;
-    const unsigned n = r->code[at + 2] >> 3 & 7, from = (r->code[at + 2] & 7) | (rex & 1) << 3;
+    const unsigned n = (r->code[at + 2] >> 3 & 7) | (rex & 4) << 1,
+                   from = (r->code[at + 2] & 7) | (rex & 1) << 3;
     const uint64_t v = r->mode & MODE_CODE64 ? r->r[from] : (uint32_t)r->r[from];
+    if (n == 8) {
+        explain_line(out, "the value", "%" PRIx64 " into CR8, of which bits 63 to 4 are reserved",
+                     v);
+        return;
+    }
     const uint64_t old = n == 0 ? r->cr0 : n == 3 ? r->cr3 : r->cr4;
     if (n == 0)
         list_bits(changes, sizeof changes, v ^ old, cr0_names, ARRAY_SIZE(cr0_names));

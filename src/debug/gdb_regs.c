@@ -1,5 +1,6 @@
 /* See gdb_regs.h. Names and features: gdb manual, appendix G.5.7 "i386 Features". */
 #include "debug/gdb_regs.h"
+#include "cpu/fp/fp.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -267,10 +268,11 @@ static void write_x87_control(struct fpu *f, unsigned index, uint32_t v)
 {
     switch (index) {
     case FCTRL:
-        f->cw = (uint16_t)v;
+        f->cw = fp_valid_cw((uint16_t)v);
+        f->sw = fp_summary(f->sw, f->cw);
         break;
     case FSTAT:
-        f->sw = (uint16_t)v;
+        f->sw = fp_summary((uint16_t)v, f->cw);
         break;
     case FTAG:
         f->used = 0;

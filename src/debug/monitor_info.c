@@ -46,7 +46,7 @@ static void info_cpus(struct mon *mon, char *args)
     for (unsigned i = 0; i < machine_cpus(mon->machine); i++) {
         const struct cpu *cpu = machine_cpu(mon->machine, i);
         mon_printf(mon, "%c CPU #%u: pc=0x%016" PRIx64 "%s thread_id=%ld\n",
-                   i == mon->cpu ? '*' : ' ', i, cpu->seg[SEG_CS].base + cpu->rip,
+                   i == mon->cpu ? '*' : ' ', i, cpu_code_address(cpu),
                    cpu->halted || cpu->wait_sipi ? " (halted)" : "", (long)getpid());
     }
 }

@@ -254,7 +254,7 @@ static const struct cpu_reg *find_register(const char *name)
 bool regs_get(const struct cpu *cpu, const char *name, uint64_t *value)
 {
     if (strcasecmp(name, "pc") == 0) { /* linear: what x/i wants */
-        *value = cpu->seg[SEG_CS].base + cpu->rip;
+        *value = cpu_code_address(cpu);
         return true;
     }
     if (strcasecmp(name, "cr8") == 0) {

@@ -91,9 +91,10 @@ static void on_exit_port(void *opaque, uint32_t value)
 {
     (void)opaque, (void)value;
 }
-static void on_debug_stop(void *opaque, int why, gla_t at)
+static bool on_debug_stop(void *opaque, int why, gla_t at)
 {
     (void)opaque, (void)why, (void)at;
+    return true;
 }
 static void on_milestone(void *opaque, enum cpu_milestone which)
 {

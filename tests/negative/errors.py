@@ -82,6 +82,7 @@ def cases(directory):
         ("no memory at all", ["-m", "0"], "-m"),
         ("bad number", ["-device", "isa-debug-exit,iobase=zz"], "zz"),
         ("port beyond the last", ["-device", "isa-debug-exit,iobase=0x10000"], "0x10000 is not a port number"),
+        ("ports beyond the last", ["-device", "isa-debug-exit,iobase=0xffff"], "iobase=0xffff: 2 ports do not fit"),
         ("no ports at all", ["-device", "isa-debug-exit,iosize=0"], "iosize=0"),
         ("two test devices", ["-device", "pc-testdev", "-device", "pc-testdev"], "there is one pc-testdev"),
         ("test device that is not there", ["-device", "pci-testdev"], "no pci-testdev here"),

@@ -52,6 +52,24 @@ static void test_signature(void **state)
     assert_int_equal(ask(1, 0, ECX) >> 17 & 1, 1); /* PCID */
 }
 
+/* SYSCALL of Intel's, and MONITOR where IA32_MISC_ENABLE has it off. */
+static void test_bits_that_change(void **state)
+{
+    (void)state;
+    with_model("max,+monitor");
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    assert_int_equal(ask(0x80000001, 0, EDX) >> 11 & 1, 1);
+    rig_prot(&rig, SEL_CODE32, SEL_DATA);
+    assert_int_equal(ask(0x80000001, 0, EDX) >> 11 & 1, 0);
+    assert_int_equal(ask(1, 0, ECX) >> 3 & 1, 1);
+    assert_int_equal(rig.cpu->msr_misc_enable >> 18 & 1, 1);
+    rig.cpu->msr_misc_enable &= ~BIT64(18);
+    assert_int_equal(ask(1, 0, ECX) >> 3 & 1, 0);
+    with_model("EPYC");
+    rig_prot(&rig, SEL_CODE32, SEL_DATA);
+    assert_int_equal(ask(0x80000001, 0, EDX) >> 11 & 1, 1);
+}
+
 /* BHI_DIS_S: without it Linux clears the branch history by a loop at every system call. */
 static void test_bhi(void **state)
 {
@@ -395,7 +413,7 @@ int main(void)
         cmocka_unit_test(test_topology),    cmocka_unit_test(test_tsc_deadline),
         cmocka_unit_test(test_apic_bit),    cmocka_unit_test(test_amd),
         cmocka_unit_test(test_old_models),  cmocka_unit_test(test_cr4),
-        cmocka_unit_test(test_vector_bits),
+        cmocka_unit_test(test_vector_bits), cmocka_unit_test(test_bits_that_change),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -281,6 +281,9 @@ static void test_values(void **state)
     FAULT(0x41, 0x0f, 0x22, 0xe1); /* mov cr4, r9 */
     says("into CR4, which holds ");
     says(": changes PCE and bits 10000000000\n");
+    rig.cpu->r[REG_RAX] = 0x10;
+    FAULT(0x44, 0x0f, 0x22, 0xc0); /* mov cr8, rax */
+    says("10 into CR8, of which bits 63 to 4 are reserved\n");
     rig.cpu->r[REG_RCX] = 0x12345;
     FAULT(0x0f, 0x32); /* rdmsr */
     says("  what        no such MSR\n");

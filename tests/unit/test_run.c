@@ -179,13 +179,46 @@ static void test_many_strings(void **state)
     assert_true(rig.cpu->halted);
 }
 
+static unsigned stops;
+static gla_t stopped_at;
+
+static bool note_stop(void *opaque, int why, gla_t at)
+{
+    (void)opaque;
+    stops += why == CPU_STOP_WATCHPOINT;
+    stopped_at = at;
+    return stops != 1; /* the first time nobody has time for it */
+}
+
+/* A debugger's watchpoint: what is told lies in it, wherever the access began; and it is told until
+ * somebody listens. */
+static void test_watchpoint(void **state)
+{
+    (void)state;
+    static const uint8_t code[] = {0x48, 0x89, 0x03, 0x90, 0x90, 0x90}; /* mov %rax, (%rbx) */
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    put_code(code, sizeof code);
+    rig.cpu->hooks.debug_stop = note_stop;
+    rig.cpu->watch[0] = (struct cpu_watch){.at = 0x60004, .len = 2, .kind = 1};
+    rig.cpu->watchpoints = 1;
+    cpu_flush_tlb(rig.cpu);
+    rig.cpu->r[REG_RBX] = 0x60000;
+    run(1);
+    run(1);
+    assert_int_equal(stops, 2);
+    assert_int_equal(stopped_at, 0x60004);
+    rig.cpu->watchpoints = 0;
+    cpu_flush_tlb(rig.cpu);
+    rig.cpu->hooks.debug_stop = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trap_waits),      cmocka_unit_test(test_trap_behind_hlt),
         cmocka_unit_test(test_interrupt_waits), cmocka_unit_test(test_nested_faults),
         cmocka_unit_test(test_many_strings),    cmocka_unit_test(test_rep_state),
-        cmocka_unit_test(test_shadow_ends),
+        cmocka_unit_test(test_shadow_ends),     cmocka_unit_test(test_watchpoint),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
 }

@@ -37,6 +37,13 @@ enum {
 };
 #define FCW_INIT UINT16_C(0x037f)
 
+/* A status word with ES and B as the exceptions that are not masked want them (SDM 1 §8.1.3.3). */
+static inline uint16_t fp_summary(uint16_t sw, uint16_t cw)
+{
+    const uint16_t both = FSW_ES | FSW_B;
+    return (uint16_t)(sw & FSW_EXC & ~cw ? sw | both : sw & ~both);
+}
+
 /* Bits 7 and 13-15 of the control word read as 0, bit 6 as 1. SDM 1 figure 8-6 */
 static inline uint16_t fp_valid_cw(uint16_t cw)
 {
