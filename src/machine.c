@@ -384,8 +384,8 @@ static void idle(struct machine *m)
     const int64_t before = host_clock_ns();
     const uint64_t n = machine_icount(m);
     int64_t wait = due == EVENT_NEVER ? EVENT_NEVER : MAX(due - now, 0);
-    if (m->cfg.icount &&
-        due != EVENT_NEVER) { /* whatever else wakes it: it goes on with this one */
+    if (m->cfg.icount && due != EVENT_NEVER) {
+        /* whatever else ends the wait, the next one goes on with this sleep */
         if (due != m->sleep.due || n != m->sleep.icount)
             m->sleep = (struct sleep){due, n, before + wait};
         wait = MAX(m->sleep.until - before, 0);

@@ -367,8 +367,7 @@ static void *cpu_thread(void *opaque)
             fire_timers(m, now);
             if (!may_run(c)) /* one of them asked for something */
                 continue;
-            /* The next may be due already: the guest goes on all the same, and others get the lock.
-             */
+            /* The next may be due already: the guest goes on all the same, and the lock is free. */
         }
         if (cpu_has_work(c->cpu))
             run(c);

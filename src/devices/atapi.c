@@ -215,9 +215,8 @@ void atapi_dma_continue(struct ide_channel *ch)
         return;
     if (!ide_dma_load(ch))
         atapi_fail(t->drive, SENSE_NO_TRANSFER);
-    else if (ide_dma_move(ch, true, t->len) ==
-             IDE_DMA_MOVED) /* else the regions were too short: it waits */
-        taken(ch);
+    else if (ide_dma_move(ch, true, t->len) == IDE_DMA_MOVED)
+        taken(ch); /* else the regions were too short: it waits */
 }
 
 /* ------------------------------------------------------------------ PACKET */
