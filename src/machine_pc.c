@@ -429,8 +429,13 @@ static int64_t start_date(struct pc *pc, int64_t *ns)
     if (vm->rtc_set && vm->rtc_base == RTC_DATE)
         return vm->rtc_date;
     const int64_t now = door_date(pc->cfg.door, ns);
-    if (vm->rtc_base != RTC_LOCALTIME || pc->cfg.door->deterministic) /* the host's zone is not */
+    if (vm->rtc_base != RTC_LOCALTIME)
         return now;
+    if (pc->cfg.door->deterministic) { /* the host's zone is not */
+        log_line(pc->cfg.log, LOG_HOST,
+                 "-rtc base=localtime: with -icount the date is fixed, in UTC");
+        return now;
+    }
     const time_t t = (time_t)now;
     struct tm local;
     localtime_r(&t, &local);

@@ -117,6 +117,14 @@ OP(op_pause)
         cpu->hooks.pause(cpu->hooks.opaque); /* without the lock */
 }
 
+static void check_monitor(struct cpu *cpu)
+{
+    if (!cpu_monitor_on(cpu))
+        cpu_ud(cpu, REASON_UD_FEATURE);
+    if (cpu->cpl)
+        cpu_ud(cpu, REASON_CPL);
+}
+
 /*
  * MONITOR keeps a copy of the line; MWAIT waits until memory is no longer as the copy, or for what
  * ends HLT (SDM 2B "MONITOR", "MWAIT"). A store of what was there already is not seen. A line in
@@ -124,8 +132,7 @@ OP(op_pause)
  */
 OP(op_monitor)
 {
-    if (cpu->cpl || !cpu_monitor_on(cpu))
-        cpu_ud(cpu, REASON_CPL);
+    check_monitor(cpu);
     if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4))
         cpu_gp0(cpu, REASON_MSR_VALUE);
     const gla_t lin = seg_linear(cpu, u->seg, cpu->r[REG_RAX] & size_mask(u->asize), 1, ACC_R);
@@ -139,8 +146,7 @@ OP(op_monitor)
 }
 OP_END(op_mwait)
 {
-    if (cpu->cpl || !cpu_monitor_on(cpu))
-        cpu_ud(cpu, REASON_CPL);
+    check_monitor(cpu);
     if (cpu->r[REG_RCX] & size_mask(cpu_code64(cpu) ? 8 : 4) & ~UINT64_C(1))
         cpu_gp0(cpu, REASON_MSR_VALUE);
     cpu->halted = true;
@@ -362,7 +368,9 @@ OP_FAR(op_sysret)
 {
     if (!(cpu->efer & EFER_SCE))
         cpu_ud(cpu, REASON_UD_FEATURE);
-    if (cpu->cpl || !cpu_prot(cpu))
+    if (!cpu_prot(cpu)) /* AMD's: Intel's know it in 64-bit mode only */
+        cpu_gp0(cpu, REASON_UD_MODE);
+    if (cpu->cpl)
         cpu_gp0(cpu, REASON_CPL);
     const bool code64 = cpu_code64(cpu), to64 = code64 && u->osize == 8;
     if (to64 && !cpu->feat.amd && !cpu_canonical(cpu, cpu->r[REG_RCX]))

@@ -237,19 +237,28 @@ static void dma_wait(struct ide_channel *ch)
     ch->transfer.drive->status = ST_READY | ST_DRQ;
 }
 
+/* The bus master runs and has its table; if that cannot be read the command fails. */
+static bool dma_ready(struct ide_channel *ch)
+{
+    if (!ide_dma_active(ch))
+        return false;
+    if (ide_dma_load(ch))
+        return true;
+    ide_command_failed(ch->transfer.drive, ER_ABRT);
+    return false;
+}
+
 void ide_dma_continue(struct ide_channel *ch)
 {
     struct ide_transfer *t = &ch->transfer;
-    if (t->phase != PHASE_DMA_WAIT || !ide_dma_active(ch))
+    if (t->phase != PHASE_DMA_WAIT)
         return;
     if (t->packet) {
         atapi_dma_continue(ch);
         return;
     }
-    if (!ide_dma_load(ch)) {
-        ide_command_failed(t->drive, ER_ABRT);
+    if (!dma_ready(ch))
         return;
-    }
     start_chunk(ch);
     if (t->kind == KIND_READ)
         ask_disk(t->drive, BLK_READ, t->chunk);
@@ -304,13 +313,7 @@ static void disk_read(struct ide_channel *ch)
         dma_wait(ch);
         /* The bus master was stopped meanwhile, or the regions were too short: still waiting. If it
          * was started again, it has its regions to read again. */
-        if (!ide_dma_active(ch))
-            return;
-        if (!ide_dma_load(ch)) {
-            ide_command_failed(t->drive, ER_ABRT);
-            return;
-        }
-        if (ide_dma_move(ch, true, t->chunk * IDE_SECTOR) != IDE_DMA_MOVED)
+        if (!dma_ready(ch) || ide_dma_move(ch, true, t->chunk * IDE_SECTOR) != IDE_DMA_MOVED)
             return;
         advance(t);
         if (t->left)

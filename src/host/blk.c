@@ -158,10 +158,8 @@ static void complete(struct node *n)
     }
     if (n->status)
         say_error(f, n);
-    if (n->status && req->op == BLK_FLUSH) {
-        f->dirty = true;
+    if (n->status && req->op == BLK_FLUSH)
         f->lost = n->status;
-    }
     const struct {
         uint64_t offset, len;
         uint32_t op, status;
