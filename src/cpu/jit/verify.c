@@ -179,6 +179,7 @@ static void copy_state(const struct verify *v, struct cpu *to, const struct cpu 
 {
     to->tlb_cur = from->tlb_cur;
     memcpy((uint8_t *)to + STATE_AT, state_of(from), v->state_bytes);
+    to->walk.pkru = to->pkru; /* WRPKRU and XRSTOR are not CPL 0's alone */
 }
 
 static void set_rest(struct cpu *cpu, const struct rest *rest)
@@ -322,6 +323,9 @@ static void compare_states(struct verify *v, struct cpu *a, struct cpu *b)
  */
 static void compare_page(struct cpu *cpu, const struct page_image *p)
 {
+    const uint64_t bits_ad = UINT64_C(0x60);
+    const uint64_t by_walks =
+        cpu->walk.mode == PAGING_32BIT ? bits_ad << 32 | bits_ad : bits_ad; /* two entries or one */
     uint8_t *const host = ram_host(cpu->mem->ram, p->at);
     for (unsigned i = 0; i < CHUNKS; i++) {
         const unsigned off = i * CHUNK;
@@ -330,7 +334,7 @@ static void compare_page(struct cpu *cpu, const struct page_image *p)
         if (likely(!memcmp(is, want, CHUNK)))
             continue;
         for (unsigned k = 0; k < CHUNK; k += 8)
-            if ((ld64(is + k) ^ ld64(want + k)) & ~UINT64_C(0x60))
+            if ((ld64(is + k) ^ ld64(want + k)) & ~by_walks)
                 say(cpu->verify,
                     "memory %08" PRIx64 " was %016" PRIx64 ": %016" PRIx64
                     ", translated %016" PRIx64,
