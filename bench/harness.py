@@ -90,7 +90,8 @@ class VitrineSeabios(Vitrine):
 class Qemu(Emulator):
     def base(self):
         # No network card: Vitrine's board has none, and QEMU's brings a boot ROM that costs time.
-        return ["-accel", "tcg", "-cpu", "max", "-smp", "1", "-nic", "none"]
+        # Its threads bear names, as ours do: bench/run pins them by these.
+        return ["-accel", "tcg", "-cpu", "max", "-smp", "1", "-nic", "none", "-name", "bench,debug-threads=on"]
 
 
 class Bochs(Emulator):
@@ -168,22 +169,31 @@ class Run:
         return time.monotonic() - self.started
 
     def mib_beside_ram(self):
-        """What the process holds but for its largest mapping, the guest's RAM, in MiB; a page that is mapped twice once."""
-        mappings = []
+        """What the process holds but for the guest's RAM, in MiB; a page that is mapped twice counts once.
+
+        RAM is the smallest mapping of data that has room for it: QEMU's for code has twice the size."""
+        held, ram = 0, None
         with open(f"/proc/{self.process.pid}/smaps") as f:
             for line in f:
                 words = line.split()
-                if words[0] == "Size:":
+                if re.fullmatch(r"[0-9a-f]+-[0-9a-f]+", words[0]):
+                    rights = words[1]
+                elif words[0] == "Size:":
                     size = int(words[1])
                 elif words[0] == "Pss:":
-                    mappings.append((size, int(words[1])))
-        return sum(held for _, held in sorted(mappings)[:-1]) / 1024
+                    held += int(words[1])
+                    if rights.startswith("rw-") and size >= self.emulator.memory * 1024 and (ram is None or size < ram[0]):
+                        ram = size, int(words[1])
+        if ram is None:
+            raise BenchError(f"{self.emulator.name}: no mapping is large enough to be the guest's RAM")
+        return (held - ram[1]) / 1024
 
     def _read(self, seconds):
         """Appends what arrives; False when the emulator has ended."""
+        ended = self.process.poll() is not None          # before looking whether there is more of it
         ready, _, _ = select.select([self.master], [], [], seconds)
         if not ready:
-            return self.process.poll() is None
+            return not ended
         try:
             data = os.read(self.master, 65536)
         except OSError:

@@ -97,8 +97,9 @@ def disturbed(runs):
 def markdown(programs, runs):
     table, machines = medians(runs), list(runs)
     n = max((len(r) for r in runs.values()), default=0)
-    lines = [f"CPU nanoseconds a unit, median of {n}; \"cold\" is the first run in a freshly booted guest. The geomeans "
-             "leave out the cold runs, and cpuid.", ""]
+    lines = [f"CPU nanoseconds a unit, median of {n}; \"cold\" is the first run of the command in a freshly booted guest (what "
+             "it has in common with one before it, as cc1_O2 with cc1_O0, has been run by then). The geomeans leave out the "
+             "cold runs, and cpuid. Where native is itself a guest of a hypervisor, system calls and faults pay for that.", ""]
     summary = []
     rows = list(rows_of(programs, table))
     for group in GROUPS:
