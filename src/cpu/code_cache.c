@@ -687,7 +687,8 @@ static void note_milestones(struct cpu *cpu, gla_t lin)
         reach(cpu, cpu->cpl == 3 ? CPU_USER : CPU_PAGING);
 }
 
-/* The bytes of a block are read when its page is marked already: nobody changes them unseen. */
+/* The bytes of a block are read when its page is marked already: nobody changes them unseen. The
+ * translator works from what was decoded: by then they may be others. */
 static struct block *decode_block(struct cpu *cpu, gla_t lin, uint64_t bytes_left)
 {
     struct code_cache *cc = cpu->code;

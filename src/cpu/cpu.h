@@ -305,7 +305,6 @@ struct cpu_hooks {
     void *opaque;
 };
 
-/* Host code, and which guest instruction each piece of it stands for. */
 /* How much of the stack is looked up at once (jit/memory.c). */
 #define STACK_SPANS 3
 static const uint16_t stack_span[STACK_SPANS] = {8, 64, 256};

@@ -110,9 +110,11 @@ static const struct opcode *find_row(struct reader *r, struct insn *u, const str
         case T_ROW:
             return o;
         case T_MAP:
+            u->opcode = u->opcode >> 8 == 0 ? 0x100 : *opcode == 0x38 ? 0x200 : 0x300;
             *opcode = (uint8_t)fetch(r, 1);
             if (stopped(r))
                 return NULL;
+            u->opcode |= *opcode;
             o = &o->sub[*opcode];
             break;
         case T_PFX:
@@ -471,6 +473,7 @@ static const struct opcode *decode_vex(struct reader *r, struct insn *u, uint8_t
         rex |= u->vex_w ? REX_W : 0;
     }
     *opcode = (uint8_t)fetch(r, 1);
+    u->opcode = (uint16_t)(map << 8 | *opcode);
     u->vex = true;
     u->rex = code64 ? rex : 0;
     u->vvvv = (uint8_t)(~last >> 3) & 15;
@@ -500,6 +503,7 @@ enum decode_status decode(struct insn *u, const uint8_t *bytes, size_t avail, ui
     const bool is_90 = opcode == 0x90;
     bool modrm = false;
     const struct opcode *slot = &opcode_map[opcode];
+    u->opcode = opcode;
     u->pfx = (uint8_t)mandatory_prefix(u);
     if (is_vex(&r, opcode, mode)) {
         const bool prefixed = u->lock || u->has66 || u->rep || u->repne || u->rex;

@@ -258,7 +258,11 @@ struct insn {
     uint8_t vvvv, vl; /* VEX: second source; vector length 16, 32, 64 in bytes */
     uint8_t imm2;     /* second immediate (Ib2); index register of VSIB; register in imm8[7:4] */
     uint8_t a, b;     /* register operands as the bound handler wants them (bind.c) */
-    uint16_t sel;     /* Ap: selector */
+    union {
+        uint16_t sel;    /* Ap: selector */
+        uint16_t opcode; /* others: its last byte, and the map in bits 15:8: 1 is 0F, 2 0F 38,
+                            3 0F 3A, as VEX numbers them */
+    };
     uint16_t aaa : 3, zb : 2; /* EVEX: mask register; zeroing (bit 0), broadcast/rounding (bit 1) */
     bool mem : 1;             /* has a memory operand (mod is not 3) */
     bool lock : 1;

@@ -7,7 +7,7 @@
  *
  * In optimised builds NEXT is a sibling call, so a block runs without returning to the loop; in
  * builds without sibling calls (-O0, sanitizers) it returns the next instruction to the loop in
- * interp.c. NULL returns to the run loop, cpu->rip set (exec_end.h).
+ * run.c. NULL returns to the run loop, cpu->rip set (run.h).
  */
 #ifndef VITRINE_CPU_EXEC_H
 #define VITRINE_CPU_EXEC_H

@@ -277,11 +277,31 @@ static const struct gen_form gen_forms32[] = {
 };
 
 /* SHLX and its like: VEX.map, pp, opcode; ModRM random. */
+enum { GEN_IMM = 1, GEN_NO_VVVV = 2, GEN_L = 4, GEN_NO_MODRM = 8 };
 static const struct {
-    uint8_t map, pp, opcode;
-    bool imm;
-} gen_vex[] = {{2, 1, 0xf7, false}, {2, 2, 0xf7, false}, {2, 3, 0xf7, false}, {3, 3, 0xf0, true},
-               {2, 0, 0xf2, false}, {2, 0, 0xf5, false}, {2, 0, 0xf7, false}, {2, 3, 0xf6, false}};
+    uint8_t map, pp, opcode, how;
+} gen_vex[] = {{2, 1, 0xf7, 0},
+               {2, 2, 0xf7, 0},
+               {2, 3, 0xf7, 0},
+               {3, 3, 0xf0, GEN_IMM | GEN_NO_VVVV},
+               {2, 0, 0xf2, 0},
+               {2, 0, 0xf5, 0},
+               {2, 0, 0xf7, 0},
+               {2, 3, 0xf6, 0},
+               {1, 1, 0x6e, GEN_NO_VVVV}, /* VMOVD, VMOVQ */
+               {1, 1, 0x7e, GEN_NO_VVVV},
+               {3, 1, 0x16, GEN_IMM | GEN_NO_VVVV}, /* VPEXTRD, VPEXTRQ */
+               {3, 1, 0x22, GEN_IMM},               /* VPINSRD, VPINSRQ */
+               {3, 1, 0x61, GEN_IMM | GEN_NO_VVVV}, /* VPCMPESTRI */
+               {3, 1, 0x60, GEN_IMM | GEN_NO_VVVV},
+               {1, 1, 0xfe, GEN_L}, /* VPADDD */
+               {1, 1, 0xef, GEN_L},
+               {3, 1, 0x4c, GEN_IMM | GEN_L}, /* VPBLENDVB */
+               {1, 2, 0x6f, GEN_NO_VVVV | GEN_L},
+               {1, 2, 0x7f, GEN_NO_VVVV | GEN_L},
+               {1, 3, 0x2a, 0}, /* VCVTSI2SD */
+               {1, 3, 0x2d, GEN_NO_VVVV},
+               {1, 0, 0x77, GEN_NO_VVVV | GEN_L | GEN_NO_MODRM}}; /* VZEROUPPER, VZEROALL */
 
 static inline const struct gen_form *gen_choose_of(const struct gen_form *forms, unsigned count)
 {
@@ -370,17 +390,19 @@ static inline void gen_place(struct gen *g, const struct gen_rm *m, unsigned imm
 
 static inline void gen_vex_insn(struct gen *g)
 {
-    const unsigned k = below(ARRAY_SIZE(gen_vex));
-    const struct gen_rm m = gen_modrm(g, below(gen_regs(g)), one_in(4));
+    const unsigned k = below(ARRAY_SIZE(gen_vex)), how = gen_vex[k].how;
+    const struct gen_rm m = how & GEN_NO_MODRM ? (struct gen_rm){.len = 0}
+                                               : gen_modrm(g, below(gen_regs(g)), one_in(4));
     gen_u8(g, 0xc4);
     gen_u8(g, (~m.rex & 7) << 5 | gen_vex[k].map);
-    gen_u8(g, (one_in(2) ? 0x80u : 0) | (gen_vex[k].imm ? 15u : below(16)) << 3 | gen_vex[k].pp);
+    gen_u8(g, (one_in(2) ? 0x80u : 0) | (how & GEN_NO_VVVV ? 15u : below(16)) << 3 |
+                  (how & GEN_L && one_in(2) ? 4 : 0) | gen_vex[k].pp);
     gen_u8(g, gen_vex[k].opcode);
     for (unsigned i = 0; i < m.len; i++)
         gen_u8(g, m.bytes[i]);
-    if (gen_vex[k].imm)
+    if (how & GEN_IMM)
         gen_u8(g, (unsigned)rnd() & 0xff);
-    gen_place(g, &m, gen_vex[k].imm);
+    gen_place(g, &m, how & GEN_IMM);
 }
 
 /* False: there is no such instruction; nothing was written. */
@@ -924,7 +946,8 @@ static inline void gen_machine(struct gen *g)
         r->cpu->cr4 |= one_in(8) ? CR4_TSD : 0;
     }
     r->cpu->msr_tsc_aux = rnd() & 0xffff;
-    r->cpu->xcr0 = XCR0_X87 | XCR0_SSE;
+    r->cpu->xcr0 = XCR0_X87 | XCR0_SSE | (one_in(3) ? 0 : XCR0_AVX);
+    r->cpu->cr4 |= CR4_OSXSAVE;
     r->cpu->fpu.cw = 0x37f;
     cpu_loaded(r->cpu);
 }

@@ -89,6 +89,36 @@ static void test_edge(void **state)
     assert_in_range(by_host_code(library), 1990, 2001);
 }
 
+/*
+ * A block within a jump of another of its page: the jump holds in all of the page's mappings, but
+ * in one of them the CALL behind it leaves canonical space, which is its own fault: RSP stays.
+ */
+static void test_edge_within_a_page(void **state)
+{
+    (void)state;
+    /* mov $1000, %ecx; 1: call from; dec %ecx; jnz 1b; hlt; from: nop; jmp to; to: nop; call .+4M;
+     * ret */
+    static const uint8_t code[] = {0xb9, 0xe8, 3,    0,    0,    0xe8, 5,    0,    0,
+                                   0,    0xff, 0xc9, 0x75, 0xf7, 0xf4, 0x90, 0xeb, 0,
+                                   0x90, 0xe8, 0,    0,    0x40, 0,    0xc3};
+    enum { FROM = 15, BEHIND_CALL = 24 };
+    const gla_t last = 0x7fffffe00000, far = CODE + BEHIND_CALL + (4 << 20);
+    rig_long(&rig, SEL_CODE64, SEL_DATA);
+    rig_put(&rig, CODE, code, sizeof code);
+    rig_put(&rig, CODE + PAGE_SIZE + (far & ~PAGE_MASK), &code[BEHIND_CALL], 1);
+    rig_map(&rig, far & PAGE_MASK, CODE + PAGE_SIZE, RIG_P | RIG_W);
+    rig_map(&rig, last, CODE, RIG_P | RIG_W);
+    assert_true(by_host_code(CODE) > 5000);
+    rig.cpu->r[REG_RSP] = STACK;
+    rig.cpu->rip = last + FROM;
+    rig.cpu->halted = false;
+    rig_run(&rig, 100);
+    const struct rig_event e = rig_event(&rig);
+    assert_int_equal(e.vector, VEC_GP);
+    assert_int_equal(e.rip, last + BEHIND_CALL - 5);
+    assert_int_equal(e.rsp, STACK);
+}
+
 /* As many accesses as a block has room for, each with a check of its alignment. */
 static void test_aligned(void **state)
 {
@@ -273,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_instructions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crossing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_edge, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_edge_within_a_page, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aligned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fill, setup, teardown),

@@ -313,6 +313,7 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(jit_near_edge(cpu, rip, n->reach)))
         return b->first(cpu, u);
+    j->near_edge |= jit_near_edge(cpu, rip, JIT_REACH_MAX);
     jit_jump_fill(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
@@ -353,6 +354,35 @@ void jit_rehook(struct block *b)
 
 /* --- links --- */
 
+/*
+ * A jump within a page holds wherever that page is mapped, and who takes it is not asked again: so
+ * the block it starts in reaches as far as that it leads to, and whoever jumps there hears of it.
+ */
+static void reach_further(struct jit *j, struct block *b, uint8_t reach)
+{
+    if (b->native->reach >= reach)
+        return;
+    b->native->reach = reach;
+    for (uintptr_t p = (uintptr_t)b->in_head, next; p; p = next) {
+        struct block *from = (struct block *)(p & ~(uintptr_t)1);
+        const unsigned slot = p & 1;
+        struct native *n = from->native;
+        next = (uintptr_t)from->in_next[slot];
+        if (!n || !n->site[slot])
+            continue;
+        if (!n->far[slot]) {
+            reach_further(j, from, reach);
+        } else {
+            n->target_reach[slot] = reach;
+            if (n->target_page[slot] != JIT_NO_PAGE &&
+                jit_near_edge(j->cpu, n->target_page[slot], reach))
+                jit_unlink(from, slot);
+        }
+    }
+    if (j->near_edge) /* somebody may have been let in by what it was */
+        jit_jumps_forget(j);
+}
+
 void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to)
 {
     struct native *n = from->native;
@@ -366,6 +396,8 @@ void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to
         n->target_page[slot] = from->link_lin[slot] & PAGE_MASK;
         n->target_reach[slot] = to->native->reach;
         n->target_ram[slot] = to->page2 == RAM_NONE ? to->start & PAGE_MASK : RAM_NONE;
+    } else {
+        reach_further(j, from, to->native->reach);
     }
     const uint8_t *const entry = native_place(to->native, to->native->entry);
     const bool store = n->storing[slot] && to->native->wants_flags &&

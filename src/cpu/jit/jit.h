@@ -85,7 +85,8 @@ struct native {
                                 indirect branches knows where to go: so often until jit_relink() */
     bool hasty[2];           /* jit_relink() came before the patience was used up, last time */
     bool far[2];             /* the jump is such a one */
-    uint8_t reach;           /* log2 of bytes that its direct branches stay within, around it */
+    uint8_t reach;           /* log2 of bytes that its direct branches stay within, around it, and
+                                those of the blocks of its page that it jumps to */
     uint8_t target_reach[2]; /* ... those of the block that such a jump leads to */
     bool wants_flags;        /* of before: something in the block may see them */
     uint32_t changes;        /* guest registers that it changes while it may see them */
@@ -224,6 +225,7 @@ struct jit {
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
+    bool near_edge; /* code ran from where some branch might leave canonical space */
     enum jit_again full_why;
     struct jit_past *past; /* what was translated before */
     volatile bool translating;

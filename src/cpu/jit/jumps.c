@@ -141,6 +141,7 @@ bool jit_jump_find(struct cpu *cpu, gla_t rip)
         if (b->page2 == RAM_NONE)
             add_known(j, b);
     }
+    j->near_edge |= jit_near_edge(cpu, rip, JIT_REACH_MAX);
     jit_jump_fill(j, jit_jump_mode(cpu->mode), rip, code);
     return true;
 }

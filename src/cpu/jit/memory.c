@@ -7,7 +7,7 @@
 
 unsigned get(struct tr *t, unsigned g, unsigned scratch)
 {
-    if (g >= 16) { /* REG_ZERO, REG_PC never come here */
+    if (g >= 16) { /* REG_ZERO */
         emit_mov_imm(t->e, scratch, 0);
         return scratch;
     }

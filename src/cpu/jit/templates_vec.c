@@ -10,19 +10,6 @@
 #include "cpu/fp/fp.h"
 #include "cpu/jit/translate.h"
 
-/* The encoding, as far as the decoder does not keep it. */
-struct encoding {
-    uint32_t opcode; /* 0xNN of the map */
-    unsigned map;    /* 1: 0F, 2: 0F38, 3: 0F3A */
-    int imm8;        /* -1: none */
-};
-
-static bool is_prefix(uint8_t b)
-{
-    return b == 0x66 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e ||
-           b == 0x26 || b == 0x64 || b == 0x65 || b == 0x67 || b == 0xf0 || (b & 0xf0) == 0x40;
-}
-
 static bool has_imm8(const struct opcode *row)
 {
     for (unsigned i = 0; i < 4; i++)
@@ -31,29 +18,15 @@ static bool has_imm8(const struct opcode *row)
     return false;
 }
 
-static struct encoding encoding_of(const struct tr *t)
+/* -1: there is none. */
+static int imm8_of(const struct tr *t)
 {
     const struct insn *u = t->u;
-    const uint8_t *p = ram_host(t->j->cpu->mem->ram, t->b->start) + u->off, *const start = p;
-    struct encoding enc = {.imm8 = -1, .map = 1};
-    while (is_prefix(*p))
-        p++;
-    if (*p == 0xc5) {
-        p += 2;
-    } else if (*p == 0xc4) {
-        enc.map = p[1] & 0x1f;
-        p += 3;
-    } else { /* 0F, 0F 38, 0F 3A */
-        p++;
-        if (*p == 0x38 || *p == 0x3a)
-            enc.map = *p++ == 0x38 ? 2 : 3;
-    }
-    enc.opcode = *p;
-    if (has_imm8(u->row))
-        enc.imm8 = start[u->len - 1];
-    if (t->word == 4 && u->row->opnd[3] == O_Lx) /* bit 7 does not count outside 64-bit mode */
-        enc.imm8 &= 0x7f;
-    return enc;
+    if (!has_imm8(u->row))
+        return -1;
+    const int imm8 = (uint8_t)u->imm;
+    /* bit 7 does not count outside 64-bit mode */
+    return t->word == 4 && u->row->opnd[3] == O_Lx ? imm8 & 0x7f : imm8;
 }
 
 /* --- operands --- */
@@ -176,7 +149,8 @@ static bool in_modrm_rm(enum operand o)
 /* The host would take 8 bytes where outside 64-bit mode VEX.W counts for nothing. */
 static bool sized_by_w(enum operand o)
 {
-    return o == O_Ey || o == O_My || o == O_Ry || o == O_Gy || o == O_Ry_Mb || o == O_Ry_Mw;
+    return o == O_Ey || o == O_My || o == O_Ry || o == O_Gy || o == O_Ry_Mb || o == O_Ry_Mw ||
+           o == O_Ed;
 }
 
 /* --- choosing --- */
@@ -206,8 +180,13 @@ enum template vector_template(const struct tr *t, const struct insn *u, bool mem
     case OP_VSTMXCSR:
         return t->j->fp_native ? T_VEC : T_HANDLER;
     case OP_VZEROALL:
-    case OP_VZEROUPPER:
-        return T_VEC;
+    case OP_VZEROUPPER: /* of eight registers outside 64-bit mode */
+        return t->word == 8 ? T_VEC : T_HANDLER;
+    case OP_VPCMPESTRI: /* VEX.W: how long RAX and RDX are */
+    case OP_VPCMPESTRM:
+        if (t->word == 4 && u->vex_w)
+            return T_HANDLER;
+        break;
     default:
         break;
     }
@@ -254,18 +233,23 @@ void need_vectors(struct tr *t)
     t->vectors = true;
 }
 
-static void write_insn(struct tr *t, const struct encoding *enc, unsigned reg, struct host_rm rm)
+/*
+ * As the decoder found it: what stands in the guest's memory may be something else by now, for
+ * another CPU or a bus master writes there while this one translates.
+ */
+static void write_insn(struct tr *t, unsigned reg, struct host_rm rm)
 {
     static const uint8_t prefix[] = {
         [PFX_NONE] = P_NONE, [PFX_66] = P_66, [PFX_F3] = P_F3, [PFX_F2] = P_F2};
+    static const uint32_t legacy[] = {[1] = 0x0f00, [2] = 0x0f3800, [3] = 0x0f3a00};
     const struct insn *u = t->u;
-    if (u->row->attr & A_VEX) {
-        emit_vex(t->e, prefix[u->pfx], enc->map, u->vex_w, u->vl == 32, (uint8_t)enc->opcode, reg,
-                 u->vvvv, rm, enc->imm8);
-    } else {
-        const uint32_t map = enc->map == 1 ? 0x0f00 : enc->map == 2 ? 0x0f3800 : 0x0f3a00;
-        emit_sse(t->e, prefix[u->pfx], u->rex & 8, map | enc->opcode, reg, rm, enc->imm8);
-    }
+    const unsigned map = u->opcode >> 8;
+    const uint8_t opcode = (uint8_t)u->opcode;
+    if (u->row->attr & A_VEX)
+        emit_vex(t->e, prefix[u->pfx], map, u->vex_w, u->vl == 32, opcode, reg, u->vvvv, rm,
+                 imm8_of(t));
+    else
+        emit_sse(t->e, prefix[u->pfx], u->rex & 8, legacy[map] | opcode, reg, rm, imm8_of(t));
 }
 
 /* The host would fault where the handler looks: legacy SSE by its row, AVX's aligned moves. */
@@ -383,7 +367,6 @@ void t_vec(struct tr *t)
     const struct opcode *row = u->row;
     if (odd_one(t))
         return;
-    const struct encoding enc = encoding_of(t);
     unsigned reg = u->reg, general = REG_COUNT;
     bool general_rm = false;
     struct host_rm rm = h_reg(u->rm);
@@ -406,15 +389,15 @@ void t_vec(struct tr *t)
         rm = wants_alignment(u) ? aligned_operand(t, size, write) : memory_operand(t, size, write);
     if (general == REG_COUNT) {
         const uint32_t touched = t->e->touched; /* general registers: XMM14 is not R14 */
-        write_insn(t, &enc, reg, rm);
+        write_insn(t, reg, rm);
         t->e->touched = touched;
     } else if (role_of(row->opnd[0], u) == ROLE_GENERAL) { /* made there */
         const unsigned d = home(general, H_R11);
-        write_insn(t, &enc, general_rm ? reg : d, general_rm ? h_reg(d) : rm);
+        write_insn(t, general_rm ? reg : d, general_rm ? h_reg(d) : rm);
         put(t, general, d);
     } else {
         const unsigned s = get(t, general, H_R11);
-        write_insn(t, &enc, general_rm ? reg : s, general_rm ? h_reg(s) : rm);
+        write_insn(t, general_rm ? reg : s, general_rm ? h_reg(s) : rm);
     }
     if (op_info[u->op].flags_written)
         flags_from_host(t);
