@@ -35,6 +35,7 @@ SLOW = float(os.environ.get("VITRINE_SLOW", "1"))
 PROMPT = r"vitrine:/# "
 MiB = 1 << 20
 SKIPPED = 77
+os.environ["LC_ALL"] = "C"      # what others say is looked for in English
 LIMIT = 60              # seconds; what nearly everything ends within by far
 
 
@@ -86,17 +87,18 @@ class Reader:
     def expect(self, pattern, seconds=LIMIT):
         """Waits for a regular expression. Returns its match; what was up to its end is done with."""
         wanted = re.compile(pattern.encode())
-        end = time.monotonic() + seconds * SLOW
+        end, late = time.monotonic() + seconds * SLOW, False
         while True:
             match = wanted.search(self.seen, self.at)
             if match:
                 self.before = self.seen[self.at:match.start()].decode("utf-8", "replace")
                 self.at = match.end()
                 return match
-            left = end - time.monotonic()
-            if left <= 0:
+            if late:
                 raise Failure(f"{pattern!r} did not come within {seconds * SLOW:.0f} s", self.seen)
-            if not self.more(min(left, 1)):
+            left = end - time.monotonic()
+            late = left <= 0            # it may have come in time, and we were not let run: a last look
+            if not self.more(min(max(left, 0), 1)):
                 raise Failure(f"ended before {pattern!r} came", self.seen)
 
 
@@ -139,10 +141,12 @@ class Vitrine(Reader):
             os.close(out)
 
     def more(self, seconds):
-        ready, _, _ = select.select([self.fd], [], [], seconds)
+        # The terminal stays open on our side, so its end is that of the process, asked for before: it may print and
+        # end while we wait. What it wrote takes the kernel a moment to pass on.
+        ended = self.tty and self.process.poll() is not None
+        ready, _, _ = select.select([self.fd], [], [], 0.05 if ended else seconds)
         if not ready:
-            # The terminal stays open on our side, so its end is that of the process.
-            return not self.tty or self.process.poll() is None
+            return not ended
         try:
             data = os.read(self.fd, 65536)
         except OSError:
@@ -182,8 +186,9 @@ class Vitrine(Reader):
         while self.process.poll() is None:
             if time.monotonic() > end:
                 raise Failure(f"did not end within {seconds * SLOW:.0f} s", self.seen)
-            self.more(0.1)
-        while select.select([self.fd], [], [], 0)[0] and self.more(0):
+            if not self.more(0.1):      # a pipe that was closed is always ready
+                time.sleep(0.05)
+        while (self.tty or select.select([self.fd], [], [], 0)[0]) and self.more(0):
             pass
         self.status = self.process.returncode
         return self.status
@@ -346,15 +351,24 @@ class Case(unittest.TestCase):
 
 
 class Result(unittest.TextTestResult):
-    """Says how long each case took."""
+    """Says how long each case took; knows which were not skipped as a whole, but at most in part (subtests)."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.ran = set()
 
     def startTest(self, test):
         self.began = time.monotonic()
+        self.ran.add(test.id())
         super().startTest(test)
 
     def addSuccess(self, test):
         self.stream.write(f"({time.monotonic() - self.began:.1f} s) ")
         super().addSuccess(test)
+
+    def addSkip(self, test, reason):
+        self.ran.discard(test.id())         # of a subtest it is another
+        super().addSkip(test, reason)
 
 
 def main():
@@ -364,9 +378,10 @@ def main():
     program = unittest.main(module="__main__", exit=False,
                             testRunner=unittest.TextTestRunner(verbosity=2, resultclass=Result))
     result = program.result
+    file = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    for test, reason in result.skipped:     # scripts/check collects these lines
+        print(f"SKIPPED {test.id().replace('__main__', file)}: {reason}", flush=True)
     if not result.wasSuccessful():
         sys.exit(1)
-    # A class that is skipped as a whole has run none.
-    if result.skipped and len(result.skipped) >= result.testsRun:
-        print("SKIP:", result.skipped[0][1])
+    if result.skipped and not result.ran:
         sys.exit(SKIPPED)
