@@ -11,6 +11,7 @@
 
 #include "bios/acpi.h"
 #include "bios/aml.h"
+#include "skip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -428,7 +429,7 @@ static void test_iasl(void **state)
 {
     (void)state;
     if (system("command -v iasl >/dev/null 2>&1") != 0)
-        skip();
+        SKIP("iasl is not installed");
     char dir[] = "/tmp/vitrine-acpi-XXXXXX", command[64];
     assert_non_null(mkdtemp(dir));
     const struct acpi_board *boards[] = {&small, &large};

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "host/display.h"
+#include "skip.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -145,7 +146,7 @@ static void test_disk_full(void **state)
     struct surface s = noise(64, 64);
     struct error err = {0};
     if (access("/dev/full", W_OK) != 0)
-        skip();
+        SKIP("no /dev/full");
     assert_false(surface_write(&s, "/dev/full", &err));
     assert_non_null(strstr(err.msg, "/dev/full: disk full"));
     surface_free(&s);

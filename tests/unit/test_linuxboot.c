@@ -9,6 +9,7 @@
 #include "bios/linuxboot.h"
 #include "bios/linuxboot_rom.h"
 #include "bios/rom.h"
+#include "skip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,7 +292,7 @@ static void test_rom_is_its_source(void **state)
     (void)state;
     if (system("as --32 -o /dev/null /dev/null 2>/dev/null && command -v objcopy >/dev/null && "
                "command -v python3 >/dev/null") != 0)
-        skip();
+        SKIP("as, objcopy or python3 is not installed");
     char command[512];
     snprintf(
         command, sizeof command,

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "bios/rom.h"
+#include "skip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,7 +148,7 @@ static void test_stock_images(void **state)
     struct vm_config cfg = {0};
     if (access("/usr/share/seabios/bios-256k.bin", R_OK) != 0) {
         ram_destroy(&ram);
-        skip();
+        SKIP("SeaBIOS is not installed");
     }
     cfg.bios = "bios-256k.bin";
     assert_true(rom_load_bios(&cfg, &ram, &rom, &err));

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "bios/smbios.h"
+#include "skip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +156,7 @@ static void test_dmidecode(void **state)
 {
     (void)state;
     if (system("PATH=$PATH:/usr/sbin command -v dmidecode >/dev/null 2>&1") != 0)
-        skip();
+        SKIP("dmidecode is not installed");
     const struct smbios_board *boards[] = {&small, &large};
     for (size_t i = 0; i < ARRAY_SIZE(boards); i++) {
         struct smbios_blobs b;
