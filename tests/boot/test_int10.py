@@ -25,6 +25,13 @@ class Int10(harness.Case):
         if os.path.exists(SEABIOS):
             cls.theirs = int10.Agent(cls.case, "-device", f"VGA,romfile={SEABIOS}", name="theirs")
 
+    def setUp(self):
+        self.alone = False
+
+    def tearDown(self):
+        if self.alone:
+            self.skipTest(f"no {SEABIOS} to compare with")      # ours was called all the same
+
     def both(self):
         return [self.ours] + ([self.theirs] if self.theirs else [])
 
@@ -41,7 +48,8 @@ class Int10(harness.Case):
         for r in PRESERVED:
             want = {"ds": 0, "esp": 0xabcd7c00}.get(r, regs.get(r, {"si": 0x5152, "di": 0x6162}.get(r)))
             self.assertEqual(want, ours[r], f"{r} after {regs}")
-        if len(results) == 2:
+        self.alone |= not self.theirs
+        if self.theirs:
             for r in answers:
                 self.assertEqual(f"{results[1][r]:04x}", f"{ours[r]:04x}", f"{r} after {regs}")
         return ours
@@ -50,6 +58,7 @@ class Int10(harness.Case):
         for g in self.both():
             g.order("r", seg, off, count)
         data = [g.take(count) for g in self.both()]
+        self.alone |= not self.theirs
         self.assertEqual(data[-1].hex(" "), data[0].hex(" "), f"{seg:04x}:{off:04x}")
         return data[0]
 
@@ -205,8 +214,8 @@ class Text(Int10):
     def test_fonts(self):
         for which, points in ((2, 14), (3, 8), (4, 8), (6, 16)):
             r = self.same(("cx", "dx"), ax=0x1130, bx=which << 8)
-            self.assertEqual(b"\0" * 4, self.ours.read(r["es"], r["bp"] + (0 if which == 4 else ord(" ") * points), 4)
-                             if which != 4 else b"\0" * 4)
+            blank = 0xff - 0x80 if which == 4 else ord(" ")         # 4: the upper half of the characters
+            self.assertEqual(b"\0" * 4, self.ours.read(r["es"], r["bp"] + blank * points, 4), which)
         for service, rows, height in ((0x1112, 50, 8), (0x1111, 28, 14), (0x1114, 25, 16)):
             self.same(ax=service, bx=0)
             self.assertEqual(struct.pack("<BH", rows - 1, height), self.ours.read(0x40, 0x84, 3))

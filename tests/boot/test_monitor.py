@@ -153,6 +153,7 @@ class AtTheShell(harness.Case):
         v.send("echo while-paus'ed'\n")
         time.sleep(0.5)
         self.assertEqual(before, m.command("info registers"))
+        v.wait_for_quiet()
         self.assertNotIn(b"while-paused", v.seen)
         m.command("cont")
         v.expect("while-paused")

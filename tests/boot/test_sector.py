@@ -285,7 +285,7 @@ class Looks(Sector):
         self.assertRegex(registers, r"EIP=0000fff0 EFL=00000002")
         self.assertRegex(registers, r"CS *=f000 ffff0000 0000ffff")
         self.assertEqual("0xfff0\n", m.command("p $rip"))
-        time.sleep(0.2)
+        v.wait_for_quiet()
         self.assertEqual(b"", v.seen)
         m.command("cont")
         v.expect(r"running\.")
