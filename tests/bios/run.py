@@ -28,6 +28,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SLOW = float(os.environ.get("VITRINE_SLOW", "1"))
+ACCEL = os.environ.get("VITRINE_ACCEL")
+# What the suite ends with is status 1, which is also the sanitizers' for what they find.
+SANITIZERS = {name: os.environ.get(name, "") + ":exitcode=99" for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS")}
 SECTOR = 512
 COUNT_AT = 0x1e0            # boot.S: sectors of the program
 WORDS_AT = SECTOR + 16      # entry.S: what to run
@@ -114,18 +117,25 @@ def run(emulator, bios, video, case, image, directory, patience):
         command += ["-global", f"VGA.romfile={video}"]
     if os.path.basename(emulator).startswith("qemu"):
         command += ["-accel", "tcg", "-cpu", "max", "-net", "none"]
+    elif ACCEL and "-accel" not in command:
+        command += ["-accel", ACCEL]
+    end, status = time.monotonic() + patience * SLOW, "none"
     with tempfile.TemporaryFile() as err, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                                           stderr=err) as p:
+                                                           stderr=err, env={**os.environ, **SANITIZERS}) as p:
         try:
-            text = converse(p.stdout.fileno(), Monitor(monitor_at), time.monotonic() + patience * SLOW)
+            text = converse(p.stdout.fileno(), Monitor(monitor_at), end)
+            status = p.wait(max(5, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
         finally:
             p.kill()
         err.seek(0)
         said = err.read().decode(errors="replace")
     lines = text.decode("latin-1").split("\n")
-    if "DONE" not in lines:
+    if "DONE" not in lines or status != 1 or said:
         last = "\n".join(lines[-4:])
-        sys.exit(f"{bios or 'the default firmware'}: the suite did not come to its end; its last lines:\n{last}\n{said}")
+        sys.exit(f"{bios or 'the default firmware'}: the suite did not come to its end (status {status}); its last lines:\n"
+                 f"{last}\nstderr:\n{said}")
     return lines
 
 
