@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -35,21 +36,27 @@ static int64_t wait_ns(int64_t timeout_ns)
 static void test_timeouts(void **unused)
 {
     (void)unused;
-    assert_true(wait_ns(0) < 5 * NS_PER_MS);
-    assert_true(wait_ns(-5) < 5 * NS_PER_MS);
-    int64_t least = INT64_MAX;
+    int64_t none = INT64_MAX, negative = INT64_MAX, least = INT64_MAX;
     for (unsigned i = 0; i < 20; i++) {
         const int64_t took = wait_ns(300 * NS_PER_US);
         assert_true(took >= 300 * NS_PER_US);
         least = MIN(least, took);
+        none = MIN(none, wait_ns(0));
+        negative = MIN(negative, wait_ns(-5));
     }
-    assert_true(least < NS_PER_MS); /* on a busy host not every one, but some */
+    /* on a busy host not every one, but some */
+    assert_true(least < NS_PER_MS);
+    assert_true(none < NS_PER_MS);
+    assert_true(negative < NS_PER_MS);
     assert_true(wait_ns(20 * NS_PER_MS) >= 20 * NS_PER_MS);
 }
+
+static atomic_bool woken;
 
 static void *wake_soon(void *opaque)
 {
     usleep(20000);
+    atomic_store(&woken, true);
     host_loop_wake(opaque);
     return NULL;
 }
@@ -60,7 +67,8 @@ static void test_wake(void **unused)
     wait_ns(NS_PER_US); /* a timer was armed before: it must not end the next wait */
     pthread_t thread;
     pthread_create(&thread, NULL, wake_soon, &loop);
-    assert_true(wait_ns(EVENT_NEVER) >= 15 * NS_PER_MS);
+    wait_ns(EVENT_NEVER);
+    assert_true(atomic_load(&woken));
     pthread_join(thread, NULL);
     host_loop_wake(&loop); /* beforehand counts as well */
     assert_true(wait_ns(10 * NS_PER_SEC) < NS_PER_SEC);
@@ -78,9 +86,11 @@ static void test_handles(void **unused)
     uv_timer_t timer = {.data = &n};
     uv_timer_init(&loop.uv, &timer);
     timer.data = &n;
-    uv_timer_start(&timer, count, 5, 0);
+    uv_timer_start(&timer, count, 3600 * 1000, 0);
     host_loop_poll(&loop);
     assert_int_equal(n, 0);
+    uv_update_time(&loop.uv);
+    uv_timer_start(&timer, count, 5, 0);
     for (unsigned i = 0; i < 100 && !n; i++)
         host_loop_wait(&loop, NS_PER_SEC); /* ends early, by the handle */
     assert_int_equal(n, 1);
