@@ -48,6 +48,11 @@ def guest(name):
     return path
 
 
+def command(*args):
+    """vitrine's, for those who start it in their own way."""
+    return [VITRINE, *(["-accel", ACCEL] if ACCEL and "-accel" not in args else []), *map(str, args)]
+
+
 def need(program):
     """Path of a program of the host's, or the test is skipped."""
     path = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
@@ -110,8 +115,7 @@ class Vitrine(Reader):
     def __init__(self, args, directory, tty=True, stdin=None, limits=(), env=None, size=(25, 80), ignore=(),
                  program=VITRINE):
         super().__init__()
-        engine = ["-accel", ACCEL] if ACCEL and program == VITRINE and "-accel" not in args else []
-        self.args = [program, *engine, *map(str, args)]
+        self.args = command(*args) if program == VITRINE else [program, *map(str, args)]
         self.messages_file = tempfile.TemporaryFile(dir=directory)
         self.tty, self.status = tty, None
         if tty:

@@ -112,9 +112,10 @@ class Writes(harness.Case):
         image = os.path.join(where, "disk.img")
         kept = self.path("kept")
         script = f"{' '.join(mount)} && truncate -s 16M {image} && \"$0\" \"$@\"; s=$?; head -c 64 {image} >{kept}; exit $s"
-        v = self.start("--mount", *how[2:], "sh", "-c", script, harness.VITRINE, "-m", "256", "-nographic",
-                       "-kernel", harness.guest("vmlinuz"), "-initrd", harness.guest("initrd.img"), "-append",
-                       "console=ttyS0 quiet", image, program=unshare)
+        v = self.start("--mount", *how[2:], "sh", "-c", script,
+                       *harness.command("-m", "256", "-nographic", "-kernel", harness.guest("vmlinuz"), "-initrd",
+                                        harness.guest("initrd.img"), "-append", "console=ttyS0 quiet", image),
+                       program=unshare)
         v.shell()
         # tmpfs is full when its size is reached, wherever that is in the file.
         self.assertRegex(self.full(v, kept, 0, 4), r"disk\.img: writing \d+ bytes at \d+ failed: No space left on "

@@ -148,7 +148,7 @@ class Order(Firmware):
         monitor = self.monitor()
 
         def shows(line):
-            deadline = time.monotonic() + harness.LIMIT
+            deadline = time.monotonic() + harness.LIMIT * harness.SLOW
             while line not in (screen := monitor.command("info screen")).split("\n"):
                 self.assertLess(time.monotonic(), deadline, screen)
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The process around the machine: signals, crashes, job control, and the terminal after each; where consoles lead."""
 import os
+import re
+import shlex
 import signal
 import socket
 import stat
@@ -48,6 +50,14 @@ class Echo(harness.Case):
 
     def echo(self, *args, **options):
         return self.start("-display", "none", *args, self.boot_sector(ECHO), **options)
+
+    def first_words(self, v):
+        """The first line on stderr, when it comes."""
+        end = time.monotonic() + harness.LIMIT * harness.SLOW
+        while not v.messages() and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(1, len(v.messages()), v.messages())
+        return v.messages()[0]
 
 
 class Signals(Echo):
@@ -102,7 +112,7 @@ class Signals(Echo):
         image = self.boot_sector(ECHO)
         shell = self.start("-c", "PS1='$ ' exec bash --norc --noprofile -i 2>&1", program=harness.need("bash"))
         shell.expect(r"\$ ")
-        shell.send(f"{harness.VITRINE} -display none -serial stdio {image} 2>messages\n")
+        shell.send(f"{shlex.join(harness.command('-display', 'none', '-serial', 'stdio', image))} 2>messages\n")
         shell.expect("<")
         self.assertTrue(shell.raw())
         shell.send("a")
@@ -152,7 +162,7 @@ class Signals(Echo):
         v.fd = os.open("/dev/null", os.O_RDONLY)
         v.process.stdin.write(b"x" * 100)
         v.process.stdin.close()
-        time.sleep(0.3)
+        self.first_words(v)
         m = self.monitor()
         self.assertEqual("VM status: running\n", m.command("info status"))
         m.send("quit\n")
@@ -226,26 +236,21 @@ class Consoles(Echo):
                 self.quit_by_signal(v)
 
     def test_tcp_server(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        v = self.echo("-serial", f"tcp:127.0.0.1:{port},server=on,wait=off", tty=False)
+        v = self.echo("-serial", "tcp:127.0.0.1:0,server=on,wait=off", tty=False)
+        said = self.first_words(v)
+        port = int(re.fullmatch(r"vitrine: serial0: listening on port (\d+)", said)[1])
         s = harness.Socket(("127.0.0.1", port))
         s.send("v")
         s.expect(r"\[v\]")
         s.close()
-        self.quit_by_signal(v)
+        self.quit_by_signal(v, said)
 
     def test_pty(self):
         """What it is called is said on the terminal."""
         v = self.echo("-serial", "pty", "-monitor", "unix:monitor,server=on,wait=off", tty=False)
-        end = time.monotonic() + harness.LIMIT
-        while not v.messages() and time.monotonic() < end:
-            time.sleep(0.05)
-        said = v.messages()
-        self.assertEqual(1, len(said), said)
-        self.assertRegex(said[0], r"^vitrine: char device redirected to /dev/pts/\d+ \(label serial0\)$")
-        name = said[0].split()[5]
+        said = self.first_words(v)
+        self.assertRegex(said, r"^vitrine: char device redirected to /dev/pts/\d+ \(label serial0\)$")
+        name = said.split()[5]
         self.assertTrue(stat.S_ISCHR(os.stat(name).st_mode))
         fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
         self.addCleanup(os.close, fd)
@@ -259,7 +264,7 @@ class Consoles(Echo):
             seen += os.read(fd, 100)
         m = self.monitor()
         m.send("quit\n")
-        self.ends(v, 0, said)
+        self.ends(v, 0, [said])
 
     def test_file_and_null(self):
         v = self.echo("-serial", "file:com1.txt", "-serial", "null", "-monitor", "stdio")

@@ -307,7 +307,7 @@ class Suites(harness.Case):
 
     def passes(self, *args, status=1):
         """Output of the serial port."""
-        run = subprocess.run([harness.VITRINE, *args], cwd=self.directory, capture_output=True, text=True,
+        run = subprocess.run(harness.command(*args), cwd=self.directory, capture_output=True, text=True,
                              stdin=subprocess.DEVNULL, timeout=harness.LIMIT * harness.SLOW)
         self.assertEqual((status, ""), (run.returncode, run.stderr), run.stdout)
         self.assertNotIn("FAIL", run.stdout)
@@ -336,8 +336,8 @@ class Suites(harness.Case):
     def test_hints_are_warnings(self):
         """run_qemu of kvm-unit-tests takes any other line on stderr for a failure."""
         kernel = self.suite(4 << 20)
-        run = subprocess.run([harness.VITRINE, *SUITE, "-machine", "kernel_irqchip=split", "-global",
-                              "kvm-pit.lost_tick_policy=discard", "-kernel", kernel], cwd=self.directory,
+        run = subprocess.run(harness.command(*SUITE, "-machine", "kernel_irqchip=split", "-global",
+                                             "kvm-pit.lost_tick_policy=discard", "-kernel", kernel), cwd=self.directory,
                              capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=harness.LIMIT * harness.SLOW)
         self.assertEqual(1, run.returncode)
         self.assertEqual(2, len(run.stderr.splitlines()))
