@@ -266,14 +266,30 @@ static bool writer_wait(struct chr_writer *w, int timeout_ms)
     return poll(&p, 1, timeout_ms) > 0;
 }
 
-/* Waits until there may be room; not while somebody wants the machine: a signal, the monitor. */
+/*
+ * Milliseconds until the loop's next timer, the window's perhaps, which do not show at its
+ * descriptor; -1: there is none. The loop's own time stands still until it turns, so that nobody
+ * waits again once one is due.
+ */
+static int until_next_timer(const uv_loop_t *loop)
+{
+    const int from_turn = uv_backend_timeout(loop);
+    if (from_turn <= 0)
+        return from_turn;
+    const uint64_t due = uv_now(loop) + (uint64_t)from_turn, now = uv_hrtime() / NS_PER_MS;
+    return due > now ? (int)(due - now) : 0;
+}
+
+/* Waits until there may be room; not while somebody wants the machine: a signal, the monitor, a
+ * timer. The last come for ever, so from some point on the queue does not grow for them. */
 static bool writer_wait_for_room(struct chr_writer *w)
 {
     if (!w->pollable)
         return true;
+    const bool timers = w->end - w->start < CHR_QUEUE_MOST;
     struct pollfd p[2] = {{.fd = w->fd, .events = POLLOUT},
                           {.fd = uv_backend_fd(w->prepare.loop), .events = POLLIN}};
-    return poll(p, 2, -1) > 0 && p[0].revents;
+    return poll(p, 2, timers ? until_next_timer(w->prepare.loop) : -1) > 0 && p[0].revents;
 }
 
 static void writer_ready(uv_poll_t *poll, int status, int events)

@@ -42,6 +42,7 @@ enum chr_keep {
     CHR_KEEP_BOUND, /* kept up to CHR_QUEUE_BYTES, then dropped and counted (sockets, ptys) */
 };
 #define CHR_QUEUE_BYTES (1 * MiB)
+#define CHR_QUEUE_MOST  (64 * MiB) /* if the window is to live on while the guest waits */
 
 struct chr_writer;
 typedef void chr_broken_fn(void *opaque, int error); /* from the loop: nobody will read any more */

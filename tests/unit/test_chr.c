@@ -4,7 +4,9 @@
  */
 #define _GNU_SOURCE
 #include "host/chr.h"
+#include "host/chr_io.h"
 #include "host/chr_mux.h"
+#include "host/clock.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -677,6 +680,68 @@ static void test_stdio_tty(void **unused)
     close(master);
 }
 
+static void count_timer(uv_timer_t *timer)
+{
+    ++*(unsigned *)timer->data;
+}
+
+static void ignore_signal(int sig)
+{
+    (void)sig;
+}
+
+/*
+ * A reader that stopped reading holds up the guest, but not what hangs on the loop's timers, as the
+ * window does: the queue grows for them, not without end.
+ */
+static void test_stalled_reader(void **unused)
+{
+    (void)unused;
+    char spec[96];
+    snprintf(spec, sizeof spec, "file:%s/fifo", t.dir);
+    assert_return_code(mkfifo(spec + 5, 0600), errno);
+    const int reader = open(spec + 5, O_RDONLY | O_NONBLOCK);
+    struct chr *chr = open_ok("serial0", spec);
+    unsigned fired = 0;
+    uv_timer_t timer = {.data = &fired};
+    uv_timer_init(&t.loop.uv, &timer);
+    uv_timer_start(&timer, count_timer, 5, 5);
+    const struct sigaction act = {.sa_handler = ignore_signal};
+    sigaction(SIGALRM, &act, NULL);
+    alarm(10); /* ends a wait for the reader */
+
+    static char block[64 * KiB];
+    for (unsigned i = 0; i <= CHR_QUEUE_BYTES / sizeof block; i++)
+        chr_write(chr, block, sizeof block); /* fills the pipe and the queue */
+    const int64_t start = host_clock_ns();
+    for (unsigned turn = 0; turn < 20; turn++) {
+        for (unsigned i = 0; i < 1000; i++) { /* as REP OUTS does between two turns */
+            chr_write(chr, "x", 1);
+            assert_true(host_clock_ns() - start < 9 * NS_PER_SEC);
+        }
+        host_loop_poll(&t.loop);
+    }
+    const int64_t took = host_clock_ns() - start;
+    assert_in_range(fired, 10, 20);
+    assert_true(took >= 45 * NS_PER_MS); /* it did wait */
+
+    const struct itimerval soon = {{0, 200000}, {0, 200000}}, never = {0};
+    int64_t longest = 0;
+    setitimer(ITIMER_REAL, &soon, NULL); /* whose signals end the waits */
+    for (unsigned i = 0; i < CHR_QUEUE_MOST / sizeof block; i++) {
+        const int64_t before = host_clock_ns();
+        chr_write(chr, block, sizeof block);
+        longest = MAX(longest, host_clock_ns() - before);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    assert_true(longest >= 150 * NS_PER_MS); /* though a timer was due all the time */
+
+    close(reader);
+    uv_close((uv_handle_t *)&timer, NULL);
+    host_loop_poll(&t.loop);
+    chr_close(chr);
+}
+
 /* ------------------------------------------------------------------ the mux */
 
 static void count_quit(void *opaque)
@@ -797,14 +862,23 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_mem),        T(test_file),
-        T(test_file_full),  T(test_spellings),
-        T(test_tcp_server), T(test_slow_peer),
-        T(test_unix),       T(test_wait),
-        T(test_reconnect),  T(test_pty),
-        T(test_stdio_pipe), T(test_stdio_file_and_eof),
-        T(test_stdio_tty),  T(test_stdio_broken_pipe),
-        T(test_mux),        T(test_mux_tty),
+        T(test_mem),
+        T(test_file),
+        T(test_file_full),
+        T(test_spellings),
+        T(test_tcp_server),
+        T(test_slow_peer),
+        T(test_unix),
+        T(test_wait),
+        T(test_reconnect),
+        T(test_pty),
+        T(test_stdio_pipe),
+        T(test_stdio_file_and_eof),
+        T(test_stdio_tty),
+        T(test_stdio_broken_pipe),
+        T(test_mux),
+        T(test_mux_tty),
+        T(test_stalled_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
