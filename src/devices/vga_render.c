@@ -441,8 +441,10 @@ static void render_vbe(const struct vga *v, const uint32_t colours[256],
     const uint32_t left = v->vbe[VBE_X_OFFSET];
     uint32_t at = v->vbe[VBE_Y_OFFSET] * pitch;
     at += bpp == 4 ? left / 8 * 4 : left * ((bpp + 7) / 8);
+    /* of four planes a line begins within eight dots, and ends within the eight behind its pitch */
+    const uint32_t len = bpp == 4 ? pitch + 4 : pitch;
     for (uint32_t y = 0; y < to->s->height; y++, at += pitch) {
-        if (to->written && !any_written(to->written, at, pitch))
+        if (to->written && !any_written(to->written, at, len))
             continue;
         vbe_line(v, at, colours, to->s->width, out);
         put_line(to, y, out);

@@ -15,7 +15,7 @@
 struct shown_registers {
     uint8_t sr[SR_COUNT], gr[GR_COUNT], cr[CR_COUNT], ar[AR_COUNT];
     uint8_t ar_index, dac_mask;
-    uint8_t blinks; /* phase of cursor and blinking characters */
+    uint8_t blinks; /* phase of cursor, blinking characters and pixels */
     uint8_t dac[256 * 3];
     uint16_t vbe[VBE_COUNT];
 };
@@ -26,14 +26,15 @@ struct vga_shown {
     bool written[VGA_VRAM_BYTES >> PAGE_SHIFT];
 };
 
-/* As vga_render.c has it: the cursor turns every 8 frames, characters every 16. */
+/* As vga_render.c has it: the cursor turns every 8 frames, characters and pixels every 16. */
 static uint8_t blink_phase(const struct vga *v)
 {
-    if (vbe_on(v) || (v->gr[GR_MISC] & GR6_GRAPHICS))
+    if (vbe_on(v))
         return 0;
-    const bool cursor = !(v->cr[CR_CURSOR_START] & CRA_CURSOR_OFF);
-    const bool characters = v->ar[AR_MODE] & AR10_BLINK;
-    return event_now(v->events) / v->frame_ns & ((cursor ? 8 : 0) | (characters ? 16 : 0));
+    const bool text = !(v->gr[GR_MISC] & GR6_GRAPHICS);
+    const bool cursor = text && !(v->cr[CR_CURSOR_START] & CRA_CURSOR_OFF);
+    const bool blinking = v->ar[AR_MODE] & AR10_BLINK;
+    return event_now(v->events) / v->frame_ns & ((cursor ? 8 : 0) | (blinking ? 16 : 0));
 }
 
 static void read_registers(const struct vga *v, struct shown_registers *r)

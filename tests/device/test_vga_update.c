@@ -136,6 +136,26 @@ static void test_blinking_cursor(void **state)
     assert_int_equal(others, 0);
 }
 
+/* Mode 0Fh has "blinking" for a colour. */
+static void test_blinking_graphics(void **state)
+{
+    struct window *w = *state;
+    struct line_set changed;
+    set_mode(&w->rig, &mode_0fh);
+    out_index(&w->rig, 0x3c4, 2, 4); /* plane 2 alone */
+    memmap_write(&w->rig.mem, 0xa0000 + 100 * 80, 0xff, 1);
+    update(w, &changed);
+    unsigned turns = 0, others = 0;
+    for (unsigned ms = 0; ms < 1000; ms += 10) {
+        event_step(&w->rig.events, &w->rig.now_ns, 10 * NS_PER_MS);
+        const unsigned lines = update(w, &changed);
+        turns += lines != 0;
+        others += lines > 1;
+    }
+    assert_in_range(turns, 4, 5); /* 70 frames a second, one turn every sixteen */
+    assert_int_equal(others, 0);
+}
+
 static void test_linear(void **state)
 {
     struct window *w = *state;
@@ -162,6 +182,24 @@ static void test_linear(void **state)
     out_vbe(r, 2, 600);
     out_vbe(r, 1, 800);
     assert_int_equal(update(w, &changed), 600);
+}
+
+/* Four planes, moved by a dot: the last eight dots of a line come from two groups of bytes. */
+static void test_planar_offset(void **state)
+{
+    struct window *w = *state;
+    struct line_set changed;
+    struct rig *r = &w->rig;
+    set_mode(r, &mode_12h); /* colours */
+    out_vbe(r, 1, 1024);    /* 512 bytes a line, so that every eighth ends with a page */
+    out_vbe(r, 2, 64);
+    out_vbe(r, 3, 4);
+    out_vbe(r, 4, 0x41);
+    out_vbe(r, 8, 1);
+    assert_int_equal(update(w, &changed), 64);
+    memmap_write(&r->mem, 0xa0000 + 8 * 128, 0x80, 1); /* the first dot of line 8, last of line 7 */
+    update(w, &changed);
+    assert_true(has(&changed, 7));
 }
 
 static void set_random_mode(struct rig *r, uint32_t *seed)
@@ -238,6 +276,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_is_logged_without_a_window, setup, teardown),
         cmocka_unit_test_setup_teardown(test_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blinking_cursor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_blinking_graphics, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_planar_offset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_linear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
     };
