@@ -139,6 +139,10 @@ size_t machine_write_linear(struct machine *m, struct cpu *cpu, gla_t at, const 
 size_t machine_read_physical(struct machine *m, gpa_t at, void *buf, size_t len);
 size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size_t len);
 
+/* A port of size bytes, 1, 2 or 4, as the guest would access it. Enters through the door. */
+uint32_t machine_read_port(struct machine *m, uint16_t port, unsigned size);
+void machine_write_port(struct machine *m, uint16_t port, uint32_t value, unsigned size);
+
 /* Breakpoints on linear addresses of instructions; watchpoints on linear data; of every CPU. */
 enum watch_kind { WATCH_WRITE = 1, WATCH_READ = 2, WATCH_ACCESS = 3 };
 bool machine_breakpoint(struct machine *m, gla_t at, bool insert);

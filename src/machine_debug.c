@@ -4,6 +4,8 @@
 #include "cpu/block.h"
 #include "cpu/cpu.h"
 
+#include <stdio.h>
+
 /* --- memory, for debuggers --- */
 
 enum direction { TO_BUFFER, TO_GUEST };
@@ -77,6 +79,29 @@ size_t machine_read_physical(struct machine *m, gpa_t at, void *buf, size_t len)
 size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size_t len)
 {
     return move(m, NULL, at, (uint8_t *)buf, len, TO_GUEST);
+}
+
+/* --- ports: what is accessed may have effects, so that goes through the door --- */
+
+static void enter_access(struct machine *m, const char *words)
+{
+    door_enter(&m->door, DOOR_CONTROL, words, strlen(words));
+}
+
+uint32_t machine_read_port(struct machine *m, uint16_t port, unsigned size)
+{
+    char words[32];
+    snprintf(words, sizeof words, "i/%u 0x%04x", size, port);
+    enter_access(m, words);
+    return iomap_read(&m->pc.io, port, size);
+}
+
+void machine_write_port(struct machine *m, uint16_t port, uint32_t value, unsigned size)
+{
+    char words[32];
+    snprintf(words, sizeof words, "o/%u 0x%04x 0x%x", size, port, value);
+    enter_access(m, words);
+    iomap_write(&m->pc.io, port, value, size);
 }
 
 /* --- breakpoints --- */

@@ -231,7 +231,7 @@ void mon_cmd_in(struct mon *mon, char *args)
     uint64_t port;
     if (!port_format(mon, &args, &f, &port) || !mon_no_more(mon, args))
         return;
-    const uint32_t v = iomap_read(machine_iomap(mon->machine), (uint16_t)port, f.unit);
+    const uint32_t v = machine_read_port(mon->machine, (uint16_t)port, f.unit);
     mon_printf(mon, "port%c[0x%04x] = 0x%0*x\n", letter[f.unit], (unsigned)port, (int)f.unit * 2,
                v);
 }
@@ -243,8 +243,8 @@ void mon_cmd_out(struct mon *mon, char *args)
     if (!port_format(mon, &args, &f, &port) || !mon_number(mon, &args, "value", &v) ||
         !mon_no_more(mon, args))
         return;
-    iomap_write(machine_iomap(mon->machine), (uint16_t)port,
-                (uint32_t)(v & ((UINT64_C(1) << (8 * f.unit)) - 1)), f.unit);
+    machine_write_port(mon->machine, (uint16_t)port,
+                       (uint32_t)(v & ((UINT64_C(1) << (8 * f.unit)) - 1)), f.unit);
 }
 
 /* --- memory to files --- */

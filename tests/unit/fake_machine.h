@@ -326,6 +326,17 @@ size_t machine_write_physical(struct machine *m, gpa_t at, const void *buf, size
     fake_note("physical ");
     return machine_write_linear(m, NULL, at, buf, len);
 }
+uint32_t machine_read_port(struct machine *m, uint16_t port, unsigned size)
+{
+    (void)m;
+    fake_note("read(%x,%u) ", port, size);
+    return 0x12345678 & (uint32_t)((UINT64_C(1) << (8 * size)) - 1);
+}
+void machine_write_port(struct machine *m, uint16_t port, uint32_t value, unsigned size)
+{
+    (void)m;
+    fake_note("write(%x,%x,%u) ", port, value, size);
+}
 bool machine_breakpoint(struct machine *m, gla_t at, bool insert)
 {
     (void)m;
