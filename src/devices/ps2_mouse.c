@@ -51,6 +51,7 @@ struct ps2_mouse {
     uint8_t command; /* whose parameter comes next, 0: none */
     int64_t dx, dy, dz;
     uint8_t buttons, reported_buttons;
+    bool owing; /* packets were dropped, and with them perhaps what the host knows of buttons */
 };
 
 /* HITR "Set Default". */
@@ -100,6 +101,7 @@ static unsigned make_packet(struct ps2_mouse *m, uint8_t p[4], bool stream)
     p[1] = (uint8_t)x;
     p[2] = (uint8_t)y;
     m->reported_buttons = m->buttons;
+    m->owing = false;
     if (m->id == ID_STANDARD)
         return 3;
     p[3] = (uint8_t)z;
@@ -123,7 +125,7 @@ static void report(struct ps2_mouse *m)
     if (!m->reporting || m->remote || m->wrap)
         return;
     const bool moved = m->dx || m->dy || (m->dz && m->id != ID_STANDARD);
-    const bool clicked = visible(m, m->buttons) != visible(m, m->reported_buttons);
+    const bool clicked = m->owing || visible(m, m->buttons) != visible(m, m->reported_buttons);
     if (!clicked && (!moved || m->port.reports))
         return;
     if (m->port.reports + 4 > PS2_REPORT_BYTES)
@@ -203,6 +205,7 @@ static void reset_command(struct ps2_mouse *m)
     set_defaults(m);
     m->id = ID_STANDARD;
     memset(m->knock, 0, sizeof m->knock);
+    m->owing = false;
     ack(m);
     ps2_answer(&m->port, PS2_BAT_OK);
     ps2_answer(&m->port, ID_STANDARD);
@@ -278,6 +281,7 @@ static void execute(struct ps2_mouse *m, uint8_t v)
 static void receive(void *opaque, uint8_t v)
 {
     struct ps2_mouse *m = opaque;
+    m->owing = m->owing || m->port.reports;
     ps2_drop_reports(&m->port);
     if (m->wrap && v != CMD_END_WRAP && v != CMD_RESET)
         ps2_answer(&m->port, v);
@@ -296,6 +300,7 @@ static void ps2_mouse_reset(struct device *dev, enum reset_kind kind)
     m->id = ID_STANDARD;
     memset(m->knock, 0, sizeof m->knock);
     m->port.last = m->command = m->buttons = m->reported_buttons = 0;
+    m->owing = false;
 }
 
 static bool counter_ok(int64_t v)
@@ -306,7 +311,7 @@ static bool counter_ok(int64_t v)
 static void ps2_mouse_state(struct device *dev, struct state *s)
 {
     struct ps2_mouse *m = container_of(dev, struct ps2_mouse, dev);
-    state_begin(s, "ps2_mouse", 1);
+    state_begin(s, "ps2_mouse", 2);
     ps2_port_state(&m->port, s);
     state_u8(s, "id", &m->id);
     state_bytes(s, "knock", m->knock, sizeof m->knock);
@@ -323,6 +328,8 @@ static void ps2_mouse_state(struct device *dev, struct state *s)
     state_check(s, counter_ok(m->dx) && counter_ok(m->dy) && counter_ok(m->dz), "dx, dy, dz");
     state_u8(s, "buttons", &m->buttons);
     state_u8(s, "reported_buttons", &m->reported_buttons);
+    if (s->version > 1)
+        state_bool(s, "owing", &m->owing);
     state_end(s);
 }
 

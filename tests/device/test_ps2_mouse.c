@@ -84,8 +84,8 @@ static void reset_and_status(void **state)
     command(b, 0x03);
     rate(b, 40);
     ps2_mouse_move(b->mouse, 0, 0, 0, PS2_BUTTON_LEFT | PS2_BUTTON_MIDDLE);
-    send(b, 0xe9); /* cuts off the packet */
-    EXPECT(b, 0xfa, 0x36, 0x03, 40);
+    send(b, 0xe9); /* cuts off the packet, which comes once more behind the answer */
+    EXPECT(b, 0xfa, 0x36, 0x03, 40, 0x0d, 0, 0);
     command(b, 0xf6);
     send(b, 0xe9);
     EXPECT(b, 0xfa, 0x06, 0x02, 100);
@@ -131,6 +131,30 @@ static void gathering(void **state)
     command(b, 0xf5);
     command(b, 0xf4);
     assert_false(ps2_pending(b->port));
+}
+
+/* A command drops the packet with the release of a button, which is not lost with it. */
+static void dropped(void **state)
+{
+    struct bench *b = *state;
+    command(b, 0xf4);
+    ps2_mouse_move(b->mouse, 0, 0, 0, PS2_BUTTON_LEFT);
+    EXPECT(b, 0x09, 0, 0);
+    ps2_mouse_move(b->mouse, 0, 0, 0, 0);
+    send(b, 0xf2);
+    EXPECT(b, 0xfa, 0x00, 0x08, 0, 0);
+    ps2_mouse_move(b->mouse, 0, 0, 0, PS2_BUTTON_LEFT);
+    assert_int_equal(ps2_take(b->port), 0x09); /* the rest is cut off */
+    send(b, 0xf5);
+    EXPECT(b, 0xfa);
+    send(b, 0xf4);
+    EXPECT(b, 0xfa, 0x09, 0, 0);
+    send(b, 0xf2);
+    EXPECT(b, 0xfa, 0x00); /* nothing was dropped */
+    ps2_mouse_move(b->mouse, 0, 0, 0, 0);
+    send(b, 0xff);
+    EXPECT(b, 0xfa, 0xaa, 0x00);
+    command(b, 0xf4);
 }
 
 static void wheel(void **state)
@@ -246,8 +270,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(reset_and_status), T(stream),          T(gathering), T(wheel),
-        T(five_buttons),     T(remote_and_wrap), T(scaling),   T(any_access_is_survived),
+        T(reset_and_status), T(stream),  T(gathering),
+        T(dropped),          T(wheel),   T(five_buttons),
+        T(remote_and_wrap),  T(scaling), T(any_access_is_survived),
         T(state_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
