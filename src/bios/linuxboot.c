@@ -68,6 +68,12 @@ static bool parse_image(struct image *im, const char *path, struct error *err)
     im->cmdline_addr = im->high ? 0x20000 : 0x98000;
     im->kernel_addr = im->high ? 0x100000 : 0x10000;
     im->kernel_end = im->kernel_addr + (im->len - im->setup_len);
+    /* the protocol's "Memory Layout": a zImage ends where its setup code begins */
+    if (!im->high && im->kernel_end > im->setup_addr)
+        return error_set(err,
+                         "kernel '%s': %zu bytes are too many for a zImage, which is loaded below "
+                         "576 KiB",
+                         path, im->len - im->setup_len);
     if (im->setup_addr + im->setup_len > im->cmdline_addr)
         return error_set(err, "kernel '%s': its setup code of %zu bytes is too long", path,
                          im->setup_len);
@@ -78,7 +84,9 @@ static bool parse_image(struct image *im, const char *path, struct error *err)
 static void set_video_mode(struct image *im, const char *cmdline)
 {
     const char *p = strstr(cmdline, "vga=");
-    if (!p || (p != cmdline && p[-1] != ' '))
+    while (p && p != cmdline && p[-1] != ' ') /* the end of another option's name */
+        p = strstr(p + 1, "vga=");
+    if (!p)
         return;
     p += 4;
     uint16_t mode = 0xffff; /* normal */

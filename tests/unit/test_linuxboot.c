@@ -205,7 +205,7 @@ static void test_old_images(void **state)
     image[0x1f1] = 0;         /* which means 4 */
     write_file(kernel_path, image, sizeof image);
     rig_create(&rig);
-    struct vm_config cfg = config("vga=ask", false);
+    struct vm_config cfg = config("foo.vga=1 vga=ask", false);
     assert_true(take(rig.fw, &cfg, 16 * MiB, &err));
     assert_int_equal(number(&rig, FWCFG_SETUP_ADDR), 0x90000);
     assert_int_equal(number(&rig, FWCFG_SETUP_SIZE), 5 * 512);
@@ -266,6 +266,12 @@ static void test_errors(void **state)
     image[0x1f1] = 3;
     write_file(kernel_path, image, sizeof image);
     fails(&cfg, 1 * MiB, "larger -m");
+    image[0x211] = 0;
+    write_file(kernel_path, image, sizeof image);
+    assert_int_equal(truncate(kernel_path, SETUP_BYTES + 512 * 1024 + 1), 0);
+    fails(&cfg, 128 * MiB, "too many for a zImage");
+    image[0x211] = 1;
+    write_file(kernel_path, image, sizeof image);
 
     char words[102];
     memset(words, 'a', 101);
