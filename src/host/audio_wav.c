@@ -20,7 +20,7 @@ struct audio_wav {
     FILE *file;
     char *path;
     uint64_t samples; /* the file's length so far */
-    int failure;      /* errno of the first write that failed */
+    int failure;      /* errno of the first write that failed; EFBIG: there was more sound */
 };
 
 static bool put_header(struct audio_wav *w)
@@ -43,8 +43,12 @@ static bool put_header(struct audio_wav *w)
 static void wav_write(struct audio *a, uint64_t at, const int16_t *samples, size_t count)
 {
     struct audio_wav *w = container_of(a, struct audio_wav, base);
-    if (w->failure || at >= MAX_SAMPLES || count > MAX_SAMPLES - at)
+    if (w->failure)
         return;
+    if (at >= MAX_SAMPLES || count > MAX_SAMPLES - at) {
+        w->failure = EFBIG;
+        return;
+    }
     if (at != w->samples &&
         fseeko(w->file, (off_t)(HEADER_BYTES + at * SAMPLE_BYTES), SEEK_SET) != 0) {
         w->failure = errno;
@@ -64,7 +68,7 @@ static void wav_write(struct audio *a, uint64_t at, const int16_t *samples, size
 static bool wav_close(struct audio *a, struct error *err)
 {
     struct audio_wav *w = container_of(a, struct audio_wav, base);
-    if (!w->failure && !put_header(w))
+    if (!put_header(w) && !w->failure) /* what there is can be played */
         w->failure = errno;
     if (fclose(w->file) != 0 && !w->failure)
         w->failure = errno;
