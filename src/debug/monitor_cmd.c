@@ -140,21 +140,43 @@ static void cmd_cpu(struct mon *mon, char *args)
         mon->cpu = (unsigned)n;
 }
 
+static bool ends_in(const char *path, const char *suffix)
+{
+    const size_t n = strlen(path), m = strlen(suffix);
+    return n > m && strcmp(path + n - m, suffix) == 0;
+}
+
+/* QEMU has "-f FORMAT" behind the file, and PPM unless told otherwise. */
 static void cmd_screendump(struct mon *mon, char *args)
 {
     struct display_source *display = machine_display(mon->machine);
     struct surface s = {0};
     struct error err = {0};
-    const char *path = mon_word(&args);
+    const char *path = NULL, *format = NULL;
+    for (const char *word; (word = mon_word(&args));) {
+        const bool flag = strcmp(word, "-f") == 0;
+        const char **to = flag ? &format : &path;
+        if (*to) {
+            mon_printf(mon, "extraneous characters at the end of line: '%s'\n", word);
+            return;
+        }
+        *to = flag ? mon_word(&args) : word;
+        if (!*to) {
+            mon_printf(mon, "-f png or -f ppm?\n");
+            return;
+        }
+    }
+    if (!format)
+        format = path && ends_in(path, ".png") ? "png" : "ppm";
+    const bool png = strcmp(format, "png") == 0;
     if (!path)
         mon_printf(mon, "which file? NAME.png or NAME.ppm\n");
-    else if (!mon_no_more(mon, args))
-        return;
+    else if (!png && strcmp(format, "ppm") != 0)
+        mon_printf(mon, "pictures are png or ppm, not '%s'\n", format);
     else if (!display)
         mon_printf(mon, "there is no display (-vga none)\n");
-    else if (!display->render(display->opaque, &s))
-        mon_printf(mon, "the screen is blank\n");
-    else if (!surface_write(&s, path, &err))
+    else if (display->render(display->opaque, &s), /* false: black, and so is its picture */
+             !surface_write(&s, path, png ? SURFACE_PNG : SURFACE_PPM, &err))
         mon_printf(mon, "%s\n", err.msg);
     surface_free(&s);
 }
@@ -247,8 +269,10 @@ static const struct mon_command commands[] = {
     {"print", "p", "/FMT EXPRESSION", "the value of an expression, $rip and such included",
      mon_cmd_print},
     {"quit", "q", "", "end Vitrine", cmd_quit},
-    {"screendump", NULL, "FILE", "the screen to FILE.png or FILE.ppm", cmd_screendump},
-    {"sendkey", NULL, "KEY-KEY-... [MS]", "press the keys together, for 100 ms", mon_cmd_sendkey},
+    {"screendump", NULL, "FILE [-f png|ppm]", "the screen to FILE, as its name says, or PPM",
+     cmd_screendump},
+    {"sendkey", NULL, "KEY-KEY-... [MS]",
+     "press the keys together, for 100 ms; by name, or 0x and scan code", mon_cmd_sendkey},
     {"stop", "s", "", "hold the machine", cmd_stop},
     {"sum", NULL, "ADDRESS SIZE", "checksum of physical memory", mon_cmd_sum},
     {"syntax", NULL, "att|intel", "how x/i writes instructions", cmd_syntax},

@@ -3,6 +3,7 @@
  * such steps and one timer, so that a script may send many lines at once. And the mouse.
  */
 #include "debug/monitor_cmd.h"
+#include "devices/ps2_keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,20 @@ static unsigned split_chord(char *chord, const char **key)
     return n;
 }
 
+/* "0x1e" is the key of that number. */
+static void name_numbers(const char **key, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char *end;
+        if (strncmp(key[i], "0x", 2) != 0)
+            continue;
+        const unsigned long number = strtoul(key[i], &end, 16);
+        const int found = *end || number > 0xff ? -1 : ps2_key_from_number((unsigned)number);
+        if (found >= 0)
+            key[i] = ps2_key_name((enum ps2_key)found);
+    }
+}
+
 /* Names are checked by pressing nothing: an unknown one must not leave half a chord down. */
 static bool known_keys(struct mon *mon, const char *const *key, unsigned n)
 {
@@ -123,6 +138,7 @@ void mon_cmd_sendkey(struct mon *mon, char *args)
     if (*args && (!mon_number(mon, &args, "time", &hold) || !mon_no_more(mon, args)))
         return;
     const unsigned n = split_chord(chord, key);
+    name_numbers(key, n);
     struct key_queue *q = queue_of(mon);
     if (!n || !known_keys(mon, key, n))
         return;

@@ -21,6 +21,15 @@ int ps2_key_from_name(const char *name)
     return -1;
 }
 
+int ps2_key_from_number(unsigned number)
+{
+    const unsigned code = number & 0x80 ? 0xe000 | (number & 0x7f) : number;
+    for (int key = 0; key < PS2_KEYS && number && number < 0x100; key++)
+        if (codes[key].set[0] == code)
+            return key;
+    return -1;
+}
+
 const char *ps2_key_name(enum ps2_key key)
 {
     assert((unsigned)key < PS2_KEYS);

@@ -17,6 +17,8 @@ struct ps2_codes {
 
 /* QEMU's name ("a", "ret", "shift"); -1 if there is no such key. */
 int ps2_key_from_name(const char *name);
+/* By QEMU's number: the code in set 1, with bit 7 for E0xxh; -1 if there is no such key. */
+int ps2_key_from_number(unsigned number);
 const char *ps2_key_name(enum ps2_key key);
 
 const struct ps2_codes *ps2_key_codes(enum ps2_key key);

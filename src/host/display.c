@@ -178,18 +178,13 @@ static bool store(const struct file_image *f, const char *path, struct error *er
     return error_set(err, "cannot write picture %s: %s", path, strerror(failure));
 }
 
-static bool ends_in(const char *path, const char *suffix)
-{
-    const size_t n = strlen(path), m = strlen(suffix);
-    return n >= m && strcmp(path + n - m, suffix) == 0;
-}
-
-bool surface_write(const struct surface *s, const char *path, struct error *err)
+bool surface_write(const struct surface *s, const char *path, enum surface_format format,
+                   struct error *err)
 {
     if (!s->pixels || !s->width || !s->height || s->width > MAX_SIDE || s->height > MAX_SIDE)
         return error_set(err, "cannot write picture %s: there is no picture", path);
     struct file_image f = {0};
-    const bool made = ends_in(path, ".ppm") ? make_ppm(s, &f) : make_png(s, &f);
+    const bool made = format == SURFACE_PPM ? make_ppm(s, &f) : make_png(s, &f);
     const bool ok = made ? store(&f, path, err)
                          : error_set(err, "cannot write picture %s: out of memory", path);
     free(f.data);

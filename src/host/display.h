@@ -45,7 +45,8 @@ struct display_source {
 void surface_free(struct surface *s);
 uint64_t surface_hash(const struct surface *s); /* FNV-1a over size and pixels */
 
-/* Writes PNG, or PPM when path ends in .ppm. */
-bool surface_write(const struct surface *s, const char *path, struct error *err);
+enum surface_format { SURFACE_PNG, SURFACE_PPM };
+bool surface_write(const struct surface *s, const char *path, enum surface_format format,
+                   struct error *err);
 
 #endif

@@ -44,7 +44,7 @@ static void check_hash(const struct rig *r, const char *name, uint64_t want)
     char path[80];
     struct error err = {0};
     snprintf(path, sizeof path, "failed-vga-%s.png", name);
-    surface_write(&r->screen, path, &err);
+    surface_write(&r->screen, path, SURFACE_PNG, &err);
     fail_msg("%s: hash %016" PRIx64 ", expected %016" PRIx64 "; picture in %s. If it is right, "
              "put the hash into this test.",
              name, hash, want, path);

@@ -91,7 +91,7 @@ static void test_png(void **state)
     struct error err = {0};
     size_t len;
     char *path = in_dir("noise.png");
-    assert_true(surface_write(&s, path, &err));
+    assert_true(surface_write(&s, path, SURFACE_PNG, &err));
     uint8_t *file = slurp(path, &len);
     assert_memory_equal(file, "\x89PNG\r\n\x1a\n", 8);
     unsigned chunks = 0;
@@ -128,7 +128,7 @@ static void test_ppm(void **state)
     struct error err = {0};
     size_t len;
     char *path = in_dir("noise.ppm");
-    assert_true(surface_write(&s, path, &err));
+    assert_true(surface_write(&s, path, SURFACE_PPM, &err));
     uint8_t *file = slurp(path, &len);
     assert_int_equal(len, 11 + 7 * 5 * 3);
     assert_memory_equal(file, "P6\n7 5\n255\n", 11);
@@ -147,7 +147,7 @@ static void test_disk_full(void **state)
     struct error err = {0};
     if (access("/dev/full", W_OK) != 0)
         SKIP("no /dev/full");
-    assert_false(surface_write(&s, "/dev/full", &err));
+    assert_false(surface_write(&s, "/dev/full", SURFACE_PNG, &err));
     assert_non_null(strstr(err.msg, "/dev/full: disk full"));
     surface_free(&s);
 }
@@ -166,7 +166,7 @@ static void test_no_half_file(void **state)
     small.rlim_cur = 10000;
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    const bool ok = surface_write(&s, path, &err);
+    const bool ok = surface_write(&s, path, SURFACE_PNG, &err);
     setrlimit(RLIMIT_FSIZE, &old);
     assert_false(ok);
     assert_non_null(strstr(err.msg, "half.png"));
@@ -179,10 +179,10 @@ static void test_refused(void **state)
     (void)state;
     struct surface s = noise(2, 2), none = {0};
     struct error err = {0};
-    assert_false(surface_write(&s, in_dir("no/such/place.png"), &err));
+    assert_false(surface_write(&s, in_dir("no/such/place.png"), SURFACE_PNG, &err));
     assert_non_null(strstr(err.msg, "place.png: No such file or directory"));
     err = (struct error){0};
-    assert_false(surface_write(&none, in_dir("none.png"), &err));
+    assert_false(surface_write(&none, in_dir("none.png"), SURFACE_PNG, &err));
     assert_non_null(strstr(err.msg, "there is no picture"));
     surface_free(&s);
 }

@@ -167,6 +167,10 @@ static void test_answers(void **state)
         {"screendump a.png", "there is no display (-vga none)\r\n"},
         {"info screen", "there is no display (-vga none)\r\n"},
         {"info screen x", "extraneous characters at the end of line: 'x'\r\n"},
+        {"screendump a b", "extraneous characters at the end of line: 'b'\r\n"},
+        {"screendump a -f gif", "pictures are png or ppm, not 'gif'\r\n"},
+        {"screendump a -f", "-f png or -f ppm?\r\n"},
+        {"sendkey 0x7f", "unknown key: '0x7f'\r\n"},
         {"sendkey", "which keys? for example ctrl-alt-delete\r\n"},
         {"sendkey crtl-a", "unknown key: 'crtl', did you mean 'ctrl'?\r\n"},
         {"sendkey a-nokey", "unknown key: 'nokey'\r\n"},
@@ -326,6 +330,45 @@ static void test_memsave(void **state)
     unlink(path);
 }
 
+/* A blank screen, which is drawn black all the same. */
+static bool render_blank(void *opaque, struct surface *s)
+{
+    (void)opaque;
+    s->width = 4;
+    s->height = 2;
+    s->pixels = calloc(8, sizeof *s->pixels);
+    return false;
+}
+
+static void test_screendump(void **state)
+{
+    static const struct {
+        const char *args;
+        bool png;
+    } rows[] = {
+        {"%s", false},       {"%s.png", true},         {"%s -f png", true},
+        {"-f png %s", true}, {"%s.png -f ppm", false},
+    };
+    struct display_source blank = {.render = render_blank};
+    char name[] = "/tmp/vitrine-test-XXXXXX";
+    (void)state;
+    close(mkstemp(name));
+    fake.display = &blank;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        char command[80] = "screendump ", path[40], got[16] = "";
+        const size_t n = strlen(command);
+        snprintf(command + n, sizeof command - n, rows[i].args, name);
+        assert_string_equal(ask(command), "");
+        snprintf(path, sizeof path, "%s%s", name, strstr(command, ".png") ? ".png" : "");
+        FILE *f = fopen(path, "rb");
+        assert_non_null(f);
+        assert_true(fread(got, 1, sizeof got - 1, f) > 8);
+        fclose(f);
+        unlink(path);
+        assert_memory_equal(got, rows[i].png ? "\x89PNG" : "P6\n4", 4);
+    }
+}
+
 static void test_registers(void **state)
 {
     (void)state;
@@ -475,8 +518,14 @@ static void test_sendkey(void **state)
         host_loop_wait(&fake.loop, 10 * NS_PER_MS);
     assert_string_equal(asked(), "-delete -alt -ctrl +a -a +ret -ret ");
     host_loop_wait(&fake.loop, 50 * NS_PER_MS);
-    ask("sendkey --a");
+    ask("sendkey --a 1");
     assert_string_equal(asked(), "+minus +a ");
+    for (unsigned i = 0; i < 100 && !strstr(fake.asked, "-minus"); i++)
+        host_loop_wait(&fake.loop, 10 * NS_PER_MS);
+    host_loop_wait(&fake.loop, 50 * NS_PER_MS);
+    asked();
+    ask("sendkey 0x1d-0x1e-0xd3"); /* by scan code, extended ones with bit 7 */
+    assert_string_equal(asked(), "+ctrl +a +delete ");
 }
 
 int main(void)
@@ -492,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_paging, setup, teardown),
         cmocka_unit_test_setup_teardown(test_paging_circle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_editing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screendump, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sendkey, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
