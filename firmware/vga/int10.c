@@ -27,7 +27,7 @@ void int10_c(struct regs *r)
 {
     switch (r->ah) {
     case 0x0e: /* first, as nothing is called as often */
-        teletype(r->al, r->bl);
+        teletype(r);
         break;
     case 0x00:
         service_set_mode(r);

@@ -60,6 +60,9 @@ struct regs {
     REG(c);
     REG(a);
     uint16_t gs, fs, es, ds;
+    uint16_t ip, cs, flags; /* of INT 10h; the other entries are called otherwise */
 };
+
+#define FLAG_IF 0x0200
 
 #endif

@@ -244,9 +244,10 @@ void write_char(const struct regs *r, bool with_attribute)
 
 /*
  * An eighth of a second at about 900 Hz from the speaker. Time is counted in changes of the refresh
- * bit of port 61h, every 15 us; where it does not change the reads themselves are the limit.
+ * bit of port 61h, every 15 us; where it does not change the reads themselves are the limit. That
+ * is two ticks of the clock, which whoever had interrupts on does not lose.
  */
-static void bell(void)
+static void bell(bool interrupts)
 {
     enum { PORT_SPEAKER = 0x61, SPEAKER_ON = 3, REFRESH = 0x10, CHANGES = 8000, READS = 60000 };
     const uint16_t divisor = 1331;
@@ -256,17 +257,24 @@ static void bell(void)
     const uint8_t before = inb(PORT_SPEAKER);
     outb(PORT_SPEAKER, before | SPEAKER_ON);
     uint8_t last = before;
+    if (interrupts)
+        __asm__ volatile("sti" : : : "memory");
     for (uint16_t changes = 0, reads = 0; changes < CHANGES && reads < READS; reads++) {
         const uint8_t now = inb(PORT_SPEAKER);
-        if ((now ^ last) & REFRESH)
+        if ((now ^ last) & REFRESH) {
             changes++;
+            reads = 0;
+        }
         last = now;
     }
+    if (interrupts)
+        __asm__ volatile("cli" : : : "memory");
     outb(PORT_SPEAKER, before & ~SPEAKER_ON);
 }
 
 struct tty {
     uint8_t page, row, column;
+    bool interrupts; /* the caller has them on */
 };
 
 /* What the new line at the bottom is filled with: in text, the attribute at the cursor. */
@@ -291,7 +299,7 @@ static void tty_put(struct tty *t, uint8_t c, uint8_t attribute, bool with_attri
 {
     switch (c) {
     case BELL:
-        bell();
+        bell(t->interrupts);
         return;
     case BACKSPACE:
         if (t->column)
@@ -321,11 +329,11 @@ static void tty_put(struct tty *t, uint8_t c, uint8_t attribute, bool with_attri
 }
 
 /* AH=0Eh, always on the page that is shown. */
-void teletype(uint8_t c, uint8_t attribute)
+void teletype(const struct regs *r)
 {
     const uint8_t page = active_page();
-    struct tty t = {page, bda.cursor[page] >> 8, (uint8_t)bda.cursor[page]};
-    tty_put(&t, c, attribute, false);
+    struct tty t = {page, bda.cursor[page] >> 8, (uint8_t)bda.cursor[page], r->flags & FLAG_IF};
+    tty_put(&t, r->al, r->bl, false);
     set_cursor(page, (uint16_t)(t.row << 8 | t.column));
 }
 
@@ -333,7 +341,7 @@ void teletype(uint8_t c, uint8_t attribute)
 void write_string(const struct regs *r)
 {
     const uint8_t page = r->bh & 7;
-    struct tty t = {page, r->dh, r->dl};
+    struct tty t = {page, r->dh, r->dl, r->flags & FLAG_IF};
     if (r->dh == 0xff) {
         t.row = bda.cursor[page] >> 8;
         t.column = (uint8_t)bda.cursor[page];

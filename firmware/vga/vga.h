@@ -49,7 +49,7 @@ void set_page(uint8_t page);
 void scroll(const struct regs *r, bool down);
 void read_char(struct regs *r);
 void write_char(const struct regs *r, bool with_attribute);
-void teletype(uint8_t c, uint8_t attribute);
+void teletype(const struct regs *r);
 void write_string(const struct regs *r);
 
 /* graphics.c. Columns and rows of characters; y in lines. */

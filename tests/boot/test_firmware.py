@@ -164,6 +164,28 @@ class Order(Firmware):
         v.expect(r"this is 0, DL=80 ")
 
 
+class Services(Firmware):
+    """What goes wrong only in company: another gate, another interrupt, the clock."""
+
+    def test_bell(self):
+        """An eighth of a second, and the clock does not stand still meanwhile: two or three ticks."""
+        for flags, wanted in (("sti", ("02", "03")), ("cli", ("00", "01"))):
+            v = self.boots("sti\nmov 0x46c, %bl\n1: hlt\ncmp 0x46c, %bl\nje 1b\nmov 0x46c, %bl\n" + flags + """
+                mov $0x0e07, %ax
+                int $0x10
+                sti
+                nop
+                mov 0x46c, %al
+                sub %bl, %al
+                mov %al, 0x600
+                mov $0x600, %si
+                mov $1, %cx
+                call hex
+            """ + say("."), "-icount", "shift=3", name=f"bell-{flags}.img")
+            match = v.expect(r"([0-9A-F]{2}) \.")
+            self.assertIn(match.group(1).decode(), wanted)
+
+
 class Reads(Firmware):
     """INT 13h AH=42h to buffers of every kind: what DMA takes, and what falls back to PIO."""
 
