@@ -9,6 +9,7 @@
 #include "ata.h"
 
 #include "bda.h"
+#include "int15.h"
 #include "io.h"
 #include "print.h"
 #include "timer.h"
@@ -85,17 +86,6 @@ static bool in_protected_mode(void)
     uint16_t msw;
     __asm__("smsw %0" : "=r"(msw));
     return msw & 1;
-}
-
-static bool a20_off(void)
-{
-    const uint32_t low = far_read32(0, 0x500), high = far_read32(0xffff, 0x510);
-    if (low != high)
-        return false;
-    far_write32(0, 0x500, ~low);
-    const bool off = far_read32(0xffff, 0x510) == ~low;
-    far_write32(0, 0x500, low);
-    return off;
 }
 
 /*

@@ -4,11 +4,16 @@
 
 #include "regs.h"
 
+#include <stdbool.h>
+
 /* memory.c: 24h A20, 87h block move, 88h and E8h sizes and map */
 void a20_service(struct bregs *r);
 void block_move(struct bregs *r);
 void extended_memory(struct bregs *r);
 void memory_map(struct bregs *r);
+
+/* By what it does to addresses. Interrupts off, real mode. memory.c */
+bool a20_off(void);
 
 /* wait.c: 83h, 86h; pointer.c: C2h; apm.c: 53h */
 void event_wait(struct bregs *r);

@@ -58,6 +58,19 @@ void keyboard_lights(void)
     set_leds();
 }
 
+/*
+ * An IRQ 1 whose EOI is yet to come: sent once, since a second one, which names no interrupt, would
+ * end whatever the keyboard had interrupted. Not so for bytes that ps2.c found while it waited.
+ */
+static bool in_service;
+
+static void end_irq(void)
+{
+    if (in_service)
+        pic_eoi(1);
+    in_service = false;
+}
+
 /* ---- the buffer ---- */
 
 bool keyboard_put(uint16_t key)
@@ -152,7 +165,7 @@ static void lock_key(uint8_t bit, bool pressed)
 static void wait_in_pause(void)
 {
     BDA->kbd_flags[1] |= FLAGS1_PAUSE;
-    pic_eoi(1);
+    end_irq();
     while (BDA->kbd_flags[1] & FLAGS1_PAUSE)
         wait_irq();
 }
@@ -226,7 +239,7 @@ static bool special_key(uint8_t scan, bool e0, bool pressed)
     } else if (flags & FLAGS_CTRL) {
         put_key(0x7200);
     } else {
-        pic_eoi(1); /* it may take long */
+        end_irq(); /* it may take long */
         struct bregs r = {0};
         call_int(0x05, &r);
     }
@@ -319,6 +332,8 @@ void keyboard_byte(uint8_t code)
 void handle_09(struct bregs *r)
 {
     (void)r;
+    const bool outer = in_service; /* false, or there would be no interrupt, but for an INT 09h */
+    in_service = true;
     const uint8_t status = inb(PS2_STATUS);
     if ((status & PS2_OUTPUT_FULL) && !(status & PS2_FROM_AUX)) {
         struct bregs hook = {.ah = 0x4f, .al = inb(PS2_DATA), .flags = FLAG_CF};
@@ -329,5 +344,6 @@ void handle_09(struct bregs *r)
                 keyboard_byte(hook.al);
         }
     }
-    pic_eoi(1);
+    end_irq();
+    in_service = outer;
 }

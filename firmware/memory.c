@@ -79,6 +79,18 @@ void memory_map(struct bregs *r)
 
 /* ---- A20 ---- */
 
+/* Port 92h does not say: the keyboard controller's gate is another, and the last one set counts. */
+bool a20_off(void)
+{
+    const uint32_t low = far_read32(0, 0x500), high = far_read32(0xffff, 0x510);
+    if (low != high)
+        return false;
+    far_write32(0, 0x500, ~low);
+    const bool off = far_read32(0xffff, 0x510) == ~low;
+    far_write32(0, 0x500, low);
+    return off;
+}
+
 static void set_a20(bool on)
 {
     const uint8_t v = inb(PORT_92) & 0xfe; /* bit 0 would reset */
@@ -93,7 +105,7 @@ void a20_service(struct bregs *r)
         set_a20(r->al);
         break;
     case 0x02:
-        r->al = (inb(PORT_92) & PORT_92_A20) != 0;
+        r->al = !a20_off();
         break;
     case 0x03:
         r->bx = 0x0003; /* the keyboard controller and port 92h both can */
@@ -132,11 +144,13 @@ void block_move(struct bregs *r)
         set_flag(r, FLAG_CF, 1);
         return;
     }
-    const uint8_t gate = inb(PORT_92);
-    set_a20(true);
+    const bool closed = a20_off();
+    if (closed)
+        set_a20(true);
     copy_flat(descriptor_base(r->es, r->si + DESCRIPTOR_TO),
               descriptor_base(r->es, r->si + DESCRIPTOR_FROM), r->cx * 2u);
-    set_a20(gate & PORT_92_A20);
+    if (closed)
+        set_a20(false);
     r->ah = 0;
     set_flag(r, FLAG_CF, 0);
     set_flag(r, FLAG_ZF, 1);

@@ -167,6 +167,95 @@ class Order(Firmware):
 class Services(Firmware):
     """What goes wrong only in company: another gate, another interrupt, the clock."""
 
+    KEYBOARD = """
+        busy:   in $0x64, %al
+                test $2, %al
+                jnz busy
+                ret
+        inject: cli                     # BL, as if the keyboard had sent it; until INT 09h has taken it
+                mov $0xd2, %al
+                out %al, $0x64
+                call busy
+                mov %bl, %al
+                out %al, $0x60
+                sti
+        1:      in $0x64, %al
+                test $1, %al
+                jnz 1b
+                ret
+        """
+    VECTOR = "movw ${name}, 4 * {n}\nmovw $0, 4 * {n} + 2\n"
+
+    def test_a20_by_the_keyboard_controller(self):
+        """Closed through the 8042, it is told, and INT 15h AH=87h leaves it closed."""
+        v = self.boots("""
+                mov $0xd1, %al
+                out %al, $0x64
+                call busy
+                mov $0xdd, %al
+                out %al, $0x60
+                call busy
+                mov $0x2402, %ax
+                int $0x15
+                mov %al, 0x602
+                mov $0x700, %di         # a table of descriptors of 0: nothing moves, to and from 0
+                mov $24, %cx
+                xor %ax, %ax
+                rep stosw
+                mov $0x700, %si
+                mov $0x87, %ah
+                int $0x15
+                mov %ah, 0x601
+                mov $0xffff, %ax
+                mov %ax, %es
+                movb $1, 0x600
+                movb $0, %es:0x610      # the same byte, if it is closed
+                mov $0x600, %si
+                mov $3, %cx
+                call hex
+            """ + say(".") + STAY + self.KEYBOARD)
+        match = v.expect(r"([0-9A-F]{6}) \.")
+        self.assertEqual("000000", match.group(1).decode())
+
+    def test_print_screen_within_an_interrupt(self):
+        """One EOI for IRQ 1: COM1's, which it interrupts, stays in service."""
+        v = self.boots(self.VECTOR.format(name="irq4", n=0x0c) + self.VECTOR.format(name="iret", n=5) + """
+                in $0x21, %al
+                and $0xed, %al
+                out %al, $0x21
+                mov $0x3fc, %dx
+                mov $0x0b, %al
+                out %al, %dx
+                mov $0x3f9, %dx
+                mov $2, %al             # the transmitter is empty
+                sti
+                out %al, %dx
+                nop
+                nop
+                mov $0x600, %si
+                mov $1, %cx
+                call hex
+            """ + say(".") + STAY + """
+        irq4:   pusha
+                mov $0x3f9, %dx
+                xor %al, %al
+                out %al, %dx
+                mov $0xe0, %bl          # Print Screen
+                call inject
+                mov $0x37, %bl
+                call inject
+                mov $0x0b, %al          # in service?
+                out %al, $0x20
+                in $0x20, %al
+                mov %al, 0x600
+                mov $0x20, %al
+                out %al, $0x20
+                popa
+        iret:   iret
+            """ + self.KEYBOARD)
+        match = v.expect(r"([0-9A-F]{2}) \.")
+        self.assertEqual("10", match.group(1).decode())
+
     def test_bell(self):
         """An eighth of a second, and the clock does not stand still meanwhile: two or three ticks."""
         for flags, wanted in (("sti", ("02", "03")), ("cli", ("00", "01"))):
