@@ -328,7 +328,7 @@ static const struct option options[] = {
     {"acpitable", OPT_LACK, "WORDS", 0, "the tables are the board's own", NULL},
     {"option-rom", OPT_LACK, "FILE", 0, "only the video card has an option ROM", NULL},
     {"dtb", OPT_LACK, "FILE", 0, "a PC has no device tree", NULL},
-    {"numa", OPT_LACK, "WORDS", 0, "there is one CPU and one node", NULL},
+    {"numa", OPT_LACK, "WORDS", 0, "there is one node", NULL},
     {"mem-path", OPT_LACK, "PATH", 0, "guest memory is Vitrine's own", NULL},
     {"loadvm", OPT_LACK, "NAME", 0, "there are no saved states yet", NULL},
     {"incoming", OPT_LACK, "WORDS", 0, "there is no migration", NULL},
@@ -449,7 +449,7 @@ static bool help_on(const struct cli_io *io, const struct option *o)
     else if (strcmp(o->name, "machine") == 0 || strcmp(o->name, "M") == 0)
         io->out(io->opaque, "pc               i440FX and PIIX (the default)");
     else if (strcmp(o->name, "accel") == 0)
-        io->out(io->opaque, "interp, tcg (the fastest there is: today interp)");
+        io->out(io->opaque, "interp, jit, tcg (the fastest that this host can do: jit or interp)");
     else if (strcmp(o->name, "vga") == 0)
         io->out(io->opaque, "std, none");
     else if (strcmp(o->name, "display") == 0)

@@ -15,6 +15,7 @@
 #include "ui/window.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -126,7 +127,8 @@ static void on_crash_signal(int sig, siginfo_t *info, void *context)
 static void handle_signals(void)
 {
     static const int quits[] = {SIGINT, SIGTERM, SIGHUP};
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static const int crashes[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT, SIGQUIT,
+                                  SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2, SIGPROF, SIGVTALRM};
     static char stack[64 * 1024]; /* a crash may be an overflow of the ordinary one */
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
     sigaltstack(&alternate, NULL);
@@ -146,6 +148,15 @@ static void handle_signals(void)
 }
 
 /* --- life --- */
+
+/* Whoever started us may have closed what others take to be there: libuv's own descriptors must not
+ * become standard input, output or error. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(1); /* nobody could be told */
+}
 
 static bool write_pidfile(const char *path, struct error *err)
 {
@@ -264,6 +275,7 @@ int main(int argc, char **argv)
                         VITRINE_VERSION, cpu_features_help, window_sdl_possible};
     struct error err = {0};
     int status = 0;
+    open_standard_files();
     switch (cli_parse(&process.cfg, argc, argv, &io, &err)) {
     case CLI_RUN:
         if (process.cfg.cpu_tests) {
@@ -281,7 +293,9 @@ int main(int argc, char **argv)
         break;
     }
     vm_config_free(&process.cfg);
-    if (fflush(stdout))
+    if (fflush(stdout)) {
+        complain("standard output: what was to be printed is lost");
         status = 1;
+    }
     return status;
 }

@@ -79,7 +79,8 @@ class Signals(Echo):
 
     def test_crashes(self):
         """The status is the signal's, and the terminal as it was."""
-        for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE):
+        for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGQUIT,
+                       signal.SIGXCPU, signal.SIGUSR1):
             v = self.up(limits=[(harness.resource.RLIMIT_CORE, (0, 0))],
                         env={"ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:"
                                              "handle_abort=0"})
@@ -87,6 +88,15 @@ class Signals(Echo):
             v.signal(number)
             self.assertEqual(-number, v.wait())
             self.assertEqual(v.attributes_before, v.attributes())
+
+    def test_closed_at_the_start(self):
+        """Standard input, output and error are nothing to read from or write to, not somebody else's descriptors."""
+        for closed in ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"):
+            words = shlex.join(harness.command("-display", "none", "-serial", "file:out", "-device", "isa-debug-exit,iobase=0xf4",
+                                               self.boot_sector("mov $0xf4, %dx; mov $3, %al; out %al, %dx")))
+            done = subprocess.run(["sh", "-c", f"{words} {closed}"], cwd=self.directory, stdin=subprocess.DEVNULL,
+                                  timeout=harness.LIMIT * harness.SLOW)
+            self.assertEqual(7, done.returncode, closed)
 
     def test_while_paused(self):
         v = self.up("-monitor", "none", "-gdb", "unix:gdb")
