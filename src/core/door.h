@@ -19,7 +19,7 @@ enum door_kind {
     DOOR_DATE,    /* the host's date was read */
     DOOR_ENTROPY, /* random bytes were drawn */
     DOOR_RATE,    /* guest time was set against host time */
-    DOOR_CONTROL, /* reset, power button, other media: asked for from outside */
+    DOOR_CONTROL, /* reset, power button, media, ports: asked for from outside */
     DOOR_KINDS,
 };
 

@@ -175,9 +175,11 @@ static void cmd_screendump(struct mon *mon, char *args)
         mon_printf(mon, "pictures are png or ppm, not '%s'\n", format);
     else if (!display)
         mon_printf(mon, "there is no display (-vga none)\n");
-    else if (display->render(display->opaque, &s), /* false: black, and so is its picture */
-             !surface_write(&s, path, png ? SURFACE_PNG : SURFACE_PPM, &err))
-        mon_printf(mon, "%s\n", err.msg);
+    else {
+        display->render(display->opaque, &s); /* of a blank screen a black picture */
+        if (!surface_write(&s, path, png ? SURFACE_PNG : SURFACE_PPM, &err))
+            mon_printf(mon, "%s\n", err.msg);
+    }
     surface_free(&s);
 }
 

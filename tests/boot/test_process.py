@@ -94,7 +94,7 @@ class Signals(Echo):
         for closed in ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"):
             words = shlex.join(harness.command("-display", "none", "-serial", "file:out", "-device", "isa-debug-exit,iobase=0xf4",
                                                self.boot_sector("mov $0xf4, %dx; mov $3, %al; out %al, %dx")))
-            done = subprocess.run(["sh", "-c", f"{words} {closed}"], cwd=self.directory, stdin=subprocess.DEVNULL,
+            done = subprocess.run(["sh", "-c", f"exec {words} {closed}"], cwd=self.directory, stdin=subprocess.DEVNULL,
                                   timeout=harness.LIMIT * harness.SLOW)
             self.assertEqual(7, done.returncode, closed)
 

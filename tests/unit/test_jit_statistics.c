@@ -96,27 +96,41 @@ static void test_edge(void **state)
 static void test_edge_within_a_page(void **state)
 {
     (void)state;
-    /* mov $1000, %ecx; 1: call from; dec %ecx; jnz 1b; hlt; from: nop; jmp to; to: nop; call .+4M;
-     * ret */
-    static const uint8_t code[] = {0xb9, 0xe8, 3,    0,    0,    0xe8, 5,    0,    0,
-                                   0,    0xff, 0xc9, 0x75, 0xf7, 0xf4, 0x90, 0xeb, 0,
-                                   0x90, 0xe8, 0,    0,    0x40, 0,    0xc3};
-    enum { FROM = 15, BEHIND_CALL = 24 };
-    const gla_t last = 0x7fffffe00000, far = CODE + BEHIND_CALL + (4 << 20);
-    rig_long(&rig, SEL_CODE64, SEL_DATA);
-    rig_put(&rig, CODE, code, sizeof code);
-    rig_put(&rig, CODE + PAGE_SIZE + (far & ~PAGE_MASK), &code[BEHIND_CALL], 1);
-    rig_map(&rig, far & PAGE_MASK, CODE + PAGE_SIZE, RIG_P | RIG_W);
-    rig_map(&rig, last, CODE, RIG_P | RIG_W);
-    assert_true(by_host_code(CODE) > 5000);
-    rig.cpu->r[REG_RSP] = STACK;
-    rig.cpu->rip = last + FROM;
-    rig.cpu->halted = false;
-    rig_run(&rig, 100);
-    const struct rig_event e = rig_event(&rig);
-    assert_int_equal(e.vector, VEC_GP);
-    assert_int_equal(e.rip, last + BEHIND_CALL - 5);
-    assert_int_equal(e.rsp, STACK);
+    /* from: nop; jmp to; to: nop; call .+4M; hlt */
+    static const uint8_t code[] = {0x90, 0xeb, 0, 0x90, 0xe8, 0, 0, 0x40, 0, 0xf4};
+    static const uint8_t jump[] = {0xff, 0xe0}, back[] = {0xc3}; /* jmp *%rax; ret */
+    enum { CALL = 4, HLT = 9, JUMP = CODE + 3 * PAGE_SIZE };
+    const gla_t last = 0x7fffffe00000, far = CODE + HLT + (4 << 20);
+    /* CODE is host code when what it jumps to becomes that: before the edge was seen, or behind */
+    for (unsigned before = 0; before < 16; before++) {
+        rig_close(&rig);
+        rig_open_with(&rig, "max", RIG_RAM_BYTES, 8, false);
+        rig_long(&rig, SEL_CODE64, SEL_DATA);
+        rig_put(&rig, CODE, code, sizeof code);
+        rig_put(&rig, JUMP, jump, sizeof jump);
+        rig_put(&rig, CODE + PAGE_SIZE + (far & ~PAGE_MASK), back, sizeof back);
+        rig_map(&rig, far & PAGE_MASK, CODE + PAGE_SIZE, RIG_P | RIG_W);
+        rig_map(&rig, last, CODE, RIG_P | RIG_W);
+        rig.cpu->r[REG_RAX] = CODE + HLT;
+        for (unsigned i = 0; i < 100; i++)
+            run_on(JUMP);
+        for (unsigned i = 0; i < before; i++)
+            run_on(CODE);
+        rig.cpu->rip = CODE;
+        rig.cpu->halted = false;
+        rig_run(&rig, 1);
+        rig.cpu->r[REG_RAX] = last;
+        for (unsigned i = 0; i < 4; i++) {
+            rig.cpu->r[REG_RSP] = STACK;
+            rig.cpu->rip = JUMP;
+            rig.cpu->halted = false;
+            rig_run(&rig, 100);
+            const struct rig_event e = rig_event(&rig);
+            assert_int_equal(e.vector, VEC_GP);
+            assert_int_equal(e.rip, last + CALL);
+            assert_int_equal(e.rsp, STACK);
+        }
+    }
 }
 
 /* As many accesses as a block has room for, each with a check of its alignment. */

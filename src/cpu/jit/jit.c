@@ -309,11 +309,11 @@ static const struct insn *op_jit_enter(struct cpu *cpu, const struct insn *u)
 {
     struct jit *j = cpu->code->jit;
     struct block *b = cpu->block;
-    const struct native *n = b->native;
+    struct native *n = b->native;
     const uint64_t rip = cpu->r[REG_PC];
     if (unlikely(jit_near_edge(cpu, rip, n->reach)))
         return b->first(cpu, u);
-    j->near_edge |= jit_near_edge(cpu, rip, JIT_REACH_MAX);
+    jit_note_room(cpu, rip, n);
     jit_jump_fill(j, jit_jump_mode(b->mode), rip, jit_runs_at(j, n->indirect));
     if (unlikely(cpu->verify != NULL))
         return verify_block(cpu);
@@ -379,8 +379,10 @@ static void reach_further(struct jit *j, struct block *b, uint8_t reach)
                 jit_unlink(from, slot);
         }
     }
-    if (j->near_edge) /* somebody may have been let in by what it was */
+    if (reach > b->native->room) { /* the table has a line that it is too near for now */
+        b->native->room = JIT_REACH_MAX;
         jit_jumps_forget(j);
+    }
 }
 
 void jit_link(struct jit *j, struct block *from, unsigned slot, struct block *to)

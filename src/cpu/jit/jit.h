@@ -87,6 +87,7 @@ struct native {
     bool far[2];             /* the jump is such a one */
     uint8_t reach;           /* log2 of bytes that its direct branches stay within, around it, and
                                 those of the blocks of its page that it jumps to */
+    uint8_t room;            /* ... might, at the place nearest to the edge that it ran from */
     uint8_t target_reach[2]; /* ... those of the block that such a jump leads to */
     bool wants_flags;        /* of before: something in the block may see them */
     uint32_t changes;        /* guest registers that it changes while it may see them */
@@ -225,7 +226,6 @@ struct jit {
     bool host_has[FEAT_COUNT + 1]; /* which features the host has, too */
     bool fp_native; /* no guest exception is unmasked in MXCSR: the host computes at once */
     bool full;      /* the next look-up throws everything away */
-    bool near_edge; /* code ran from where some branch might leave canonical space */
     enum jit_again full_why;
     struct jit_past *past; /* what was translated before */
     volatile bool translating;
@@ -320,6 +320,15 @@ static inline unsigned jit_jump_mode(uint32_t mode)
 static inline bool jit_near_edge(const struct cpu *cpu, gla_t lin, unsigned reach)
 {
     return !cpu_canonical(cpu, lin + BIT64(reach)) || !cpu_canonical(cpu, lin - BIT64(reach));
+}
+/* The table of indirect branches leads to n from lin, which is not near the edge for it: how much
+ * further n could reach until it were. */
+static inline void jit_note_room(const struct cpu *cpu, gla_t lin, struct native *n)
+{
+    if (likely(!jit_near_edge(cpu, lin, JIT_REACH_MAX)))
+        return;
+    while (jit_near_edge(cpu, lin, n->room))
+        n->room--;
 }
 /* Where the code written at p runs. */
 static inline const uint8_t *jit_runs_at(const struct jit *j, const uint8_t *p)

@@ -140,8 +140,8 @@ bool jit_jump_find(struct cpu *cpu, gla_t rip)
         code = jit_runs_at(j, b->native->indirect);
         if (b->page2 == RAM_NONE)
             add_known(j, b);
+        jit_note_room(cpu, rip, b->native);
     }
-    j->near_edge |= jit_near_edge(cpu, rip, JIT_REACH_MAX);
     jit_jump_fill(j, jit_jump_mode(cpu->mode), rip, code);
     return true;
 }

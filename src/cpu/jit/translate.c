@@ -97,7 +97,7 @@ static bool try_to(struct jit *j, struct block *b, struct native *n, struct emit
                    struct emit *cold, bool share)
 {
     const uint8_t *const cold_start = cold->p;
-    *n = (struct native){.reach = JIT_REACH_MIN};
+    *n = (struct native){.reach = JIT_REACH_MIN, .room = JIT_REACH_MAX};
     struct tr tr, *t = &tr;
     memset(t, 0, offsetof(struct tr, late));
     t->n_late = 0;
