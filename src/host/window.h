@@ -24,6 +24,7 @@ struct window_events {
     void (*focus)(void *opaque, bool gained);
     void (*exposed)(void *opaque); /* it must be drawn anew as a whole */
     void (*close)(void *opaque);
+    void (*lost)(void *opaque); /* with its desktop: there is no window any more */
     void *opaque;
 };
 

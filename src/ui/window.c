@@ -275,6 +275,16 @@ static void close_asked(void *opaque)
         machine_quit(w->machine, MACHINE_POWERED_OFF, 0);
 }
 
+/* The X server ended, or the connection to it. What is left of the window is destroyed as usual. */
+static void lost(void *opaque)
+{
+    struct window *w = opaque;
+    log_line(machine_log(w->machine), LOG_HOST, "the desktop is gone, and the window with it");
+    memset(w->held, 0, sizeof w->held);
+    let_go(w);
+    close_asked(w);
+}
+
 /* --- picture --- */
 
 /* The window follows the guest's mode by as many times as the picture was enlarged before. */
@@ -343,6 +353,7 @@ struct window *window_create_on(struct machine *m, window_open_fn *open, struct 
         .focus = focus,
         .exposed = exposed,
         .close = close_asked,
+        .lost = lost,
         .opaque = w,
     };
     w->host = open(title, FIRST_WIDTH, FIRST_HEIGHT, &events, err);

@@ -214,9 +214,9 @@ class Window(harness.Case):
         self.desktop = Desktop(self.directory)
         self.addCleanup(self.desktop.close)
 
-    def open(self, *args):
+    def open(self, *args, tty=False):
         v = self.start("-display", "sdl", "-name", "window-test", "-serial", "stdio", "-monitor",
-                       "unix:monitor,server=on,wait=off", *args, tty=False, env=self.desktop.environment)
+                       "unix:monitor,server=on,wait=off", *args, tty=tty, env=self.desktop.environment)
         self.until(lambda: os.path.exists(self.path("monitor")) or v.process.poll() is not None, "the monitor")
         said = "".join(v.messages())
         if "built without SDL" in said or "SDL 2 is missing" in said:
@@ -371,6 +371,31 @@ class Window(harness.Case):
         self.until_title(TITLE)
         self.keys("super+x")
         self.ends(v)
+
+    def test_the_desktop_goes_away(self):
+        """Whether the guest draws then or not: as if the window were closed, with a line."""
+        for n, source in enumerate((STILL, SCROLL, SCROLL)):
+            if n:
+                self.desktop.close()
+                self.desktop = Desktop(self.directory)
+                self.addCleanup(self.desktop.close)
+            v = self.open("-pidfile", "pid", self.boot_sector(source), tty=True)
+            v.expect("!")
+            self.assertTrue(os.path.exists(self.path("pid")))
+            self.assertNotEqual(v.attributes_before, v.attributes())
+            self.desktop.processes[0].kill()
+            self.ends(v, messages=["vitrine: the desktop is gone, and the window with it"])
+            self.assertFalse(os.path.exists(self.path("pid")) or os.path.exists(self.path("monitor")))
+
+    def test_a_window_that_does_not_close(self):
+        """Without its desktop the machine goes on."""
+        v = self.open("-display", "sdl,window-close=off", self.boot_sector(STILL))
+        v.expect("!")
+        self.desktop.processes[0].kill()
+        self.until(v.messages, "the line")
+        self.assertIn("VM status: running", self.mon.command("info status"))
+        self.mon.send("quit\n")
+        self.ends(v, messages=["vitrine: the desktop is gone, and the window with it"])
 
     def test_idle_costs_next_to_nothing(self):
         """A guest that halts, its cursor blinking."""

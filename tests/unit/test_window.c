@@ -339,6 +339,20 @@ static void test_close(void **state)
     expect_asked("quit(1,0) ");
 }
 
+/* The guest keeps no keys that nobody can let go of any more. */
+static void test_lost(void **state)
+{
+    (void)state;
+    fake.cfg.window.no_close = true;
+    press(4);
+    expect_asked("+a ");
+    desk.events.lost(desk.events.opaque);
+    expect_asked("-a ");
+    fake.cfg.window.no_close = false;
+    desk.events.lost(desk.events.opaque);
+    expect_asked("quit(1,0) ");
+}
+
 static void test_picture(void **state)
 {
     (void)state;
@@ -427,6 +441,7 @@ int main(void)
         with_window(test_focus),
         with_window(test_title_tells_the_state),
         with_window(test_close),
+        with_window(test_lost),
         with_window(test_picture),
         with_window(test_sizes),
         with_window(test_pace),

@@ -15,14 +15,23 @@
  * long as scaling takes; draw never waits for it, it comes again with the next frame.
  *
  * SDL counts windows by process, not by machine: a process should have one of them.
+ *
+ * When the X server goes away (the user logs out, a dropped ssh -X) Xlib calls its handler of I/O
+ * errors on whichever thread notices, and exit() when that returns. Ours does not return: the
+ * window's thread stays in it for ever, the machine's thread, which X calls only to wake the other,
+ * jumps out; from then on nobody calls SDL for this window again ("lost").
  */
+#define _GNU_SOURCE
 #include "host/sdl/api.h"
 #include "host/scale.h"
 #include "host/window.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MIN_WIDTH  160
 #define MIN_HEIGHT 100
@@ -40,12 +49,15 @@ enum input_kind {
     INPUT_FOCUS,
     INPUT_EXPOSED,
     INPUT_CLOSE,
+    INPUT_LOST,
 };
 
 struct input {
     enum input_kind kind;
     int a, b;
 };
+
+typedef int io_error_fn(void *display); /* XIOErrorHandler, of <X11/Xlib.h> */
 
 struct sdl_window {
     struct host_window base;
@@ -54,10 +66,11 @@ struct sdl_window {
     pthread_t thread;
 
     pthread_mutex_t lock;
-    pthread_cond_t opened;
-    enum { OPENING, OPEN, FAILED } state;
+    pthread_cond_t changed_state;
+    enum { OPENING, OPEN, FAILED, CLOSED } state;
     struct error *err; /* why it FAILED */
     bool woken, quit;
+    bool lost; /* and its thread does not end any more */
     struct input input[MAX_INPUT];
     unsigned inputs;
     uint32_t width, height; /* the window's */
@@ -76,6 +89,7 @@ struct sdl_window {
 
     /* the window's thread alone */
     SDL_Window *window;
+    io_error_fn *io_error_before;
     uint32_t *row; /* of a window whose pixels are not 00RRGGBBh: one to be converted */
     uint32_t row_width;
 };
@@ -83,6 +97,55 @@ struct sdl_window {
 static struct sdl_window *from(struct host_window *w)
 {
     return container_of(w, struct sdl_window, base);
+}
+
+/* --- the desktop is gone --- */
+
+static _Thread_local struct sdl_window *threads_window; /* of the window's thread */
+static _Thread_local jmp_buf *way_out;                  /* of a thread that calls X and may leave */
+
+/* Lock is held. There is always room for this input: it is the last. */
+static void lose(struct sdl_window *w)
+{
+    w->lost = true;
+    if (w->state == OPENING) {
+        error_set(w->err, "no window: the desktop is gone");
+        w->err = NULL;
+        w->state = FAILED;
+    }
+    w->inputs = MIN(w->inputs, (unsigned)MAX_INPUT - 1);
+    w->input[w->inputs++] = (struct input){INPUT_LOST, 0, 0};
+    pthread_cond_signal(&w->changed_state);
+}
+
+static int on_io_error(void *display)
+{
+    struct sdl_window *w = threads_window;
+    (void)display;
+    if (way_out)
+        longjmp(*way_out, 1);
+    if (!w)
+        return 0;            /* another user of X: as ever */
+    if (w->state != OPENING) /* it has the lock then */
+        pthread_mutex_lock(&w->lock);
+    if (!w->lost)
+        lose(w);
+    pthread_mutex_unlock(&w->lock);
+    for (;;)
+        pause();
+}
+
+/* SDL has loaded Xlib if it uses it, from where we would not look. NULL: there is none. */
+static io_error_fn *set_io_error_handler(io_error_fn *handler)
+{
+    void *xlib = dlopen("libX11.so.6", RTLD_NOW | RTLD_NOLOAD);
+    if (!xlib)
+        return NULL;
+    io_error_fn *(*set)(io_error_fn *) =
+        (io_error_fn * (*)(io_error_fn *)) dlsym(xlib, "XSetIOErrorHandler");
+    io_error_fn *before = set ? set(handler) : NULL;
+    dlclose(xlib);
+    return before;
 }
 
 /* --- the window's thread: events --- */
@@ -340,17 +403,24 @@ static void set_hints(const struct sdl *sdl)
                                  SDL_HINT_OVERRIDE);
 }
 
+static void close_video(struct sdl_window *w)
+{
+    w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
+    set_io_error_handler(w->io_error_before);
+}
+
 static bool open_window(struct sdl_window *w, struct error *err)
 {
     set_hints(&w->sdl);
     if (w->sdl.InitSubSystem(SDL_INIT_VIDEO) != 0)
         return error_set(err, "no window: %s", w->sdl.GetError());
+    w->io_error_before = set_io_error_handler(on_io_error);
     w->window =
         w->sdl.CreateWindow(w->wishes.text, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
                             (int)w->width, (int)w->height, SDL_WINDOW_RESIZABLE);
     if (!w->window) {
         error_set(err, "no window: %s", w->sdl.GetError());
-        w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
+        close_video(w);
         return false;
     }
     w->sdl.SetWindowMinimumSize(w->window, MIN_WIDTH, MIN_HEIGHT);
@@ -361,17 +431,22 @@ static bool open_window(struct sdl_window *w, struct error *err)
 static void *window_thread(void *opaque)
 {
     struct sdl_window *w = opaque;
+    threads_window = w;
     pthread_mutex_lock(&w->lock);
     w->state = open_window(w, w->err) ? OPEN : FAILED;
     w->err = NULL;
     const bool open = w->state == OPEN;
-    pthread_cond_signal(&w->opened);
+    pthread_cond_signal(&w->changed_state);
     pthread_mutex_unlock(&w->lock);
     if (!open)
         return NULL;
     serve(w);
     w->sdl.DestroyWindow(w->window);
-    w->sdl.QuitSubSystem(SDL_INIT_VIDEO);
+    close_video(w);
+    pthread_mutex_lock(&w->lock);
+    w->state = CLOSED;
+    pthread_cond_signal(&w->changed_state);
+    pthread_mutex_unlock(&w->lock);
     return NULL;
 }
 
@@ -392,9 +467,16 @@ static bool start_thread(struct sdl_window *w)
 static void wake(struct sdl_window *w)
 {
     SDL_Event e = {.type = SDL_USEREVENT};
-    if (!w->woken)
-        w->sdl.PushEvent(&e);
+    jmp_buf out;
+    if (w->lost || w->woken)
+        return;
     w->woken = true;
+    way_out = &out;
+    if (!setjmp(out))
+        w->sdl.PushEvent(&e);
+    else
+        lose(w); /* with locks of SDL's, which the window's thread may wait for in vain */
+    way_out = NULL;
 }
 
 static void give(const struct window_events *to, const struct input *i)
@@ -420,6 +502,9 @@ static void give(const struct window_events *to, const struct input *i)
         break;
     case INPUT_CLOSE:
         to->close(to->opaque);
+        break;
+    case INPUT_LOST:
+        to->lost(to->opaque);
         break;
     }
 }
@@ -544,20 +629,33 @@ static bool visible(struct host_window *hw)
 {
     struct sdl_window *w = from(hw);
     pthread_mutex_lock(&w->lock);
-    const bool hidden = w->hidden;
+    const bool shown = !w->hidden && !w->lost;
     pthread_mutex_unlock(&w->lock);
-    return !hidden;
+    return shown;
 }
 
 static void release(struct sdl_window *w)
 {
     surface_free(&w->picture);
     sdl_unload(&w->sdl);
-    pthread_cond_destroy(&w->opened);
+    pthread_cond_destroy(&w->changed_state);
     pthread_mutex_destroy(&w->drawing);
     pthread_mutex_destroy(&w->lock);
     free(w->row);
     free(w);
+}
+
+/* Lock is held. What a thread that does not end may still look at stays for it. */
+static void leave(struct sdl_window *w)
+{
+    const bool lost = w->lost;
+    pthread_mutex_unlock(&w->lock);
+    if (lost) {
+        pthread_detach(w->thread);
+        return;
+    }
+    pthread_join(w->thread, NULL);
+    release(w);
 }
 
 static void destroy(struct host_window *hw)
@@ -566,9 +664,9 @@ static void destroy(struct host_window *hw)
     pthread_mutex_lock(&w->lock);
     w->quit = true;
     wake(w);
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
-    release(w);
+    while (w->state != CLOSED && !w->lost)
+        pthread_cond_wait(&w->changed_state, &w->lock);
+    leave(w);
 }
 
 static const struct host_window_ops ops = {
@@ -590,7 +688,7 @@ static struct sdl_window *create(uint32_t width, uint32_t height)
         return NULL;
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->drawing, NULL);
-    pthread_cond_init(&w->opened, NULL);
+    pthread_cond_init(&w->changed_state, NULL);
     w->base.ops = &ops;
     w->width = width;
     w->height = height;
@@ -616,12 +714,13 @@ struct host_window *window_sdl_open(const char *title, uint32_t width, uint32_t 
     }
     pthread_mutex_lock(&w->lock);
     while (w->state == OPENING)
-        pthread_cond_wait(&w->opened, &w->lock);
-    const bool open = w->state == OPEN;
-    pthread_mutex_unlock(&w->lock);
-    if (open)
+        pthread_cond_wait(&w->changed_state, &w->lock);
+    if (w->state == OPEN) {
+        pthread_mutex_unlock(&w->lock);
         return &w->base;
-    pthread_join(w->thread, NULL);
+    }
+    leave(w);
+    return NULL;
 fail:
     release(w);
     return NULL;
