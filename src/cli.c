@@ -253,7 +253,7 @@ static const struct option options[] = {
     {NULL, OPT_HEAD, NULL, 0, "Consoles and devices", NULL},
     {"nographic", OPT_CALL, NULL, 0,
      "serial port and monitor in this terminal: Ctrl-A c changes over, Ctrl-A x ends, Ctrl-A h "
-     "helps",
+     "helps; the guest's screen is in the monitor's info screen",
      take_nographic},
     {"display", OPT_CALL, "sdl[,full-screen=on]|none", 0,
      "a window, as without this option on a desktop, or none; also grab-mod=, window-close=off",
