@@ -448,7 +448,7 @@ enum machine_exit machine_run(struct machine *m)
         threads_run(m);
     } else if (!m->cfg.icount) {
         /* what it took to set up is no guest time */
-        m->clock.host_start += host_clock_ns() - m->clock.sync_host;
+        m->clock.host_start += host_clock_ns() - m->clock.measured_host;
         vclock_resync(&m->clock, machine_icount(m), host_clock_ns());
     }
     while (m->exit == MACHINE_RUNNING) {

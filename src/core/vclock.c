@@ -3,12 +3,20 @@
 
 /* Where a machine starts before its speed is known: 100 million instructions a second. */
 #define FIRST_SPEED (100 * VCLOCK_ONE)
-/* Guest time runs between half and twice as fast as host time while it catches up or waits. */
-#define MAX_CATCH_UP 2
+/*
+ * Guest time that differs from host time meets it over so many slices, but is never made more than
+ * so many times as fast or as slow for it.
+ */
+#define CATCH_UP_SLICES 4
+#define MAX_CATCH_UP    4
+/* A speed is measured over this much at least. */
+#define MIN_MEASURED_NS    (2 * NS_PER_US)
+#define MIN_MEASURED_INSNS 1000
+#define SLOWEST            (VCLOCK_ONE / 16)
 
 void vclock_init_fixed(struct vclock *c, unsigned shift)
 {
-    *c = (struct vclock){.rate = VCLOCK_ONE << shift, .speed = FIRST_SPEED};
+    *c = (struct vclock){.rate = VCLOCK_ONE << shift, .speed = FIRST_SPEED, .seen = FIRST_SPEED};
 }
 
 void vclock_init_host(struct vclock *c, int64_t host_ns)
@@ -16,8 +24,9 @@ void vclock_init_host(struct vclock *c, int64_t host_ns)
     *c = (struct vclock){
         .rate = 10 * VCLOCK_ONE,
         .speed = FIRST_SPEED,
+        .seen = FIRST_SPEED,
         .host_start = host_ns,
-        .sync_host = host_ns,
+        .measured_host = host_ns,
     };
 }
 
@@ -41,20 +50,23 @@ void vclock_jump(struct vclock *c, uint64_t icount, int64_t ns)
 
 uint64_t vclock_insns_in(const struct vclock *c, int64_t ns)
 {
-    return (uint64_t)((unsigned __int128)c->speed * (uint64_t)ns / 1000 >> 32);
+    const uint64_t speed = MIN(c->speed, c->seen);
+    return (uint64_t)((unsigned __int128)speed * (uint64_t)ns / 1000 >> 32);
 }
 
-/* The speed of the piece that just ended, taken in by an eighth. */
+/*
+ * The speed since the last measurement. What was too short for the clock is measured with what
+ * follows: a slice that is short as the code was slow must not hide that it is slow no more.
+ */
 static void learn_speed(struct vclock *c, uint64_t icount, int64_t host_ns)
 {
-    const int64_t took = host_ns - c->sync_host;
-    const uint64_t ran = icount - c->sync_icount;
-    if (took < 10000 || ran < 1000)
+    const int64_t took = host_ns - c->measured_host;
+    const uint64_t ran = icount - c->measured_icount;
+    if (took < MIN_MEASURED_NS || ran < MIN_MEASURED_INSNS)
         return;
-    uint64_t seen = (uint64_t)(((unsigned __int128)ran << 32) * 1000 / (uint64_t)took);
-    seen = MIN(seen, c->speed * 4);
-    seen = MAX(seen, c->speed / 4);
-    c->speed = MAX(c->speed - c->speed / 8 + seen / 8, VCLOCK_ONE / 16);
+    c->seen = MAX((uint64_t)(((unsigned __int128)ran << 32) * 1000 / (uint64_t)took), SLOWEST);
+    c->speed = MAX(c->speed - c->speed / 8 + c->seen / 8, SLOWEST);
+    vclock_resync(c, icount, host_ns);
 }
 
 void vclock_sync(struct vclock *c, uint64_t icount, int64_t host_ns, int64_t slice_ns)
@@ -62,17 +74,15 @@ void vclock_sync(struct vclock *c, uint64_t icount, int64_t host_ns, int64_t sli
     learn_speed(c, icount, host_ns);
     vclock_jump(c, icount, 0);
     const int64_t behind = host_ns - c->host_start - c->base_ns;
-    int64_t want = slice_ns + behind;
+    int64_t want = slice_ns + behind / CATCH_UP_SLICES;
     want = MIN(want, slice_ns * MAX_CATCH_UP);
     want = MAX(want, slice_ns / MAX_CATCH_UP);
-    const uint64_t insns = MAX(vclock_insns_in(c, slice_ns), 1);
-    c->rate = MAX(((uint64_t)want << 32) / insns, 1);
-    c->sync_host = host_ns;
-    c->sync_icount = icount;
+    const unsigned __int128 insns = (unsigned __int128)c->speed * (uint64_t)slice_ns / 1000 >> 32;
+    c->rate = MAX(((uint64_t)want << 32) / MAX((uint64_t)insns, 1), 1);
 }
 
 void vclock_resync(struct vclock *c, uint64_t icount, int64_t host_ns)
 {
-    c->sync_host = host_ns;
-    c->sync_icount = icount;
+    c->measured_host = host_ns;
+    c->measured_icount = icount;
 }

@@ -17,10 +17,11 @@ struct vclock {
     uint64_t base_icount;
     uint64_t rate;
     /* for following host time */
-    uint64_t speed;     /* instructions a host microsecond, 32.32, smoothed */
-    int64_t host_start; /* host time that is guest time 0 */
-    int64_t sync_host;  /* at the last sync point */
-    uint64_t sync_icount;
+    int64_t host_start;    /* host time that is guest time 0 */
+    uint64_t speed;        /* instructions a host microsecond, 32.32, smoothed; it sets the rate */
+    uint64_t seen;         /* the same as last measured: */
+    int64_t measured_host; /* up to here */
+    uint64_t measured_icount;
 };
 
 #define VCLOCK_ONE (UINT64_C(1) << 32)
@@ -43,14 +44,17 @@ void vclock_jump(struct vclock *c, uint64_t icount, int64_t ns);
 
 /*
  * A sync point: the guest ran from the last one to here without waiting. Sets the rate so that
- * guest time meets host time about slice_ns from now.
+ * guest time nears host time in the next slice of slice_ns.
  */
 void vclock_sync(struct vclock *c, uint64_t icount, int64_t host_ns, int64_t slice_ns);
 
-/* After a wait or a pause: no speed can be learned from the time since the last sync point. */
+/* After a wait or a pause: no speed can be learned from the time since the last measurement. */
 void vclock_resync(struct vclock *c, uint64_t icount, int64_t host_ns);
 
-/* Instructions expected in ns of host time. */
+/*
+ * Instructions that take ns of host time, or less: by the smoothed or the last measured speed,
+ * whichever is lower. Code that gets slower of a sudden lets one slice last long, not many.
+ */
 uint64_t vclock_insns_in(const struct vclock *c, int64_t ns);
 
 #endif
