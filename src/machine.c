@@ -450,6 +450,8 @@ enum machine_exit machine_run(struct machine *m)
         /* what it took to set up is no guest time */
         m->clock.host_start += host_clock_ns() - m->clock.measured_host;
         vclock_resync(&m->clock, machine_icount(m), host_clock_ns());
+        if (!m->running) /* -S */
+            m->paused_at = host_clock_ns();
     }
     while (m->exit == MACHINE_RUNNING) {
         machine_take_requests(m);

@@ -63,6 +63,7 @@ struct threads {
     pthread_cond_t rested;
     unsigned resting; /* threads that are between instructions, and stay there until they have
                          looked at go */
+    unsigned dozing;  /* of which have nothing to do */
     bool go;          /* they may run guest code */
     bool over;        /* they are to end */
     int64_t alarm_ns; /* the earliest time a dozing one wakes for; EVENT_NEVER: none does */
@@ -135,13 +136,20 @@ int64_t threads_now(const struct machine *m)
     return unlikely(at != NULL) && at == world_self() ? t->access_ns : threads_clock(m);
 }
 
-/* All slept, for good reason, until now or until guest time was due. */
-static void slept_until(struct threads *t, int64_t due_ns)
+/*
+ * If all slept, for good reason, until now or until the next timer was due, nothing of that is to
+ * be made up for. Whoever ends such a sleep says so before it reads the clock.
+ */
+static void slept(struct machine *m)
 {
+    struct threads *t = m->threads;
+    if (t->dozing < t->made)
+        return;
+    const int64_t due = event_next_due(&m->events);
     for (union clock_state old = clock_state(t), new;;) {
         const int64_t host = host_clock_ns();
         new.offset = old.offset;
-        new.looked = due_ns == EVENT_NEVER ? host : MIN(host, due_ns + old.offset);
+        new.looked = due == EVENT_NEVER ? host : MIN(host, due + old.offset);
         if (new.looked <= old.looked || swap(&t->clock, &old, new))
             return;
     }
@@ -156,7 +164,9 @@ void threads_freeze(struct machine *m, bool freeze)
         t->frozen_ns = threads_clock(m);
     } else {
         t->clock.looked = host_clock_ns();
-        t->host_start = t->clock.offset = t->clock.looked - t->frozen_ns;
+        const int64_t offset = t->clock.looked - t->frozen_ns;
+        t->host_start += offset - t->clock.offset; /* what is to be made up for stays so */
+        t->clock.offset = offset;
     }
     t->frozen = freeze;
 }
@@ -280,10 +290,9 @@ static void rest(struct cpu_thread *c, int64_t due_ns)
     } else {
         const int64_t at = due_ns + clock_state(t).offset;
         const struct timespec ts = {at / NS_PER_SEC, at % NS_PER_SEC};
-        if (pthread_cond_timedwait(&c->wake, &t->world.lock, &ts) == 0)
-            due_ns = EVENT_NEVER; /* woken before */
+        pthread_cond_timedwait(&c->wake, &t->world.lock, &ts);
     }
-    slept_until(t, due_ns);
+    slept(c->m);
     t->resting--;
     entered(c->m, &c->cpu->member);
 }
@@ -300,7 +309,9 @@ static void doze(struct cpu_thread *c)
     if (for_timers)
         t->alarm_ns = next;
     c->dozing = true;
+    t->dozing++;
     rest(c, due);
+    t->dozing--;
     c->dozing = false;
     if (for_timers)
         t->alarm_ns = EVENT_NEVER;
@@ -416,6 +427,7 @@ static void have_rest(struct machine *m)
     __atomic_store_n(&t->attention, true, __ATOMIC_RELEASE);
     while (t->resting < t->made)
         pthread_cond_wait(&t->rested, &t->world.lock);
+    slept(m); /* the host brings something */
     m->in_cpu = false;
 }
 
