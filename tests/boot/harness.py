@@ -7,6 +7,7 @@ were skipped, the process ends with 77. From the environment:
     VITRINE         the program under test (build/vitrine)
     VITRINE_GUEST   where scripts/make-guest put its disks (build/guest)
     VITRINE_ACCEL   the engine and its switches, where a test does not name one (scripts/check --accel)
+    FUZZ_SEED       the seed of random tests, which print it
     VITRINE_SLOW    by how much every time limit is stretched: a sanitized build is several times slower
 """
 import fcntl
@@ -59,6 +60,13 @@ def need(program):
     if not path:
         raise unittest.SkipTest(f"{program} is not installed")
     return path
+
+
+def seed(usual=1):
+    """Of a random test: what FUZZ_SEED in the environment says, or the usual one; printed, so that a run can be had again."""
+    chosen = int(os.environ["FUZZ_SEED"], 0) if "FUZZ_SEED" in os.environ else usual
+    print(f"FUZZ_SEED={chosen}", end=" ", flush=True)
+    return chosen
 
 
 class Failure(AssertionError):

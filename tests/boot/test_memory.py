@@ -13,7 +13,7 @@ FILES, SIZE_MIB = 55, 100       # the kernel keeps about 300 of the 6144 MiB
 class Memory(harness.Case):
     def test_six_gigabytes(self):
         """Filled with files that differ on every page, which are read back after the last one was written."""
-        data = random.Random(6).randbytes((SIZE_MIB + FILES) * MiB)
+        data = random.Random(harness.seed()).randbytes((SIZE_MIB + FILES) * MiB)
         disk = self.write("random.img", data)
         v = self.start("-m", "6G", "-nographic", "-kernel", harness.guest("vmlinuz"), "-initrd",
                        harness.guest("initrd.img"), "-append", "console=ttyS0 quiet", disk)

@@ -89,9 +89,7 @@ class Systemd(debian.Guest):
 
     def test_power_lost_while_writing(self):
         """The journal brings the file system back, and what was synced before is there."""
-        seed = random.randrange(1 << 32)
-        print(f"seed {seed}", end=" ", flush=True)
-        pause = random.Random(seed)
+        pause = random.Random(harness.seed(random.randrange(1 << 32)))
         image = self.copy_of("systemd.img")
         for turn in range(3):
             v = self.boot(image)

@@ -11,6 +11,7 @@
 #include "core/device.h"
 #include "mmu/iomap.h"
 #include "mmu/memmap.h"
+#include "seed.h"
 
 #include <stdlib.h>
 

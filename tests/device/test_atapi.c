@@ -1036,8 +1036,7 @@ static void random_access(uint64_t *seed)
 static void test_chaos(void **state)
 {
     (void)state;
-    uint64_t seed = 7;
-    printf("seed %llu\n", (unsigned long long)seed);
+    uint64_t seed = test_seed(7);
     prd(0x1000, 0x10000, 0x8000, false);
     prd(0x1008, 0x20000, 0x8000, true);
     for (unsigned round = 0; round < 300000; round++) {

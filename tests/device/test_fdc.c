@@ -803,8 +803,7 @@ static void random_access(uint64_t *seed)
 static void test_chaos(void **state)
 {
     (void)state;
-    uint64_t seed = 6;
-    printf("seed %llu\n", (unsigned long long)seed);
+    uint64_t seed = test_seed(6);
     for (unsigned round = 0; round < 200000; round++) {
         random_access(&seed);
         if (round % 5000 == 0) {

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include "devices/fwcfg.h"
+#include "seed.h"
+#include "unit/rng.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -380,15 +382,15 @@ static void test_random_writes(void **state)
     board_create(&b);
     fwcfg_add_file(b.fw, "f", "0123456789", 10);
     fwcfg_add_writable(b.fw, "w", "0123456789", 10, NULL, NULL);
-    srand(3);
+    rng_state = test_seed(3);
     for (int i = 0; i < 100000; i++) {
-        uint16_t port = (uint16_t)(0x50e + rand() % 16);
-        unsigned size = 1u << rand() % 3;
-        if (rand() % 8 == 0) {
-            dma(&b, (uint32_t)(0x20 + rand() % 3) << 16 | ((unsigned)rand() & 0x1f),
-                (uint32_t)rand() % 20, (uint64_t)rand() % 0x14000);
-        } else if (rand() % 2) {
-            iomap_write(&b.io, port, (uint32_t)rand(), size);
+        uint16_t port = (uint16_t)(0x50e + below(16));
+        unsigned size = 1u << below(3);
+        if (one_in(8)) {
+            const unsigned key = 0x20 + below(3), what = below(32), len = below(20);
+            dma(&b, key << 16 | what, len, below(0x14000));
+        } else if (one_in(2)) {
+            iomap_write(&b.io, port, (uint32_t)rnd(), size);
         } else {
             iomap_read(&b.io, port, size);
         }

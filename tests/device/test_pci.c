@@ -255,7 +255,7 @@ static void status_cleared_by_ones(void **state)
 static void any_write_is_survived(void **state)
 {
     struct bench *b = *state;
-    uint64_t seed = 1;
+    uint64_t seed = test_seed(1);
     for (unsigned i = 0; i < 20000; i++) {
         const unsigned size = 1u << fixture_random(&seed) % 3;
         const unsigned offset = fixture_random(&seed) & 0xFF & ~(size - 1);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "devices/vga.h"
+#include "seed.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
  * Floating point against results computed with libmpfr: what the portable path computes
  * (fp_soft.c), and the interpreter's instructions, whoever computes for them. Four rounding modes,
- * operands from the ends of the formats, values and exception flags. EXACT_SEED and EXACT_CASES
+ * operands from the ends of the formats, values and exception flags. FUZZ_SEED and EXACT_CASES
  * choose what is run.
  */
 #include <setjmp.h>
@@ -14,6 +14,7 @@
 #include "exact.h"
 #include "guest.h"
 #include "operands.h"
+#include "seed.h"
 
 struct tally {
     uint64_t cases, mismatches;
@@ -27,8 +28,7 @@ static uint64_t cases(uint64_t otherwise)
 
 static void begin(void)
 {
-    const char *s = getenv("EXACT_SEED");
-    rng_state = s ? strtoull(s, NULL, 0) : UINT64_C(0x9e3779b97f4a7c15);
+    rng_state = test_seed(UINT64_C(0x9e3779b97f4a7c15));
 }
 
 /* True: print it. */

@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "host/blk.h"
 #include "host/blk_driver.h"
+#include "rng.h"
+#include "seed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,13 +305,13 @@ static void test_snapshot(void **unused)
     static uint8_t model[SECTORS * 512], buf[SECTORS * 512];
     for (unsigned i = 0; i < sizeof model; i++)
         model[i] = (uint8_t)(i / 512 + 1);
-    srand(1);
+    rng_state = test_seed(1);
     for (unsigned round = 0; round < 400; round++) {
-        const unsigned first = (unsigned)rand() % SECTORS;
-        const unsigned n = 1 + (unsigned)rand() % MIN(SECTORS - first, 150u);
-        if (rand() % 2) {
+        const unsigned first = below(SECTORS);
+        const unsigned n = 1 + below(MIN(SECTORS - first, 150u));
+        if (one_in(2)) {
             for (unsigned i = 0; i < n * 512; i++)
-                model[first * 512 + i] = buf[i] = (uint8_t)rand();
+                model[first * 512 + i] = buf[i] = (uint8_t)rnd();
             assert_int_equal(transfer(blk, BLK_WRITE, first * 512, buf, n * 512), 0);
         } else {
             assert_int_equal(transfer(blk, BLK_READ, first * 512, buf, n * 512), 0);

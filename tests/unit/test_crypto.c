@@ -10,6 +10,7 @@
 
 #include "cpu/crypto.h"
 #include "oracle/operands.h"
+#include "seed.h"
 #include "skip.h"
 
 static v128 random_v128(void)
@@ -245,7 +246,7 @@ static void test_sha256(void **state)
 
 int main(void)
 {
-    rng_state = UINT64_C(0x9e3779b97f4a7c15);
+    rng_state = test_seed(rng_state);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host), cmocka_unit_test(test_aes),  cmocka_unit_test(test_pclmulqdq),
         cmocka_unit_test(test_gfni), cmocka_unit_test(test_sha1), cmocka_unit_test(test_sha256),

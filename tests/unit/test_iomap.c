@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include "mmu/iomap.h"
+#include "rng.h"
+#include "seed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,11 +173,11 @@ static void test_stacking_random(void **state)
     struct io_region r[REGIONS] = {0};
     int order[REGIONS], count = 0;
     assert_true(iomap_create(&map, NULL));
-    srand(1);
+    rng_state = test_seed(1);
     for (int i = 0; i < REGIONS; i++)
         r[i] = (struct io_region){.name = "r", .ops = &any_ops};
     for (int step = 0; step < 4000; step++) {
-        int i = rand() % REGIONS;
+        int i = (int)below(REGIONS);
         if (r[i].mapped) {
             iomap_del(&map, &r[i]);
             int k = 0;
@@ -183,8 +185,9 @@ static void test_stacking_random(void **state)
                 k++;
             memmove(&order[k], &order[k + 1], (size_t)(--count - k) * sizeof order[0]);
         } else {
-            unsigned base = (unsigned)rand() % SPAN;
-            iomap_add(&map, &r[i], (uint16_t)base, 1 + (unsigned)rand() % (SPAN - base));
+            unsigned base = below(SPAN);
+            const unsigned size = 1 + below(SPAN - base);
+            iomap_add(&map, &r[i], (uint16_t)base, size);
             order[count++] = i;
         }
         for (unsigned p = 0; p <= SPAN; p++) {

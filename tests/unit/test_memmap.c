@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "mmu/memmap.h"
+#include "rng.h"
+#include "seed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,22 +145,25 @@ static void test_flatten_random(void **state)
     struct mem_region *order[REGIONS];
     int count = 0;
     setup_create(&w);
-    srand(7);
+    rng_state = test_seed(7);
     for (int i = 0; i < REGIONS; i++) {
-        uint64_t size = 1 + (unsigned)rand() % 40;
+        uint64_t size = 1 + below(40);
         if (i < UNMAPPED || i % 3 == 0)
             mem_region_init_ram(&r[i], "ram", (ram_t)i * 4096, size);
         else if (i % 4 == 1)
             mem_region_init_rom(&r[i], "rom", (ram_t)i * 4096, size);
         else if (i % 4 == 2)
             mem_region_init_io(&r[i], "io", &any_ops, NULL, size);
-        else /* of any earlier region, aliases and regions that are never mapped included */
-            mem_region_init_alias(&r[i], "alias", &r[rand() % i], (unsigned)rand() % 20, size);
+        else { /* of any earlier region, aliases and regions that are never mapped included */
+            const unsigned of = below((unsigned)i), offset = below(20);
+            mem_region_init_alias(&r[i], "alias", &r[of], offset, size);
+        }
     }
     for (int step = 0; step < 3000; step++) {
-        int i = UNMAPPED + rand() % (REGIONS - UNMAPPED);
-        if (rand() % 4 == 0) {
-            memmap_set_views(&w.map, &r[i], rand() % 2, rand() % 2);
+        int i = UNMAPPED + (int)below(REGIONS - UNMAPPED);
+        if (one_in(4)) {
+            const bool reads = one_in(2), writes = one_in(2);
+            memmap_set_views(&w.map, &r[i], reads, writes);
         } else if (r[i].mapped) {
             memmap_del(&w.map, &r[i]);
             int k = 0;
@@ -166,7 +171,8 @@ static void test_flatten_random(void **state)
                 k++;
             memmove(&order[k], &order[k + 1], (size_t)(--count - k) * sizeof order[0]);
         } else {
-            memmap_add(&w.map, &r[i], (unsigned)rand() % SPAN, rand() % 4);
+            const unsigned at = below(SPAN);
+            memmap_add(&w.map, &r[i], at, (int)below(4));
             order[count++] = &r[i];
         }
         check_against_model(&w.map, order, count);

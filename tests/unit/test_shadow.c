@@ -5,6 +5,7 @@
  * and with it A and D bits must be the same.
  */
 #include "insn_rig.h"
+#include "seed.h"
 
 enum { P = 1, W = 2, U = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
 #define XD BIT64(63)
@@ -533,8 +534,7 @@ static void test_other_tables(void **state)
 static void test_random(void **state)
 {
     (void)state;
-    if (getenv("VITRINE_TEST_SEED"))
-        rng_state = strtoull(getenv("VITRINE_TEST_SEED"), NULL, 0) | 1;
+    rng_state = test_seed(rng_state);
     make_machine(&m[0], false);
     make_machine(&m[1], true);
     cur = 0;

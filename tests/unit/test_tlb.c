@@ -11,6 +11,7 @@
 
 #include "mmu/tlb.h"
 #include "rng.h"
+#include "seed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +112,7 @@ static void check_invlpg(gla_t lin)
 static void test_random(void **state)
 {
     (void)state;
-    const char *seed = getenv("TLB_SEED");
-    if (seed)
-        rng_state = strtoull(seed, NULL, 0);
-    print_message("TLB_SEED=%#llx\n", (unsigned long long)rng_state);
+    rng_state = test_seed(rng_state);
     tlb.used = true;
     tlb_flush(&tlb);
     for (unsigned n = 0; n < 100000; n++) {

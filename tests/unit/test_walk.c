@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "mmu/walk.h"
+#include "rng.h"
+#include "seed.h"
 
 #include <stdlib.h>
 
@@ -622,15 +624,6 @@ static struct model_result model(struct setup *w, gla_t lin, enum walk_access ac
     return m;
 }
 
-static uint64_t rnd(void)
-{
-    static uint64_t x = 88172645463325252u;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
-}
-
 static bool often(void)
 {
     return rnd() % 16;
@@ -686,6 +679,7 @@ static void random_params(struct walk_params *p)
 static void test_random(void **state)
 {
     (void)state;
+    rng_state = test_seed(88172645463325252u);
     unsigned ok = 0, in_place = 0, faults[64] = {0};
     for (enum paging_mode mode = PAGING_32BIT; mode <= PAGING_5LEVEL; mode++) {
         struct setup w;
