@@ -179,6 +179,18 @@ class Signals(Echo):
         self.ends(v, 0, ["vitrine: serial0: nobody reads the output any more (Broken pipe)"])
 
 
+class Names(Echo):
+    def test_process(self):
+        """-name process=: what ps and top call it. The machine's own name is another matter."""
+        for args, want in (((), "vitrine"), (("-name", "guest=lab,process=lab-pc"), "lab-pc"), (("-name", "lab"), "vitrine")):
+            v = self.echo("-serial", "mon:stdio", *args)
+            v.expect("<")
+            with open(f"/proc/{v.process.pid}/comm") as f:
+                self.assertEqual(want + "\n", f.read())
+            v.send("\x01x")
+            self.ends(v)
+
+
 class Keys(Echo):
     def test_control_c(self):
         """To the guest under mon:stdio, to Vitrine under plain stdio."""
