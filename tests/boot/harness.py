@@ -8,6 +8,7 @@ were skipped, the process ends with 77. From the environment:
     VITRINE_GUEST   where scripts/make-guest put its disks (build/guest)
     VITRINE_ACCEL   the engine and its switches, where a test does not name one (scripts/check --accel)
     FUZZ_SEED       the seed of random tests, which print it
+    VITRINE_KEEP    a directory for pictures that are not as they should be, where they are to outlive the test
     VITRINE_SLOW    by how much every time limit is stretched: a sanitized build is several times slower
 """
 import fcntl
@@ -84,6 +85,17 @@ def printable(data):
 def plain(text):
     """Without the sequences that move cursors and colour text."""
     return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])", "", text)
+
+
+# What Linux says of the host, not of us: it warns when a timer's interrupt, by the guest's clock, took longer than a
+# timer may. Guest time follows the host's clock, so it does when the host gives our thread no processor meanwhile.
+# Where guest time is made of instructions (-icount) this is no excuse, and the line is not left out.
+OF_THE_HOST = re.compile(r"hrtimer: interrupt took \d+ ns")
+
+
+def not_of_the_host(text):
+    """The lines of a kernel's messages, but for those that are the host's doing."""
+    return [line for line in text.splitlines() if not OF_THE_HOST.search(line)]
 
 
 class Reader:

@@ -74,9 +74,7 @@ class Load(debian.Guest):
         return v
 
     def warnings(self, v):
-        """But for the one that says that the host had other things to do."""
-        return [line for line in self.command(v, "dmesg --level=emerg,alert,crit,err,warn").splitlines()
-                if "hrtimer: interrupt took" not in line]
+        return harness.not_of_the_host(self.command(v, "dmesg --level=emerg,alert,crit,err,warn"))
 
     def test_compiler(self):
         v = self.start_guest()

@@ -2,14 +2,14 @@
 """Golden pictures: programs of screens.py draw, the monitor takes a picture, its pixels have the hash that is written
 in screens.txt. The same programs, drawn by SeaBIOS' VGA BIOS with our fonts in it, make the same pictures.
 
-A picture that is not as it should be is kept, and the failure says where. When it is right and the list is wrong:
+A picture that is not as it should be is kept if VITRINE_KEEP names a directory. When it is right and the list is wrong:
 
     tests/boot/test_screens.py --accept [NAME...]
 """
 import hashlib
 import os
+import shutil
 import sys
-import tempfile
 
 import harness
 import screens
@@ -66,7 +66,7 @@ def seabios_with_our_fonts():
 
 class Screens(harness.Case):
     def picture(self, name, *args):
-        """Size and pixels; the picture is in self.keep as well."""
+        """Size and pixels; the picture is in the test's directory as well."""
         disk = self.boot_sector(screens.PROGRAMS[name], name=f"{name}.img")
         self.count = getattr(self, "count", 0) + 1
         v = self.start("-display", "none", "-m", "16", "-serial", "stdio", "-monitor",
@@ -74,23 +74,27 @@ class Screens(harness.Case):
         v.expect("k", 2 * harness.LIMIT)
         monitor = self.monitor(f"monitor{self.count}")
         self.assertEqual("", monitor.command("screendump screen.ppm"))
-        self.keep = os.path.join(tempfile.gettempdir(), f"vitrine-{name}.png")
-        self.assertEqual("", monitor.command(f"screendump {self.keep}"))
+        self.assertEqual("", monitor.command(f"screendump {name}.png"))
         return pixels(self.read("screen.ppm"))
+
+    def kept(self, name):
+        """Where the picture is, in words."""
+        directory = os.environ.get("VITRINE_KEEP")
+        if not directory:
+            return "VITRINE_KEEP=DIR keeps the picture"
+        return "the picture is " + shutil.copy(self.path(f"{name}.png"), directory)
 
     def compare(self, name, *args):
         size, data = self.picture(name, *args)
         got = (size, hashlib.sha256(data).hexdigest())
         want = golden().get(name)
         if got == want:
-            os.unlink(self.keep)
             return
         if ACCEPT is not None and not args and (not ACCEPT or name in ACCEPT):
             accept(name, *got)
             return
-        self.fail(f"{name} is {got}, not {want}. The picture is kept in {self.keep}; when it is as it should be:\n"
+        self.fail(f"{name} is {got}, not {want}. {self.kept(name)}; when it is as it should be:\n"
                   f"    tests/boot/test_screens.py --accept {name}")
-
 
     def seabios(self, name):
         if not os.path.exists(SEABIOS):
