@@ -11,6 +11,7 @@
 #include "cpu/fp/fp_soft.h"
 #include "operands.h"
 #include "seed.h"
+#include "skip.h"
 
 static uint64_t host_fma(bool f64, uint64_t x, uint64_t y, uint64_t z, uint32_t mxcsr,
                          uint32_t *flags)
@@ -36,7 +37,7 @@ static void test_fma(void **state)
 {
     (void)state;
     if (!__builtin_cpu_supports("fma"))
-        skip();
+        SKIP("the host has no FMA");
     rng_state = test_seed(UINT64_C(0x9e3779b97f4a7c15));
     unsigned mismatches = 0;
     const unsigned n = 2000000;

@@ -410,7 +410,7 @@ static struct blk *gated_create(struct gated *g)
 
 static void wait_log(struct gated *g, size_t len)
 {
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 60000; i++) { /* a minute: only what hangs takes so long */
         uv_mutex_lock(&g->lock);
         const bool there = strlen(g->log) >= len;
         uv_mutex_unlock(&g->lock);
