@@ -544,6 +544,7 @@ void machine_quit(struct machine *m, enum machine_exit why, int status)
         m->exit_status = status;
         __atomic_store_n(&m->exit_asked, why, __ATOMIC_RELEASE);
     }
+    host_loop_wake(&m->loop); /* also out of a device's wait for room, within a slice */
     wake(m);
 }
 

@@ -213,6 +213,7 @@ static int run(struct process *p)
 {
     signal_machine = p->machine;
     enum machine_exit why = machine_run(p->machine);
+    machine_loop(p->machine)->hurry = why == MACHINE_KILLED;
     chr_stdio_restore(); /* what the guest wrote last comes before our own words */
     if (p->cfg.stats)
         machine_print_stats(p->machine, print_stats_line, NULL);

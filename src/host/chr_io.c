@@ -453,12 +453,16 @@ void chr_writer_destroy(struct chr_writer *w, int timeout_ms)
     if (!w)
         return;
     unsigned signals = 0;
+    if (timeout_ms < 0 && container_of(w->prepare.loop, struct host_loop, uv)->hurry)
+        timeout_ms = CHR_CLOSE_WAIT_MS;
     writer_flush(w);
     while (!w->broken && w->start < w->end) {
         if (!writer_wait(w, timeout_ms) && (timeout_ms >= 0 || ++signals == 3))
             break;
         writer_flush(w);
     }
+    if (w->start < w->end && w->keep == CHR_KEEP_ALL)
+        log_line(w->log, LOG_HOST, "%s: nobody read the last of the output", w->chr->label);
     w->chr->dropped_bytes += w->end - w->start;
     uv_close((uv_handle_t *)&w->prepare, prepare_closed);
     if (w->pollable)

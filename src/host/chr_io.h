@@ -41,8 +41,9 @@ enum chr_keep {
     CHR_KEEP_ALL,   /* kept; beyond CHR_QUEUE_BYTES the guest waits (stdio, files) */
     CHR_KEEP_BOUND, /* kept up to CHR_QUEUE_BYTES, then dropped and counted (sockets, ptys) */
 };
-#define CHR_QUEUE_BYTES (1 * MiB)
-#define CHR_QUEUE_MOST  (64 * MiB) /* if the window is to live on while the guest waits */
+#define CHR_QUEUE_BYTES   (1 * MiB)
+#define CHR_CLOSE_WAIT_MS 2000       /* for a reader that takes nothing, at the end */
+#define CHR_QUEUE_MOST    (64 * MiB) /* if the window is to live on while the guest waits */
 
 struct chr_writer;
 typedef void chr_broken_fn(void *opaque, int error); /* from the loop: nobody will read any more */
@@ -57,8 +58,9 @@ void chr_writer_rescue(struct chr_writer *w);
 /* The loop's part of writing, now: as much as goes without waiting. w may be NULL. */
 void chr_writer_flush(struct chr_writer *w);
 /*
- * Writes what is left, waiting up to timeout_ms (-1: until it is gone or three signals came), and
- * ends the writer. Does not close the descriptor; w may be NULL.
+ * Writes what is left, waiting up to timeout_ms for a reader that takes nothing (-1: until it is
+ * gone or three signals came; CHR_CLOSE_WAIT_MS where the loop is in a hurry), and ends the writer.
+ * Does not close the descriptor; w may be NULL.
  */
 void chr_writer_destroy(struct chr_writer *w, int timeout_ms);
 

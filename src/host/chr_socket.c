@@ -20,8 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CLOSE_WAIT_MS 2000 /* for a peer to take the last output */
-#define ADDRESSES     4
+#define ADDRESSES 4
 
 struct address {
     struct sockaddr_storage sa;
@@ -372,7 +371,7 @@ static void socket_close(struct chr *chr)
     watch_stop(&s->listen);
     watch_stop(&s->connect);
     watch_stop(&s->retry);
-    hang_up(s, CLOSE_WAIT_MS);
+    hang_up(s, CHR_CLOSE_WAIT_MS);
     if (s->listen_fd >= 0 && is_unix(s))
         unlink(unix_path(s));
     close_fd(&s->listen_fd);

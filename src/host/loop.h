@@ -20,6 +20,7 @@ struct host_loop {
     uv_poll_t sleep; /* on timer_fd: libuv's own timers count milliseconds only */
     int timer_fd;
     bool timer_armed;
+    bool hurry;   /* the process is asked to end: a reader that takes nothing is not waited for */
     bool touched; /* a handle was started: the loop should look, within a millisecond or so */
 };
 

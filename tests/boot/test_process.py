@@ -178,6 +178,20 @@ class Signals(Echo):
         m.send("quit\n")
         self.ends(v, 0, ["vitrine: serial0: nobody reads the output any more (Broken pipe)"])
 
+    def test_reader_stalls(self):
+        """One signal ends it all the same, while the guest writes and when it has written."""
+        for source in ("1: mov $0x3f8, %dx; mov $'x', %al; out %al, %dx; jmp 1b",
+                       "mov $0x3f8, %dx; mov $'x', %al; mov $3000, %bx; 1: mov $100, %cx; 2: out %al, %dx; loop 2b;"
+                       " dec %bx; jnz 1b; cli; hlt"):
+            v = self.start("-display", "none", "-serial", "stdio", self.boot_sector(source), tty=False)
+            while not v.more(1):
+                pass                # the first of it; the rest fills the pipe
+            time.sleep(1)
+            v.signal(signal.SIGTERM)
+            v.process.wait(harness.LIMIT * harness.SLOW)    # nothing is read meanwhile
+            self.ends(v, 0, ["vitrine: terminating on signal 15",
+                             "vitrine: serial0: nobody read the last of the output"])
+
 
 class Names(Echo):
     def test_process(self):
