@@ -257,12 +257,13 @@ bool machine_destroy(struct machine *m, struct error *err)
 {
     if (!m)
         return true;
-    const bool ok = pc_destroy(&m->pc, err);
+    bool ok = pc_destroy(&m->pc, err);
     m->pc.cpus = 0;
     for (unsigned i = 0; i < m->back_ends; i++)
         chr_close(m->back_end[i].chr);
     for (unsigned i = 0; i < CHR_MUX_PORTS; i++)
         chr_close(m->mux[i]);
+    ok = ok && !m->loop.lost;
     if (m->loop_made)
         host_loop_destroy(&m->loop);
     threads_destroy(m);

@@ -40,7 +40,8 @@ enum stop_reason {
 /* Wires everything; files are opened here. NULL and err on failure. log may be shared by no other.
  */
 struct machine *machine_create(const struct vm_config *cfg, struct log *log, struct error *err);
-/* Flushes and frees. False with err when guest data could not be written. */
+/* Flushes and frees. False with err when guest data could not be written, without when that is
+ * true of a character device's output: its line is in the log. */
 bool machine_destroy(struct machine *m, struct error *err);
 
 /* Runs (guest and host loop) until the machine ends. */

@@ -34,6 +34,7 @@ struct process {
     struct vm_config cfg;
     struct log log;
     FILE *log_file;
+    bool log_lost; /* part of what belongs there */
     struct machine *machine;
     struct monitor *monitor[MAX_MONITORS];
     unsigned monitors;
@@ -71,16 +72,26 @@ static void print_stats_line(void *opaque, const char *line)
     fprintf(stderr, "stats: %s\n", line);
 }
 
+/* Room may come back, so it is tried again; but it is said once, and in the exit status. */
+static void log_failed(struct process *p)
+{
+    if (!p->log_lost)
+        fprintf(stderr, "vitrine: -D %s: %s: the log is not complete\n", p->cfg.log_file,
+                strerror(errno));
+    p->log_lost = true;
+    clearerr(p->log_file);
+}
+
 /* LOG_HOST lines are for the person at the terminal, the others go to -D's file if there is one. */
 static void log_sink(void *opaque, const char *line)
 {
     struct process *p = opaque;
     if (p->log.category == LOG_HOST)
         complain(line);
-    else if (p->log_file)
-        fprintf(p->log_file, "%s\n", line);
-    else
+    else if (!p->log_file)
         fprintf(stderr, "%s\n", line);
+    else if (fprintf(p->log_file, "%s\n", line) < 0 || ferror(p->log_file))
+        log_failed(p);
 }
 
 static bool open_log(struct process *p, struct error *err)
@@ -247,9 +258,11 @@ out:
     chr_stdio_restore();
     if (*err.msg)
         complain(err.msg);
+    if (p->log_file && fflush(p->log_file))
+        log_failed(p);
     if (p->log_file)
         fclose(p->log_file);
-    return status;
+    return p->log_lost ? 1 : status;
 }
 
 /* -cpu-test: status 0 if all cases of all files pass. */

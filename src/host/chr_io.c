@@ -224,6 +224,7 @@ static void writer_failed(struct chr_writer *w, int error)
     }
     if (error != w->said_errno)
         log_line(w->log, LOG_HOST, "%s: output is lost: %s", w->chr->label, strerror(error));
+    container_of(w->prepare.loop, struct host_loop, uv)->lost = true;
     w->said_errno = error; /* later output is tried again: room may come back */
 }
 

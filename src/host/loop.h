@@ -21,6 +21,7 @@ struct host_loop {
     int timer_fd;
     bool timer_armed;
     bool hurry;   /* the process is asked to end: a reader that takes nothing is not waited for */
+    bool lost;    /* output could not be stored, which was said: the exit status has to tell */
     bool touched; /* a handle was started: the loop should look, within a millisecond or so */
 };
 

@@ -302,6 +302,18 @@ class Consoles(Echo):
         m.send("quit\n")
         self.ends(v, 0, [said])
 
+    def test_full(self):
+        """What the host has no room for is said, and in the exit status."""
+        lost = "vitrine: {}: output is lost: No space left on device"
+        for args, said in ((("-serial", "file:/dev/full"), lost.format("serial0")),
+                           (("-debugcon", "file:/dev/full"), lost.format("debugcon")),
+                           (("-d", "int", "-D", "/dev/full"),
+                            "vitrine: -D /dev/full: No space left on device: the log is not complete")):
+            v = self.start("-display", "none", *args, "-device", "isa-debug-exit,iobase=0xf4",
+                           self.boot_sector("mov $0x3f8, %dx; mov $'x', %al; out %al, %dx; out %al, $0xe9; int $0x1c;"
+                                            " mov $0xf4, %dx; out %al, %dx"), tty=False)
+            self.ends(v, 1, [said])
+
     def test_file_and_null(self):
         v = self.echo("-serial", "file:com1.txt", "-serial", "null", "-monitor", "stdio")
         v.expect(r"\(vitrine\) ")
