@@ -11,6 +11,7 @@
 #include "debug/gdbstub.h"
 #include "debug/monitor.h"
 #include "debug/trace.h"
+#include "host/pidfile.h"
 #include "machine.h"
 #include "ui/window.h"
 
@@ -46,6 +47,7 @@ struct process {
 /* For signal handlers, which have no other way to know. */
 static struct machine *volatile signal_machine;
 static volatile sig_atomic_t signal_taken;
+static struct pidfile signal_pidfile;
 
 static void complain(const char *msg)
 {
@@ -109,7 +111,8 @@ static bool open_log(struct process *p, struct error *err)
 
 /* --- signals --- */
 
-/* The second time it no longer asks. */
+/* The second time it no longer asks, nor while there is no machine yet, which may wait for a peer.
+ */
 static void on_quit_signal(int sig)
 {
     struct machine *m = signal_machine;
@@ -119,6 +122,7 @@ static void on_quit_signal(int sig)
         return;
     }
     chr_stdio_restore();
+    pidfile_remove(&signal_pidfile);
     signal(sig, SIG_DFL);
     raise(sig);
 }
@@ -167,17 +171,6 @@ static void open_standard_files(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
             _exit(1); /* nobody could be told */
-}
-
-static bool write_pidfile(const char *path, struct error *err)
-{
-    FILE *f = fopen(path, "we");
-    if (!f)
-        return error_set(err, "-pidfile %s: %s", path, strerror(errno));
-    bool ok = fprintf(f, "%ld\n", (long)getpid()) > 0;
-    if (fclose(f) || !ok)
-        return error_set(err, "-pidfile %s: %s", path, strerror(errno));
-    return true;
 }
 
 static bool add_monitor(struct process *p, const char *label, const char *spec, struct error *err)
@@ -238,24 +231,23 @@ static int live(struct process *p)
 {
     struct error err = {0};
     int status = 1;
-    if (!open_log(p, &err) || (p->cfg.pidfile && !write_pidfile(p->cfg.pidfile, &err)))
+    if (!open_log(p, &err) ||
+        (p->cfg.pidfile && !pidfile_create(&signal_pidfile, p->cfg.pidfile, &err)))
         goto out;
     if (p->cfg.process_name)
         prctl(PR_SET_NAME, p->cfg.process_name);
     p->machine = machine_create(&p->cfg, &p->log, &err);
     if (!p->machine)
-        goto out_pidfile;
+        goto out;
     if (add_watchers(p, &err))
         status = run(p);
     remove_watchers(p);
     signal_machine = NULL;
     if (!machine_destroy(p->machine, &err))
         status = 1;
-out_pidfile:
-    if (p->cfg.pidfile)
-        unlink(p->cfg.pidfile);
 out:
     chr_stdio_restore();
+    pidfile_remove(&signal_pidfile);
     if (*err.msg)
         complain(err.msg);
     if (p->log_file && fflush(p->log_file))

@@ -77,6 +77,24 @@ class Signals(Echo):
             self.ends(v, 0, [f"vitrine: terminating on signal {int(number)}"])
             self.assertFalse(os.path.exists(self.path("pid")), "the pid file is left")
 
+    def test_pid_file(self):
+        """It is gone however the process ends, and belongs to one process at a time."""
+        for args, status, said in (
+                (("-serial", "unix:com1,server=on,wait=on"), -signal.SIGTERM,
+                 ["vitrine: serial0: waiting for a connection on unix:com1"]),
+                (("-S",), 0, ["vitrine: terminating on signal 15"])):
+            self.write("pid", b"4711 and more than our number takes\n")       # left by one that crashed
+            v = self.echo("-pidfile", "pid", *args, tty=False)
+            while self.read("pid") != b"%d\n" % v.process.pid:
+                time.sleep(0.05)
+            second = self.echo("-pidfile", "pid", "-serial", "file:second")
+            self.ends(second, 1, ["vitrine: -pidfile pid: the process that wrote it is still there"])
+            self.assertFalse(os.path.exists(self.path("second")), "it did more than to look at the file")
+            time.sleep(0.5)
+            v.signal(signal.SIGTERM)
+            self.ends(v, status, said)
+            self.assertFalse(os.path.exists(self.path("pid")), "the pid file is left")
+
     def test_crashes(self):
         """The status is the signal's, and the terminal as it was."""
         for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGQUIT,
