@@ -68,28 +68,22 @@ static bool take_parallel(struct cli_parse *p, const char *arg)
 static bool take_monitor(struct cli_parse *p, const char *arg)
 {
     p->monitor_given = true;
-    if (strcmp(arg, "none") != 0)
-        return word_set(&p->cfg->monitor, arg, p->err);
-    free(p->cfg->monitor);
-    p->cfg->monitor = NULL;
-    return true;
+    return strcmp(arg, "none") == 0 || cli_add_monitor(p, arg);
 }
 
 static bool take_debugcon(struct cli_parse *p, const char *arg)
 {
+    if (p->cfg->debugcon)
+        return cli_fail(p, "there is one; -device isa-debugcon makes others");
     return strcmp(arg, "none") == 0 || word_set(&p->cfg->debugcon, arg, p->err);
 }
 
-/* QEMU's -gdb waits for a connection without being told to. */
+/* The last one counts, as in QEMU. */
 static bool take_gdb(struct cli_parse *p, const char *arg)
 {
-    char spec[512];
-    bool socket = strncmp(arg, "tcp:", 4) == 0 || strncmp(arg, "unix:", 5) == 0;
-    if (strcmp(arg, "none") == 0)
-        return true;
-    snprintf(spec, sizeof spec, "%s%s", arg,
-             socket && !strstr(arg, ",server") ? ",server=on,wait=off" : "");
-    return word_set(&p->cfg->gdb, spec, p->err);
+    free(p->cfg->gdb);
+    p->cfg->gdb = NULL;
+    return strcmp(arg, "none") == 0 || word_set(&p->cfg->gdb, arg, p->err);
 }
 
 static bool take_s(struct cli_parse *p, const char *arg)
@@ -521,30 +515,44 @@ static bool unknown_option(struct error *err, const char *name)
     return error_set(err, "unknown option \"-%s\"; -h lists them", name);
 }
 
+/* A -chardev with mux=on that a serial port and a monitor have is theirs together. */
+static void join_mux(struct vm_config *cfg)
+{
+    for (unsigned k = 0; k < cfg->serials && !cfg->mux_monitor; k++) {
+        for (unsigned i = 0; i < cfg->monitors; i++) {
+            if (!cfg->serial[k] || strncmp(cfg->serial[k], "mon:", 4) != 0 ||
+                strcmp(cfg->serial[k], cfg->monitor[i]) != 0)
+                continue;
+            cfg->mux_monitor = cfg->monitor[i];
+            cfg->monitors--;
+            memmove(&cfg->monitor[i], &cfg->monitor[i + 1],
+                    (cfg->monitors - i) * sizeof cfg->monitor[0]);
+            break;
+        }
+    }
+}
+
 static bool resolve_chardevs(struct cli_parse *p)
 {
     struct vm_config *cfg = p->cfg;
-    bool mux;
-    if (!cli_resolve_chardev(p, &cfg->debugcon, &mux) || !cli_resolve_chardev(p, &cfg->gdb, &mux) ||
-        !cli_resolve_chardev(p, &cfg->parallel, &mux) ||
-        !cli_resolve_chardev(p, &cfg->monitor, &mux))
-        return false;
-    bool shared = cfg->monitor && mux;
-    for (unsigned i = 0; i < cfg->consoles; i++) {
-        bool ignored;
-        if (!cli_resolve_chardev(p, &cfg->console[i].spec, &ignored))
-            return false;
-    }
-    for (unsigned i = 0; i < cfg->serials; i++) {
-        if (!cli_resolve_chardev(p, &cfg->serial[i], &mux))
-            return false;
-        if (shared && mux && strcmp(cfg->serial[i], cfg->monitor) == 0 && !cfg->mux_monitor) {
-            cfg->mux_monitor = cfg->monitor;
-            cfg->monitor = NULL;
-            shared = false;
-        }
-    }
-    return true;
+    bool ok = cli_resolve_chardev(p, CHARDEV_OTHER, &cfg->debugcon) &&
+              cli_resolve_chardev(p, CHARDEV_OTHER, &cfg->gdb) &&
+              cli_resolve_chardev(p, CHARDEV_OTHER, &cfg->parallel);
+    for (unsigned i = 0; ok && i < cfg->consoles; i++)
+        ok = cli_resolve_chardev(p, CHARDEV_OTHER, &cfg->console[i].spec);
+    for (unsigned i = 0; ok && i < cfg->serials; i++)
+        ok = cli_resolve_chardev(p, CHARDEV_SERIAL, &cfg->serial[i]);
+    for (unsigned i = 0; ok && i < cfg->monitors; i++)
+        ok = cli_resolve_chardev(p, CHARDEV_MONITOR, &cfg->monitor[i]);
+    unsigned shared = 0;
+    for (unsigned i = 0; i < cfg->serials; i++)
+        shared += cfg->serial[i] && strncmp(cfg->serial[i], "mon:", 4) == 0;
+    if (ok && shared > 1)
+        return error_set(p->err, "one serial port can share what it is on with a monitor (mon: or "
+                                 "mux=on), not two");
+    if (ok)
+        join_mux(cfg);
+    return ok && cli_chardevs_done(p);
 }
 
 static bool share_terminal(struct cli_parse *p)
@@ -570,8 +578,11 @@ static bool stdio_taken(const struct vm_config *cfg)
         if (is_stdio(cfg->console[i].spec))
             return true;
     }
-    return is_stdio(cfg->monitor) || is_stdio(cfg->parallel) || is_stdio(cfg->debugcon) ||
-           is_stdio(cfg->gdb);
+    for (unsigned i = 0; i < cfg->monitors; i++) {
+        if (is_stdio(cfg->monitor[i]))
+            return true;
+    }
+    return is_stdio(cfg->parallel) || is_stdio(cfg->debugcon) || is_stdio(cfg->gdb);
 }
 
 /* A window when nobody said and there can be one. Without, -nographic's terminal is the screen. */
@@ -625,7 +636,7 @@ static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
         return word_set(&cfg->serial[0], terminal ? "stdio" : "null", p->err);
     }
     if (terminal && !p->monitor_given && cfg->nographic)
-        return word_set(&cfg->monitor, "stdio", p->err);
+        return cli_add_monitor(p, "stdio");
     return true;
 }
 

@@ -27,8 +27,14 @@ bool cli_add_drive(struct cli_parse *p, const char *file, enum drive_if bus, int
 /* -device help */
 void cli_device_help(void (*line)(void *, const char *), void *opaque);
 
-/* "chardev:ID" in *spec becomes what that -chardev says. mux: set when it may be shared. */
-bool cli_resolve_chardev(struct cli_parse *p, char **spec, bool *mux);
+/* -chardev help */
+void cli_chardev_help(void (*line)(void *, const char *), void *opaque);
+
+/* "chardev:ID" in *spec becomes what that -chardev says; serial ports before monitors. */
+bool cli_resolve_chardev(struct cli_parse *p, enum chardev_user user, char **spec);
+/* Says which of them nobody has. */
+bool cli_chardevs_done(struct cli_parse *p);
+bool cli_add_monitor(struct cli_parse *p, const char *spec);
 /* Says what -accel came to, once all are read. */
 bool cli_accel_done(struct cli_parse *p);
 

@@ -10,6 +10,13 @@
 
 #define CLI_MAX_CHARDEVS 16
 
+/* A -chardev, and who named it. */
+enum chardev_user { CHARDEV_SERIAL, CHARDEV_MONITOR, CHARDEV_OTHER, CHARDEV_USERS };
+struct cli_chardev_entry {
+    char *id, *spec;
+    bool mux, users[CHARDEV_USERS];
+};
+
 /* One run over a command line. */
 struct cli_parse {
     struct vm_config *cfg;
@@ -22,10 +29,7 @@ struct cli_parse {
     bool cdrom_given, floppy_given; /* by -device: no empty one is added */
     bool accel_given, accel_found;
     char accel_refused[32];
-    struct {
-        char *id, *spec;
-        bool mux;
-    } chardev[CLI_MAX_CHARDEVS];
+    struct cli_chardev_entry chardev[CLI_MAX_CHARDEVS];
     unsigned chardevs;
 };
 

@@ -42,15 +42,16 @@ static void free_strings(char **s, unsigned n)
 void vm_config_free(struct vm_config *cfg)
 {
     char *plain[] = {
-        cfg->name,     cfg->process_name, cfg->cpu,      cfg->machine,   cfg->bios,
-        cfg->vga,      cfg->kernel,       cfg->initrd,   cfg->append,    cfg->boot_order,
-        cfg->monitor,  cfg->mux_monitor,  cfg->parallel, cfg->debugcon,  cfg->gdb,
-        cfg->log_file, cfg->pidfile,      cfg->vga_rom,  cfg->boot_once, cfg->pcspk_audio,
+        cfg->name,        cfg->process_name, cfg->cpu,       cfg->machine,     cfg->bios,
+        cfg->vga,         cfg->kernel,       cfg->initrd,    cfg->append,      cfg->boot_order,
+        cfg->mux_monitor, cfg->parallel,     cfg->debugcon,  cfg->gdb,         cfg->log_file,
+        cfg->pidfile,     cfg->vga_rom,      cfg->boot_once, cfg->pcspk_audio,
     };
     free_strings(plain, ARRAY_SIZE(plain));
     free_strings(cfg->data_dir, cfg->data_dirs);
     free_strings(cfg->serial, cfg->serials);
     free_strings(cfg->cpu_test, cfg->cpu_tests);
+    free_strings(cfg->monitor, cfg->monitors);
     for (unsigned i = 0; i < cfg->consoles; i++)
         free(cfg->console[i].spec);
     for (unsigned i = 0; i < cfg->drives; i++) {
@@ -326,38 +327,40 @@ static bool uses_stdio(const char *spec)
     return spec && (strcmp(spec, "stdio") == 0 || strcmp(spec, "mon:stdio") == 0);
 }
 
+struct stdio_user {
+    const char *what; /* NULL: nobody yet */
+    struct error *err;
+};
+
 /* The terminal has one reader; mon:stdio is how a serial port and the monitor share it. */
+static bool one_more(struct stdio_user *user, const char *what, const char *spec)
+{
+    if (!uses_stdio(spec))
+        return true;
+    if (user->what && strcmp(user->what, what) == 0)
+        return error_set(user->err, "two %s cannot both use stdio", what);
+    if (user->what)
+        return error_set(user->err, "%s and %s cannot both use stdio%s", user->what, what,
+                         strcmp(user->what, "-serial") == 0 && strcmp(what, "-monitor") == 0
+                             ? "; -serial mon:stdio lets them share it"
+                             : "");
+    user->what = what;
+    return true;
+}
+
 static bool check_stdio(const struct vm_config *cfg, struct error *err)
 {
-    const char *user = NULL;
-    struct {
-        const char *what, *spec;
-    } others[4 + CONFIG_MAX_CONSOLES] = {
-        {"-monitor", cfg->monitor},
-        {"-parallel", cfg->parallel},
-        {"-debugcon", cfg->debugcon},
-        {"-gdb", cfg->gdb},
-    };
-    for (unsigned i = 0; i < cfg->consoles; i++) {
-        others[4 + i].what = "-device isa-debugcon";
-        others[4 + i].spec = cfg->console[i].spec;
-    }
-    for (unsigned i = 0; i < cfg->serials; i++) {
-        if (!uses_stdio(cfg->serial[i]))
-            continue;
-        if (user)
-            return error_set(err, "two serial ports cannot both use stdio");
-        user = "-serial";
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
-        if (!uses_stdio(others[i].spec))
-            continue;
-        if (user)
-            return error_set(err, "%s and %s cannot both use stdio%s", user, others[i].what,
-                             i == 0 ? "; -serial mon:stdio lets them share it" : "");
-        user = others[i].what;
-    }
-    return true;
+    struct stdio_user user = {NULL, err};
+    bool ok = true;
+    for (unsigned i = 0; i < cfg->serials; i++)
+        ok = ok && one_more(&user, "-serial", cfg->serial[i]);
+    for (unsigned i = 0; i < cfg->monitors; i++)
+        ok = ok && one_more(&user, "-monitor", cfg->monitor[i]);
+    ok = ok && one_more(&user, "-parallel", cfg->parallel) &&
+         one_more(&user, "-debugcon", cfg->debugcon) && one_more(&user, "-gdb", cfg->gdb);
+    for (unsigned i = 0; i < cfg->consoles; i++)
+        ok = ok && one_more(&user, "-device isa-debugcon", cfg->console[i].spec);
+    return ok;
 }
 
 const struct config_audio *config_audio_find(const struct vm_config *cfg, const char *id)

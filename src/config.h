@@ -19,6 +19,7 @@
 #define CONFIG_MAX_FWCFG     16
 #define CONFIG_MAX_DIRS      8
 #define CONFIG_MAX_CONSOLES  4
+#define CONFIG_MAX_MONITORS  4
 #define CONFIG_MAX_CPU_TESTS 1024
 
 enum drive_if { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_NONE };
@@ -107,8 +108,9 @@ struct vm_config {
     bool default_cdrom, default_floppy; /* an empty drive where hdc, the first floppy would be */
     char *serial[CONFIG_MAX_SERIAL];    /* chr specs; NULL = none */
     unsigned serials;
-    char *parallel; /* chr spec of the printer port, NULL = none */
-    char *monitor;  /* chr spec of -monitor; NULL = none */
+    char *parallel;                     /* chr spec of the printer port, NULL = none */
+    char *monitor[CONFIG_MAX_MONITORS]; /* chr specs of -monitor and -mon */
+    unsigned monitors;
     char *
         mux_monitor; /* a serial port's "mon:..." spec whose other face is a monitor; NULL = none */
     char *debugcon;  /* chr spec for port E9h (and 402h), NULL = none */
@@ -118,7 +120,7 @@ struct vm_config {
         uint16_t port;
     } console[CONFIG_MAX_CONSOLES]; /* -device isa-debugcon: further ports of that kind */
     unsigned consoles;
-    char *gdb; /* chr spec; NULL = none */
+    char *gdb; /* as gdbserver_start() takes it; NULL = none */
     struct config_device device[CONFIG_MAX_DEVICES];
     unsigned devices;
     struct {

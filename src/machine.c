@@ -647,6 +647,10 @@ struct display_source *machine_display(struct machine *m)
 {
     return m->pc.vga ? vga_display(m->pc.vga) : NULL;
 }
+struct gdbstub **machine_gdb(struct machine *m)
+{
+    return &m->gdb;
+}
 int64_t machine_time_ns(struct machine *m)
 {
     return read_clock(m);

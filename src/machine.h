@@ -18,6 +18,7 @@
 
 struct machine;
 struct cpu;
+struct gdbstub;
 
 enum machine_exit {
     MACHINE_RUNNING,
@@ -65,6 +66,8 @@ struct chr *machine_chr_open(struct machine *m, const char *label, const char *s
                              struct error *err);
 /* Closes what machine_chr_open() gave before machine_destroy() does it for all of them. */
 void machine_chr_close(struct machine *m, struct chr *chr);
+/* Where the watchers keep the machine's gdb stub (debug/gdbstub.h). */
+struct gdbstub **machine_gdb(struct machine *m);
 int64_t machine_time_ns(struct machine *m);
 
 /* Asked for by people or by devices; take effect between instructions. */

@@ -46,6 +46,7 @@ struct machine {
     enum stop_reason stop_reason;
     unsigned stop_cpu; /* the one that executed before the last stop */
     struct machine_listener *listeners;
+    struct gdbstub *gdb;
     bool reset_pending;
     bool stepping;
     unsigned step_cpu;

@@ -28,7 +28,7 @@
 #define VITRINE_VERSION "(development)"
 #endif
 
-#define MAX_MONITORS 2
+#define MAX_MONITORS (1 + CONFIG_MAX_MONITORS)
 
 /* What lives as long as the machine does. */
 struct process {
@@ -39,7 +39,6 @@ struct process {
     struct machine *machine;
     struct monitor *monitor[MAX_MONITORS];
     unsigned monitors;
-    struct gdbstub *gdb;
     struct trace *trace;
     struct window *window;
 };
@@ -192,22 +191,21 @@ static bool add_watchers(struct process *p, struct error *err)
     p->trace = trace_create(p->machine);
     if (p->cfg.display == SHOW_SDL && !(p->window = window_create(p->machine, err)))
         return false;
-    if (!add_monitor(p, "mux-monitor", p->cfg.mux_monitor, err) ||
-        !add_monitor(p, "monitor", p->cfg.monitor, err))
+    if (!add_monitor(p, "mux-monitor", p->cfg.mux_monitor, err))
         return false;
-    if (!p->cfg.gdb)
-        return true;
-    struct chr *chr = machine_chr_open(p->machine, "gdb", p->cfg.gdb, err);
-    if (!chr)
-        return false;
-    p->gdb = gdbstub_create(p->machine, chr);
-    return p->gdb || error_set(err, "out of memory");
+    for (unsigned i = 0; i < p->cfg.monitors; i++) {
+        char label[24];
+        snprintf(label, sizeof label, "monitor%u", i);
+        if (!add_monitor(p, i ? label : "monitor", p->cfg.monitor[i], err))
+            return false;
+    }
+    return !p->cfg.gdb || gdbserver_start(p->machine, p->cfg.gdb, err);
 }
 
 static void remove_watchers(struct process *p)
 {
     window_destroy(p->window);
-    gdbstub_destroy(p->gdb);
+    gdbserver_stop(p->machine);
     while (p->monitors)
         monitor_destroy(p->monitor[--p->monitors]);
     trace_destroy(p->trace);

@@ -18,6 +18,7 @@ FLOORS = {
     "host": 2,
     "cli": 2,
     "cli_device": 1.9,
+    "cli_chardev": 1.9,
     "cli_keys": 1.8,
     "cli_rows": 1.7,
     "config": 1.5,

@@ -973,6 +973,7 @@ struct gdbstub *gdbstub_create(struct machine *m, struct chr *chr)
     g->machine = m;
     g->chr = chr;
     mon_init(&g->mon, m, monitor_write, g);
+    g->mon.by_gdb = true;
     g->listener = (struct machine_listener){on_stopped, NULL, on_ended, g, NULL};
     machine_listen(m, &g->listener);
     chr_attach(chr, &(struct chr_front){can_receive, receive, event, g, NULL});
@@ -991,4 +992,32 @@ void gdbstub_destroy(struct gdbstub *g)
     mon_release(&g->mon);
     free(g->xml);
     free(g);
+}
+
+void gdbserver_stop(struct machine *m)
+{
+    struct gdbstub **slot = machine_gdb(m);
+    if (!*slot)
+        return;
+    struct chr *chr = (*slot)->chr;
+    gdbstub_destroy(*slot);
+    *slot = NULL;
+    machine_chr_close(m, chr);
+}
+
+bool gdbserver_start(struct machine *m, const char *device, struct error *err)
+{
+    char spec[512];
+    const bool socket = strncmp(device, "tcp:", 4) == 0 || strncmp(device, "unix:", 5) == 0;
+    gdbserver_stop(m);
+    snprintf(spec, sizeof spec, "%s%s", device,
+             socket && !strstr(device, ",server") ? ",server=on,wait=off" : "");
+    struct chr *chr = machine_chr_open(m, "gdb", spec, err);
+    if (!chr)
+        return false;
+    *machine_gdb(m) = gdbstub_create(m, chr);
+    if (*machine_gdb(m))
+        return true;
+    machine_chr_close(m, chr);
+    return error_set(err, "out of memory");
 }

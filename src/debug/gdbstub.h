@@ -14,4 +14,12 @@ struct gdbstub;
 struct gdbstub *gdbstub_create(struct machine *m, struct chr *chr);
 void gdbstub_destroy(struct gdbstub *g); /* NULL is fine */
 
+/*
+ * The machine's one stub, on a back-end of its own: -gdb and the monitor's "gdbserver" both mean
+ * this one. A socket is a server's that waits for nobody, unless device says otherwise; what was
+ * there before is closed first. False and err on failure.
+ */
+bool gdbserver_start(struct machine *m, const char *device, struct error *err);
+void gdbserver_stop(struct machine *m);
+
 #endif

@@ -202,37 +202,23 @@ static void cmd_log(struct mon *mon, char *args)
         log->mask = LOG_HOST | mask;
 }
 
-static void stop_gdb(struct mon *mon)
-{
-    if (!mon->gdb)
-        return;
-    gdbstub_destroy(mon->gdb);
-    machine_chr_close(mon->machine, mon->gdb_chr);
-    mon->gdb = NULL;
-}
-
 static void cmd_gdbserver(struct mon *mon, char *args)
 {
-    char spec[256];
     struct error err = {0};
     const char *device = mon_word(&args);
     device = device ? device : "tcp::1234";
     if (!mon_no_more(mon, args))
         return;
-    stop_gdb(mon);
-    if (strcmp(device, "none") == 0) {
+    if (mon->by_gdb) {
+        mon_printf(mon, "not from gdb, which is connected by it\n");
+    } else if (strcmp(device, "none") == 0) {
+        gdbserver_stop(mon->machine);
         mon_printf(mon, "Disabled gdbserver\n");
-        return;
-    }
-    const bool socket = strncmp(device, "tcp:", 4) == 0 || strncmp(device, "unix:", 5) == 0;
-    snprintf(spec, sizeof spec, "%s%s", device,
-             socket && !strstr(device, ",server") ? ",server=on,wait=off" : "");
-    mon->gdb_chr = machine_chr_open(mon->machine, "gdb", spec, &err);
-    mon->gdb = mon->gdb_chr ? gdbstub_create(mon->machine, mon->gdb_chr) : NULL;
-    if (mon->gdb)
+    } else if (gdbserver_start(mon->machine, device, &err)) {
         mon_printf(mon, "Waiting for gdb connection on device '%s'\n", device);
-    else
-        mon_printf(mon, "%s\n", mon->gdb_chr ? "out of memory" : err.msg);
+    } else {
+        mon_printf(mon, "%s\n", err.msg);
+    }
 }
 
 static void cmd_syntax(struct mon *mon, char *args)
@@ -335,7 +321,6 @@ void mon_init(struct mon *mon, struct machine *m, void (*write)(void *, const ch
 
 void mon_release(struct mon *mon)
 {
-    stop_gdb(mon);
     mon_keys_release(mon);
     disas_destroy(mon->disas);
     mon->disas = NULL;

@@ -9,7 +9,6 @@
 #include "machine.h"
 
 struct key_queue;
-struct gdbstub;
 
 /* One who gives commands: where answers go, and what is remembered between commands. */
 struct mon {
@@ -22,8 +21,7 @@ struct mon {
     struct disas *disas; /* made at first use */
     enum disas_syntax syntax;
     struct key_queue *keys; /* made at first use */
-    struct gdbstub *gdb;    /* what "gdbserver" started, and on what */
-    struct chr *gdb_chr;
+    bool by_gdb;            /* this is gdb's "monitor" */
 };
 
 struct mon_command {

@@ -311,14 +311,19 @@ static void info_chardev(struct mon *mon, char *args)
     }
     one_chardev(mon, "parallel0", cfg->parallel);
     one_chardev(mon, "mux-monitor", cfg->mux_monitor);
-    one_chardev(mon, "monitor", cfg->monitor);
+    for (unsigned i = 0; i < cfg->monitors; i++) {
+        char label[24];
+        snprintf(label, sizeof label, "monitor%u", i);
+        one_chardev(mon, i ? label : "monitor", cfg->monitor[i]);
+    }
     one_chardev(mon, "debugcon", cfg->debugcon);
     for (unsigned i = 0; i < cfg->consoles; i++) {
         char label[24];
         snprintf(label, sizeof label, "debugcon-%x", cfg->console[i].port);
         one_chardev(mon, label, cfg->console[i].spec);
     }
-    one_chardev(mon, "gdb", cfg->gdb);
+    if (*machine_gdb(mon->machine))
+        one_chardev(mon, "gdb", cfg->gdb);
 }
 
 /* --- the machine as a whole --- */

@@ -41,9 +41,11 @@ static const struct kind {
     bool takes_rest;  /* ":..." follows */
     struct chr *(*open)(const struct chr_host *host, const char *rest, struct error *err);
 } kinds[] = {
-    {"stdio", false, open_stdio},  {"null", false, open_null},      {"none", false, open_null},
-    {"vc", false, open_vc},        {"pty", false, open_pty},        {"file", true, chr_file_create},
-    {"tcp", true, chr_tcp_create}, {"unix", true, chr_unix_create}, {"mon", true, open_mux},
+    {"stdio", false, open_stdio},  {"null", false, open_null},
+    {"none", false, open_null},    {"vc", false, open_vc},
+    {"pty", false, open_pty},      {"file", true, chr_file_create},
+    {"tcp", true, chr_tcp_create}, {"unix", true, chr_unix_create},
+    {"mon", true, open_mux},       {"append", true, chr_append_create},
 };
 
 struct chr *chr_open(const char *label, const char *spec, struct host_loop *loop, struct door *door,

@@ -46,7 +46,8 @@ struct chr {
 };
 
 /*
- * Opens a back-end from QEMU's spelling: stdio, file:PATH, null, none, pty,
+ * Opens a back-end from QEMU's spelling: stdio, file:PATH, append:PATH (which is ours, for
+ * -chardev file,append=on), null, none, pty,
  * tcp:[HOST]:PORT[,server=on|off][,wait=on|off][,nodelay=on|off][,reconnect=SECONDS],
  * unix:PATH[,server=on|off][,wait=on|off][,reconnect=SECONDS], vc (as null, said).
  * mon:stdio has two front ends and is opened by chr_mux_open() (chr_mux.h). A server waits for its

@@ -1,4 +1,5 @@
-/* file:PATH takes output only, as QEMU's does: the file is made or emptied. */
+/* file:PATH takes output only, as QEMU's does: the file is made or emptied; append:PATH keeps it.
+ */
 #include "host/chr_io.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ static void file_close(struct chr *chr)
     chr_free(chr);
 }
 
-struct chr *chr_file_create(const struct chr_host *host, const char *path, struct error *err)
+static struct chr *create(const struct chr_host *host, const char *path, int flags,
+                          struct error *err)
 {
     static const struct chr_ops ops = {.write = file_write, .close = file_close};
     struct chr_file *f = calloc(1, sizeof *f);
@@ -33,7 +35,7 @@ struct chr *chr_file_create(const struct chr_host *host, const char *path, struc
         error_set(err, "%s: out of memory", host->label);
         goto fail;
     }
-    f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    f->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
     if (f->fd < 0) {
         error_set(err, "%s: cannot write to '%s': %s", host->label, path, strerror(errno));
         goto fail_chr;
@@ -53,4 +55,14 @@ fail_chr:
 fail:
     free(f);
     return NULL;
+}
+
+struct chr *chr_file_create(const struct chr_host *host, const char *path, struct error *err)
+{
+    return create(host, path, O_TRUNC, err);
+}
+
+struct chr *chr_append_create(const struct chr_host *host, const char *path, struct error *err)
+{
+    return create(host, path, O_APPEND, err);
 }

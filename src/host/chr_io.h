@@ -67,6 +67,7 @@ void chr_writer_destroy(struct chr_writer *w, int timeout_ms);
 /* The back-ends, by what follows the colon of their spelling. NULL and err on failure. */
 struct chr *chr_stdio_create(const struct chr_host *host, bool allow_signals, struct error *err);
 struct chr *chr_file_create(const struct chr_host *host, const char *path, struct error *err);
+struct chr *chr_append_create(const struct chr_host *host, const char *path, struct error *err);
 struct chr *chr_null_create(const struct chr_host *host, struct error *err);
 struct chr *chr_pty_create(const struct chr_host *host, struct error *err);
 struct chr *chr_tcp_create(const struct chr_host *host, const char *spec, struct error *err);

@@ -418,10 +418,10 @@ static bool set_option(struct settings *set, const char *label, const char *key,
         set->wait = on; /* a client has nothing to wait for */
     else if (strcmp(key, "nodelay") == 0)
         set->nodelay = on;
-    else if (strcmp(key, "ipv4") == 0)
-        set->ipv4 = on;
+    else if ((strcmp(key, "ipv4") == 0) == on) /* ipv4=off is as much as ipv6=on */
+        set->ipv4 = true;
     else
-        set->ipv6 = on;
+        set->ipv6 = true;
     return true;
 }
 

@@ -126,6 +126,25 @@ class Signals(Echo):
         self.ends(v, 0, ["vitrine: terminating on signal 15"])
         self.assertFalse(os.path.exists(self.path("gdb")), "the socket is left")
 
+    def test_gdbserver(self):
+        """The monitor ends what -gdb began, and begins anew; gdb's own monitor does not end itself."""
+        v = self.up("-gdb", "unix:gdb", "-monitor", "unix:monitor,server=on,wait=off", "-monitor",
+                    "unix:monitor2,server=on,wait=off")
+        m = self.monitor()
+        self.assertEqual("VM status: running\n", self.monitor("monitor2").command("info status"))
+        self.assertEqual("Disabled gdbserver\n", m.command("gdbserver none"))
+        self.assertFalse(os.path.exists(self.path("gdb")), "the socket is left")
+        m.command("gdbserver unix:gdb2")
+        gdb = harness.Socket(self.path("gdb2"))
+        command = b"gdbserver none".hex()
+        packet = f"qRcmd,{command}"
+        gdb.send(f"+${packet}#{sum(packet.encode()) & 255:02x}")
+        gdb.expect(rf"O{b'not from gdb'.hex()}")
+        gdb.close()
+        v.signal(signal.SIGTERM)
+        self.ends(v, 0, ["vitrine: terminating on signal 15"])
+        self.assertFalse(os.path.exists(self.path("gdb2")), "the socket is left")
+
     def test_nohup(self):
         """What was ignored at the start stays so."""
         v = self.up(ignore=[signal.SIGHUP])

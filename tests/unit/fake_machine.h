@@ -27,6 +27,7 @@ struct machine {
     struct machine_listener *listener;
     uint8_t ram[FAKE_RAM];
     struct display_source *display;
+    struct gdbstub *gdb;
     bool running;
     enum stop_reason reason;
     gla_t watch_hit;
@@ -142,6 +143,10 @@ void machine_chr_close(struct machine *m, struct chr *chr)
     (void)m;
     fake_note("close ");
     chr_close(chr);
+}
+struct gdbstub **machine_gdb(struct machine *m)
+{
+    return &m->gdb;
 }
 int64_t machine_time_ns(struct machine *m)
 {

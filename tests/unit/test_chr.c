@@ -177,6 +177,13 @@ static void test_file(void **unused)
     chr_close(chr);
     assert_string_equal(slurp(spec + 5), "one two");
 
+    char more[140];
+    snprintf(more, sizeof more, "append:%s", spec + 5);
+    chr = open_ok("serial0", more);
+    chr_write(chr, " three", 6);
+    chr_close(chr);
+    assert_string_equal(slurp(spec + 5), "one two three");
+
     expect_error("file:/no/such/dir/x",
                  "serial0: cannot write to '/no/such/dir/x': No such file or directory");
 }

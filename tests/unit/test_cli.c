@@ -207,7 +207,7 @@ static void test_refused(void **state)
         {"-fw_cfg name=0123456789012345678901234567890123456789012345678901234567,string=x",
          "at most 55 letters"},
         {"-serial stdio -monitor stdio", "-serial mon:stdio lets them share it"},
-        {"-serial stdio -serial mon:stdio", "two serial ports cannot both use stdio"},
+        {"-serial stdio -serial mon:stdio", "two -serial cannot both use stdio"},
         {"-serial null -serial null -serial null -serial null -serial null", "at most"},
         {"-serial chardev:c", "no -chardev with id=c"},
         {"-parallel null -parallel null", "there is one parallel port"},
@@ -216,6 +216,23 @@ static void test_refused(void **state)
         {"-chardev udp,id=c", "no back-end \"udp\""},
         {"-chardev file,id=c", "path= is missing"},
         {"-chardev null,id=c -chardev null,id=c", "id=c is used twice"},
+        {"-chardev null,id=c,path=x", "-chardev: null has no path="},
+        {"-chardev file,id=c,path=x,port=3", "-chardev: file has no port="},
+        {"-chardev socket,id=c,path=x,append=on", "-chardev: socket has no append="},
+        {"-chardev file,id=c,path=x,apend=on", "did you mean \"append\"?"},
+        {"-chardev file,id=c,path=", "path= is empty"},
+        {"-chardev socket,id=c,path=x,port=3", "which?"},
+        {"-chardev socket,id=c,port=3,server=on,reconnect=1", "reconnect= is for clients"},
+        {"-chardev stdio,id=c,signal=off", "Ctrl-C goes to the guest with mux=on"},
+        {"-chardev null,id=c -serial chardev:c -monitor chardev:c", "id=c is used twice; mux=on"},
+        {"-chardev null,id=c -serial chardev:c -serial chardev:c", "id=c is used twice"},
+        {"-chardev null,id=c,mux=on -serial chardev:c -serial chardev:c", "id=c is used twice"},
+        {"-chardev null,id=c,mux=on -parallel chardev:c", "a serial port and the monitor to share"},
+        {"-chardev null,id=c,mux=on -serial mon:stdio -serial chardev:c -mon c",
+         "one serial port can share"},
+        {"-monitor null -monitor null -monitor null -monitor null -monitor null", "4 monitors"},
+        {"-monitor stdio -monitor stdio", "two -monitor cannot both use stdio"},
+        {"-debugcon null -debugcon null", "-debugcon: there is one; -device isa-debugcon makes"},
         {"-mon mode=readline", "chardev= is missing"},
         {"-global virtio-blk.x=1", "only isa-debugcon.iobase"},
         {"-daemonize", "-daemonize: start it with"},
@@ -254,6 +271,8 @@ static void test_notes(void **state)
         {"-machine pc,accel=kvm:tcg", "-accel: no kvm here"},
         {"-M pc,kernel_irqchip=off", "-M: kernel_irqchip=off taken as a hint"},
         {"-drive file=a,cache=none", "-drive: cache=none taken as a hint"},
+        {"-chardev null,id=c -serial null", "-chardev: nothing uses id=c"},
+        {"-chardev null,id=c -serial chardev:c", NULL},
         {"-icount auto", "guest time follows the host's"},
         {"-k de", "-k: taken as a hint"},
         {"-global kvm-pit.lost_tick_policy=delay", "there is no KVM"},
@@ -299,6 +318,12 @@ static void test_consoles(void **state)
          "unix:/x,server=on,wait=off", "-", "-"},
         {"-device isa-serial,chardev=c -chardev file,id=c,path=/x -display none", "file:/x", "-",
          "-"},
+        {"-display none -chardev stdio,id=c,mux=on -mon c", "null", "stdio", "-"},
+        {"-chardev socket,id=c,path=/a,,b -serial chardev:c", "unix:/a,,b,server=off,wait=on", "-",
+         "-"},
+        {"-chardev socket,id=c,host=::1,port=4,ipv4=off,reconnect=5 -serial chardev:c",
+         "tcp:[::1]:4,server=off,wait=on,ipv4=off,reconnect=5", "-", "-"},
+        {"-chardev file,id=c,path=/a,,b,append=on -serial chardev:c", "append:/a,b", "-", "-"},
         {"-display none -chardev socket,host=h,port=4,id=c -mon c", "null",
          "tcp:h:4,server=off,wait=on", "-"},
     };
@@ -309,7 +334,7 @@ static void test_consoles(void **state)
         struct error err;
         enum cli_outcome got = parse(rows[i].line, &cfg, &said, &err);
         const char *serial0 = cfg.serials && cfg.serial[0] ? cfg.serial[0] : "-";
-        const char *monitor = cfg.monitor ? cfg.monitor : "-";
+        const char *monitor = cfg.monitors ? cfg.monitor[0] : "-";
         const char *mux = cfg.mux_monitor ? cfg.mux_monitor : "-";
         if (got != CLI_RUN || strcmp(serial0, rows[i].serial0) || strcmp(mux, rows[i].mux) ||
             strcmp(monitor, rows[i].monitor))
@@ -512,7 +537,7 @@ static void test_others(void **state)
     assert_string_equal(cfg.device[0].name, "isa-debug-exit");
     assert_string_equal(cfg.device[0].key[0], "iobase");
     assert_string_equal(cfg.device[0].value[1], "0x04");
-    assert_string_equal(cfg.gdb, "tcp::1234,server=on,wait=off");
+    assert_string_equal(cfg.gdb, "tcp::1234");
     assert_true(cfg.start_paused && cfg.stats && cfg.no_acpi);
     assert_int_equal(cfg.log_mask, LOG_INT | LOG_RESET);
     assert_string_equal(cfg.log_file, "log");
@@ -558,8 +583,15 @@ static void test_others(void **state)
     assert_string_equal(cfg.vga, "none");
     vm_config_free(&cfg);
 
+    cfg = taken("-monitor null -monitor none -monitor file:m -s -gdb unix:/g -gdb none");
+    assert_int_equal(cfg.monitors, 2);
+    assert_string_equal(cfg.monitor[0], "null");
+    assert_string_equal(cfg.monitor[1], "file:m");
+    assert_null(cfg.gdb);
+    vm_config_free(&cfg);
+
     cfg = taken("-action reboot=shutdown,shutdown=pause -gdb unix:/g,server=off -monitor none");
-    assert_true(cfg.no_reboot && cfg.no_shutdown && !cfg.monitor);
+    assert_true(cfg.no_reboot && cfg.no_shutdown && !cfg.monitors);
     assert_string_equal(cfg.gdb, "unix:/g,server=off");
     vm_config_free(&cfg);
 }
