@@ -128,6 +128,8 @@ static bool take_kvm(struct cli_parse *p, const char *arg)
 
 static bool take_log(struct cli_parse *p, const char *arg)
 {
+    if (!*arg)
+        return cli_fail(p, "which items? see -d help");
     if (!config_log_mask(arg, &p->cfg->log_mask, p->err))
         return error_prefix(p->err, "-d");
     return true;
@@ -142,6 +144,7 @@ static bool take_dir(struct cli_parse *p, const char *arg)
 
 static bool take_seed(struct cli_parse *p, const char *arg)
 {
+    p->seed_given = true;
     return word_u64(arg, &p->cfg->seed) || cli_fail(p, "%s is not a number", arg);
 }
 
@@ -296,9 +299,9 @@ static const struct option options[] = {
     {"echr", OPT_CALL, "1", 0, NULL, take_echr},
     {"k", OPT_HINT, "LAYOUT", 0, "keys come to the guest as the monitor's sendkey names them",
      NULL},
-    {"msg", OPT_HINT, "WORDS", 0, "messages are one line each, without a time", NULL},
+    {"msg", OPT_CALL, "WORDS", 0, NULL, cli_msg},
     {"mem-prealloc", OPT_HINT, NULL, 0, "guest memory is taken as it is touched", NULL},
-    {"overcommit", OPT_HINT, "WORDS", 0, "guest memory is taken as it is touched", NULL},
+    {"overcommit", OPT_CALL, "WORDS", 0, NULL, cli_overcommit},
     {"singlestep", OPT_HINT, NULL, 0, "the interpreter steps as it is", NULL},
     {"compat", OPT_HINT, "WORDS", 0, "there are no interfaces to choose from", NULL},
     {"win2k-hack", OPT_HINT, NULL, 0, "the disks need no such delay", NULL},
@@ -448,6 +451,10 @@ static bool help_on(const struct cli_io *io, const struct option *o)
         io->out(io->opaque, "std, none");
     else if (strcmp(o->name, "display") == 0)
         io->out(io->opaque, "sdl, none");
+    else if (strcmp(o->name, "audiodev") == 0)
+        io->out(io->opaque, "none, sdl, wav");
+    else if (strcmp(o->name, "chardev") == 0)
+        cli_chardev_help(io->out, io->opaque);
     else if (strcmp(o->name, "device") == 0)
         cli_device_help(io->out, io->opaque);
     else if (strcmp(o->name, "d") == 0)
@@ -640,12 +647,19 @@ static bool set_defaults(struct cli_parse *p, const struct cli_io *io)
     return true;
 }
 
+static void note_for_machine(struct cli_parse *p)
+{
+    if (!*p->for_machine)
+        snprintf(p->for_machine, sizeof p->for_machine, "%s", p->option);
+}
+
 static bool take_argument(struct cli_parse *p, const struct cli_io *io, const char *word,
                           const char *next, bool *used_next, bool *done)
 {
     *used_next = *done = false;
     if (*word != '-') {
-        snprintf(p->option, sizeof p->option, "disk");
+        snprintf(p->option, sizeof p->option, "a disk");
+        note_for_machine(p);
         return cli_add_drive(p, word, DRIVE_IDE, 0, false);
     }
     const char *name = word + (word[1] == '-' ? 2 : 1);
@@ -660,7 +674,14 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
         *done = true;
         return true;
     }
-    return take(p, o, next);
+    if (!cli_one_of("cpu-test|cpu|m|display|nographic|nodefaults|no-user-config", o->name))
+        note_for_machine(p);
+    const bool ok = take(p, o, next);
+    if (!p->helped)
+        return ok;
+    *p->err = (struct error){0}; /* that something is missing beside the "help" */
+    *done = true;
+    return true;
 }
 
 /* A sound nobody hears because one option is missing would be a riddle. */
@@ -675,10 +696,22 @@ static void note_unused_audio(struct cli_parse *p)
     }
 }
 
+/* What one option means depends on another. */
+static bool check_together(struct cli_parse *p)
+{
+    if (p->cfg->cpu_tests && *p->for_machine)
+        return error_set(p->err,
+                         "-cpu-test runs no machine that %s would be for; -cpu and -m count there",
+                         p->for_machine);
+    if (p->seed_given && !p->cfg->icount)
+        return error_set(p->err, "-seed does nothing without -icount shift=N");
+    return cli_rtc_done(p);
+}
+
 static bool finish(struct cli_parse *p, const struct cli_io *io)
 {
     note_unused_audio(p);
-    return cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p, io) &&
+    return check_together(p) && cli_accel_done(p) && resolve_chardevs(p) && set_defaults(p, io) &&
            vm_config_check(p->cfg, p->err);
 }
 
@@ -705,7 +738,8 @@ static const char *base_name(const char *path)
 enum cli_outcome cli_parse(struct vm_config *cfg, int argc, char *const *argv,
                            const struct cli_io *io, struct error *err)
 {
-    struct cli_parse p = {.cfg = cfg, .err = err, .note = io->note, .note_opaque = io->opaque};
+    struct cli_parse p = {
+        .cfg = cfg, .err = err, .note = io->note, .note_opaque = io->opaque, .out = io->out};
     bool ok = true, done = false;
     vm_config_init(cfg);
     cfg->version = io->version;

@@ -44,8 +44,8 @@ static const struct key_row chardev_keys[] = {
     {"append", KEY_BOOL, offsetof(struct chardev, append), NULL, NULL},
     {"host", KEY_STR, offsetof(struct chardev, host), NULL, NULL},
     {"port", KEY_INT, offsetof(struct chardev, port), NULL, NULL},
-    {"ipv4", KEY_CALL, 0, NULL, take_ipv4},
-    {"ipv6", KEY_CALL, 0, NULL, take_ipv6},
+    {"ipv4", KEY_CALL, 0, "on|off", take_ipv4},
+    {"ipv6", KEY_CALL, 0, "on|off", take_ipv6},
     {"server", KEY_BOOL, offsetof(struct chardev, server), NULL, NULL},
     {"wait", KEY_BOOL, offsetof(struct chardev, wait), NULL, NULL},
     {"nodelay", KEY_BOOL, offsetof(struct chardev, nodelay), NULL, NULL},
@@ -57,7 +57,7 @@ static const struct key_row chardev_keys[] = {
      NULL},
     {"abstract", KEY_ONLY, 0, "off", NULL},
     {"mux", KEY_BOOL, offsetof(struct chardev, mux), NULL, NULL},
-    {"signal", KEY_CALL, 0, NULL, take_signal},
+    {"signal", KEY_CALL, 0, "on|off", take_signal},
     {"logfile", KEY_LACK, 0, "a back-end keeps no second log", NULL},
 };
 

@@ -20,6 +20,8 @@ bool cli_global(struct cli_parse *p, const char *arg)
         return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
     if (strncmp(arg, "VGA.romfile=", 12) == 0)
         return word_set(&p->cfg->vga_rom, arg + 12, p->err);
+    if (cli_one_of("PIIX4_PM.disable_s3=1|PIIX4_PM.disable_s4=1", arg))
+        return true; /* the board does not sleep */
     if (strncmp(arg, "kvm-", 4) == 0) {
         cli_note(p, "%s changes nothing, there is no KVM", arg);
         return true;
@@ -220,6 +222,9 @@ static bool device_serial(struct cli_parse *p, const struct word_pairs *pairs)
 static bool device_vga(struct cli_parse *p, const struct word_pairs *pairs)
 {
     const char *romfile = word_pairs_get(pairs, "romfile");
+    if (p->vga_device)
+        return cli_fail(p, "VGA: there is one video card, and it is given already");
+    p->vga_device = true;
     if (romfile && !word_set(&p->cfg->vga_rom, romfile, p->err))
         return false;
     return word_set(&p->cfg->vga, "std", p->err);
@@ -259,7 +264,8 @@ static bool take_device(struct cli_parse *p, const char *name, const struct word
 {
     for (unsigned i = 0; i < ARRAY_SIZE(device_rows); i++) {
         if (strcmp(name, device_rows[i].name) == 0)
-            return check_device_keys(p, &device_rows[i], pairs) && device_rows[i].take(p, pairs);
+            return cli_help_asked(p, device_rows[i].keys, device_rows[i].count, pairs) ||
+                   (check_device_keys(p, &device_rows[i], pairs) && device_rows[i].take(p, pairs));
     }
     if (is_foreign_device(name))
         return cli_fail(p, "there is no %s here yet, see -device help", name);

@@ -72,7 +72,7 @@ static bool accel_thread(struct cli_parse *p, void *target, const char *value)
 }
 
 static const struct key_row accel_keys[] = {
-    {"accel", KEY_HINT, 0, "", NULL},
+    {"accel", KEY_ONLY, 0, "interp|jit|tcg", NULL},
     {"stats", KEY_BOOL, offsetof(struct vm_config, stats), NULL, NULL},
     {"chain", KEY_BOOL, offsetof(struct vm_config, jit_chain), NULL, NULL},
     {"indirect", KEY_BOOL, offsetof(struct vm_config, jit_indirect), NULL, NULL},
@@ -85,7 +85,7 @@ static const struct key_row accel_keys[] = {
     {"perfmap", KEY_BOOL, offsetof(struct vm_config, jit_perfmap), NULL, NULL},
     {"verify", KEY_BOOL, offsetof(struct vm_config, jit_verify), NULL, NULL},
     {"threshold", KEY_INT, offsetof(struct vm_config, jit_threshold), NULL, NULL},
-    {"thread", KEY_CALL, 0, NULL, accel_thread},
+    {"thread", KEY_CALL, 0, "multi|single", accel_thread},
     {"tb-size", KEY_HINT, 0, "the size of code memory is fixed", NULL},
     {"split-wx", KEY_HINT, 0, "code memory always has two mappings, one to write and one to run",
      NULL},
@@ -122,10 +122,12 @@ bool cli_accel(struct cli_parse *p, const char *arg)
     if (!word_pairs_split(&pairs, arg, "accel", p->err))
         return error_prefix(p->err, "%s", p->option);
     const char *name = word_pairs_get(&pairs, "accel");
+    if (cli_help_asked(p, accel_keys, ARRAY_SIZE(accel_keys), &pairs))
+        name = "tcg";
     bool ok = name ? choose_accel(p, name) : cli_fail(p, "which engine? interp, jit or tcg");
     bool ours = name && (strcmp(name, "tcg") == 0 || strcmp(name, "interp") == 0 ||
                          strcmp(name, "jit") == 0);
-    for (unsigned i = 0; ok && ours && i < pairs.count; i++) {
+    for (unsigned i = 0; ok && ours && !p->helped && i < pairs.count; i++) {
         if (strcmp(name, "interp") == 0 && translators_key(pairs.key[i]))
             ok =
                 cli_fail(p, "%s is for the translator: -accel jit,%s=", pairs.key[i], pairs.key[i]);
@@ -136,10 +138,20 @@ bool cli_accel(struct cli_parse *p, const char *arg)
     return ok;
 }
 
+/* "pc-i440fx-7.2": whatever the version, the one board there is. */
+static bool is_version(const char *name, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    unsigned major, minor;
+    int end = 0;
+    return strncmp(name, prefix, n) == 0 && name[n] >= '0' && name[n] <= '9' &&
+           sscanf(name + n, "%3u.%3u%n", &major, &minor, &end) == 2 && !name[n + (size_t)end];
+}
+
 static bool machine_type(struct cli_parse *p, void *target, const char *value)
 {
     struct vm_config *cfg = target;
-    if (strcmp(value, "pc") == 0 || strncmp(value, "pc-i440fx", 9) == 0)
+    if (strcmp(value, "pc") == 0 || is_version(value, "pc-i440fx-"))
         return word_set(&cfg->machine, "pc", p->err);
     if (strncmp(value, "q35", 3) == 0 || strncmp(value, "pc-q35", 6) == 0 ||
         strcmp(value, "microvm") == 0 || strcmp(value, "isapc") == 0)
@@ -182,17 +194,27 @@ static bool machine_hpet(struct cli_parse *p, void *target, const char *value)
     return true;
 }
 
+/* On a PC all it does is to be told to the firmware (fw_cfg), as -nographic is. */
+static bool machine_graphics(struct cli_parse *p, void *target, const char *value)
+{
+    bool on;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "graphics=%s is neither on nor off", value);
+    ((struct vm_config *)target)->no_graphics = !on;
+    return true;
+}
+
 static const struct key_row machine_keys[] = {
-    {"type", KEY_CALL, 0, NULL, machine_type},
-    {"accel", KEY_CALL, 0, NULL, machine_accel},
-    {"acpi", KEY_CALL, 0, NULL, machine_acpi},
+    {"type", KEY_CALL, 0, "pc|pc-i440fx-N.M", machine_type},
+    {"accel", KEY_CALL, 0, "interp|jit|tcg", machine_accel},
+    {"acpi", KEY_CALL, 0, "on|off|auto", machine_acpi},
     {"pcspk-audiodev", KEY_STR, offsetof(struct vm_config, pcspk_audio), NULL, NULL},
     {"usb", KEY_ONLY, 0, "off", NULL},
-    {"hpet", KEY_CALL, 0, NULL, machine_hpet},
+    {"hpet", KEY_CALL, 0, "on|off", machine_hpet},
     {"vmport", KEY_ONLY, 0, "off|auto", NULL},
     {"smm", KEY_ONLY, 0, "off|auto", NULL},
     {"nvdimm", KEY_ONLY, 0, "off", NULL},
-    {"graphics", KEY_ONLY, 0, "on|off", NULL},
+    {"graphics", KEY_CALL, 0, "on|off", machine_graphics},
     {"pit", KEY_ONLY, 0, "on", NULL},
     {"i8042", KEY_ONLY, 0, "on", NULL},
     {"sata", KEY_ONLY, 0, "off", NULL},
@@ -236,7 +258,7 @@ static bool audio_rate(struct cli_parse *p, void *target, const char *value)
 }
 
 static const struct key_row audio_keys[] = {
-    {"driver", KEY_CALL, 0, NULL, audio_driver},
+    {"driver", KEY_CALL, 0, "sdl|wav|none", audio_driver},
     {"id", KEY_STR, offsetof(struct config_audio, id), NULL, NULL},
     {"path", KEY_STR, offsetof(struct config_audio, path), NULL, NULL},
     {"out.frequency", KEY_CALL, 0, NULL, audio_rate},
@@ -302,10 +324,10 @@ static bool grab_mod(struct cli_parse *p, void *target, const char *value)
 }
 
 static const struct key_row display_keys[] = {
-    {"type", KEY_CALL, 0, NULL, display_type},
+    {"type", KEY_CALL, 0, "sdl|none", display_type},
     {"full-screen", KEY_BOOL, offsetof(struct vm_config, window.full_screen), NULL, NULL},
-    {"window-close", KEY_CALL, 0, NULL, window_close},
-    {"grab-mod", KEY_CALL, 0, NULL, grab_mod},
+    {"window-close", KEY_CALL, 0, "on|off", window_close},
+    {"grab-mod", KEY_CALL, 0, "lctrl-lalt|lshift-lctrl-lalt|rctrl", grab_mod},
     {"show-cursor", KEY_ONLY, 0, "off", NULL},
     {"gl", KEY_ONLY, 0, "off", NULL},
 };
@@ -313,6 +335,8 @@ static const struct key_row display_keys[] = {
 bool cli_display(struct cli_parse *p, const char *arg)
 {
     p->display_given = true;
+    if (!*arg)
+        return cli_fail(p, "which? there are sdl and none");
     if (!cli_apply(p, display_keys, ARRAY_SIZE(display_keys), arg, "type", p->cfg))
         return false;
     if (p->cfg->display == SHOW_NOTHING && strchr(arg, ','))
@@ -331,7 +355,7 @@ static bool memory_size(struct cli_parse *p, void *target, const char *value)
 }
 
 static const struct key_row memory_keys[] = {
-    {"size", KEY_CALL, 0, NULL, memory_size},
+    {"size", KEY_CALL, 0, "SIZE", memory_size},
     {"slots", KEY_LACK, 0, "there is no memory hot-plug", NULL},
     {"maxmem", KEY_LACK, 0, "there is no memory hot-plug", NULL},
 };
@@ -457,10 +481,10 @@ static bool drive_format(struct cli_parse *p, void *target, const char *value)
 
 static const struct key_row drive_keys[] = {
     {"file", KEY_STR, offsetof(struct config_drive, file), NULL, NULL},
-    {"format", KEY_CALL, 0, NULL, drive_format},
-    {"if", KEY_CALL, 0, NULL, drive_if},
+    {"format", KEY_CALL, 0, "raw", drive_format},
+    {"if", KEY_CALL, 0, "ide|floppy|none", drive_if},
     {"index", KEY_INT, offsetof(struct config_drive, index), NULL, NULL},
-    {"media", KEY_CALL, 0, NULL, drive_media},
+    {"media", KEY_CALL, 0, "disk|cdrom", drive_media},
     {"snapshot", KEY_BOOL, offsetof(struct config_drive, snapshot), NULL, NULL},
     {"readonly", KEY_BOOL, offsetof(struct config_drive, readonly), NULL, NULL},
     {"read-only", KEY_BOOL, offsetof(struct config_drive, readonly), NULL, NULL},
@@ -537,6 +561,8 @@ bool cli_drive(struct cli_parse *p, const char *arg)
 
 bool cli_add_drive(struct cli_parse *p, const char *file, enum drive_if bus, int index, bool cdrom)
 {
+    if (!*file && !cdrom && bus == DRIVE_IDE)
+        return cli_fail(p, "the name of an image file is missing");
     struct config_drive *d = new_drive(p);
     if (!d || !word_set(&d->file, file, p->err))
         return false;
@@ -570,13 +596,38 @@ static bool boot_once(struct cli_parse *p, void *target, const char *value)
     return boot_letters(p, "once", value, &((struct vm_config *)target)->boot_once);
 }
 
+#define BOOT_MAX_MS 65535 /* a word in fw_cfg and in CMOS memory, as QEMU's */
+
+static bool boot_ms(struct cli_parse *p, const char *key, const char *value, int *slot)
+{
+    uint64_t v;
+    if (!word_u64(value, &v) || v > BOOT_MAX_MS)
+        return cli_fail(p, "%s=%s is not a number from 0 to %d", key, value, BOOT_MAX_MS);
+    *slot = (int)v;
+    return true;
+}
+
+static bool boot_splash_time(struct cli_parse *p, void *target, const char *value)
+{
+    return boot_ms(p, "splash-time", value, &((struct vm_config *)target)->boot_menu_ms);
+}
+
+static bool boot_reboot_timeout(struct cli_parse *p, void *target, const char *value)
+{
+    struct vm_config *cfg = target;
+    if (strcmp(value, "-1") != 0)
+        return boot_ms(p, "reboot-timeout", value, &cfg->boot_fail_ms);
+    cfg->boot_fail_ms = -1; /* never, which is so without it, too */
+    return true;
+}
+
 static const struct key_row boot_keys[] = {
-    {"order", KEY_CALL, 0, NULL, boot_order},
+    {"order", KEY_CALL, 0, "LETTERS", boot_order},
     {"menu", KEY_BOOL, offsetof(struct vm_config, boot_menu), NULL, NULL},
     {"strict", KEY_BOOL, offsetof(struct vm_config, boot_strict), NULL, NULL},
-    {"splash-time", KEY_INT, offsetof(struct vm_config, boot_menu_ms), NULL, NULL},
-    {"reboot-timeout", KEY_INT, offsetof(struct vm_config, boot_fail_ms), NULL, NULL},
-    {"once", KEY_CALL, 0, NULL, boot_once},
+    {"splash-time", KEY_CALL, 0, "MS", boot_splash_time},
+    {"reboot-timeout", KEY_CALL, 0, "MS|-1", boot_reboot_timeout},
+    {"once", KEY_CALL, 0, "LETTERS", boot_once},
     {"splash", KEY_LACK, 0, "there is no boot picture", NULL},
 };
 
@@ -625,11 +676,47 @@ static bool rtc_base(struct cli_parse *p, void *target, const char *value)
     return true;
 }
 
+static bool rtc_clock(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    if (!cli_one_of("host|rt|vm", value))
+        return cli_fail(p, "clock=%s: there are vm and, taken as hints, host and rt", value);
+    snprintf(p->rtc_clock, sizeof p->rtc_clock, "%s", strcmp(value, "vm") == 0 ? "" : value);
+    return true;
+}
+
+static bool rtc_driftfix(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    if (!cli_one_of("none|slew", value))
+        return cli_fail(p, "driftfix=%s: there are none and, taken as a hint, slew", value);
+    if (strcmp(value, "slew") == 0)
+        cli_note(p, "driftfix=slew taken as a hint: ticks that the guest is too late for are not "
+                    "made up for, as on hardware");
+    return true;
+}
+
 static const struct key_row rtc_keys[] = {
-    {"base", KEY_CALL, 0, NULL, rtc_base},
-    {"clock", KEY_ONLY, 0, "host|rt|vm", NULL},
-    {"driftfix", KEY_ONLY, 0, "none|slew", NULL},
+    {"base", KEY_CALL, 0, "utc|localtime|DATE", rtc_base},
+    {"clock", KEY_CALL, 0, "vm|host|rt", rtc_clock},
+    {"driftfix", KEY_CALL, 0, "none|slew", rtc_driftfix},
 };
+
+bool cli_rtc_done(struct cli_parse *p)
+{
+    if (!*p->rtc_clock)
+        return true;
+    snprintf(p->option, sizeof p->option, "-rtc");
+    if (p->cfg->icount)
+        return cli_fail(p,
+                        "clock=%s: with -icount the date goes on with the guest's time, clock=vm",
+                        p->rtc_clock);
+    cli_note(p,
+             "clock=%s taken as a hint: the date goes on with the guest's time, which follows the "
+             "host's except while the machine is stopped",
+             p->rtc_clock);
+    return true;
+}
 
 bool cli_rtc(struct cli_parse *p, const char *arg)
 {
@@ -644,6 +731,7 @@ static bool icount_shift(struct cli_parse *p, void *target, const char *value)
     struct vm_config *cfg = target;
     uint64_t v;
     if (strcmp(value, "auto") == 0) {
+        p->icount_auto = true;
         cli_note(p, "shift=auto taken as a hint: guest time follows the host's without -icount");
         return true;
     }
@@ -655,7 +743,7 @@ static bool icount_shift(struct cli_parse *p, void *target, const char *value)
 }
 
 static const struct key_row icount_keys[] = {
-    {"shift", KEY_CALL, 0, NULL, icount_shift},
+    {"shift", KEY_CALL, 0, "N|auto", icount_shift},
     {"sleep", KEY_BOOL, offsetof(struct vm_config, icount_sleep), NULL, NULL},
     {"align", KEY_ONLY, 0, "off", NULL},
     {"rr", KEY_LACK, 0, "there is no record and replay yet", NULL},
@@ -665,7 +753,11 @@ static const struct key_row icount_keys[] = {
 
 bool cli_icount(struct cli_parse *p, const char *arg)
 {
-    return cli_apply(p, icount_keys, ARRAY_SIZE(icount_keys), arg, "shift", p->cfg);
+    if (!cli_apply(p, icount_keys, ARRAY_SIZE(icount_keys), arg, "shift", p->cfg))
+        return false;
+    if (!p->cfg->icount && (!p->icount_auto || p->cfg->icount_sleep))
+        return cli_fail(p, "%s needs shift=N", p->cfg->icount_sleep ? "sleep=on" : "it");
+    return true;
 }
 
 static bool action_reboot(struct cli_parse *p, void *target, const char *value)
@@ -685,8 +777,8 @@ static bool action_shutdown(struct cli_parse *p, void *target, const char *value
 }
 
 static const struct key_row action_keys[] = {
-    {"reboot", KEY_CALL, 0, NULL, action_reboot},
-    {"shutdown", KEY_CALL, 0, NULL, action_shutdown},
+    {"reboot", KEY_CALL, 0, "reset|shutdown", action_reboot},
+    {"shutdown", KEY_CALL, 0, "poweroff|pause", action_shutdown},
     {"panic", KEY_HINT, 0, "no device reports a guest's panic", NULL},
     {"watchdog", KEY_HINT, 0, "there is no watchdog", NULL},
 };
@@ -695,6 +787,64 @@ bool cli_action(struct cli_parse *p, const char *arg)
 {
     return cli_apply(p, action_keys, ARRAY_SIZE(action_keys), arg, NULL, p->cfg);
 }
+
+/* --- -msg, -overcommit: off is how it is, on is a hint --- */
+
+static bool hint_if_on(struct cli_parse *p, const char *key, const char *value, const char *words)
+{
+    bool on;
+    if (!word_bool(value, &on))
+        return cli_fail(p, "%s=%s is neither on nor off", key, value);
+    if (on)
+        cli_note(p, "%s=on taken as a hint: %s", key, words);
+    return true;
+}
+
+static bool msg_timestamp(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    return hint_if_on(p, "timestamp", value, "messages are one line each, without a time");
+}
+
+static bool msg_guest_name(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    return hint_if_on(p, "guest-name", value, "messages begin with the program's name");
+}
+
+static const struct key_row msg_keys[] = {
+    {"timestamp", KEY_CALL, 0, "on|off", msg_timestamp},
+    {"guest-name", KEY_CALL, 0, "on|off", msg_guest_name},
+};
+
+bool cli_msg(struct cli_parse *p, const char *arg)
+{
+    return cli_apply(p, msg_keys, ARRAY_SIZE(msg_keys), arg, NULL, p->cfg);
+}
+
+static bool overcommit_mem_lock(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    return hint_if_on(p, "mem-lock", value, "guest memory is taken as it is touched");
+}
+
+static bool overcommit_cpu_pm(struct cli_parse *p, void *target, const char *value)
+{
+    (void)target;
+    return hint_if_on(p, "cpu-pm", value, "a CPU that waits leaves the host's to others");
+}
+
+static const struct key_row overcommit_keys[] = {
+    {"mem-lock", KEY_CALL, 0, "on|off", overcommit_mem_lock},
+    {"cpu-pm", KEY_CALL, 0, "on|off", overcommit_cpu_pm},
+};
+
+bool cli_overcommit(struct cli_parse *p, const char *arg)
+{
+    return cli_apply(p, overcommit_keys, ARRAY_SIZE(overcommit_keys), arg, NULL, p->cfg);
+}
+
+/* --- -fw_cfg --- */
 
 #define FW_CFG_NAME_MAX 55 /* a file's name in the directory is 56 bytes with its end */
 

@@ -19,6 +19,8 @@ bool cli_machine(struct cli_parse *p, const char *arg);
 bool cli_memory(struct cli_parse *p, const char *arg);
 bool cli_mon(struct cli_parse *p, const char *arg);
 bool cli_name(struct cli_parse *p, const char *arg);
+bool cli_msg(struct cli_parse *p, const char *arg);
+bool cli_overcommit(struct cli_parse *p, const char *arg);
 bool cli_rtc(struct cli_parse *p, const char *arg);
 bool cli_smp(struct cli_parse *p, const char *arg);
 
@@ -35,6 +37,8 @@ bool cli_resolve_chardev(struct cli_parse *p, enum chardev_user user, char **spe
 /* Says which of them nobody has. */
 bool cli_chardevs_done(struct cli_parse *p);
 bool cli_add_monitor(struct cli_parse *p, const char *spec);
+/* Says what -rtc clock= came to, once all are read. */
+bool cli_rtc_done(struct cli_parse *p);
 /* Says what -accel came to, once all are read. */
 bool cli_accel_done(struct cli_parse *p);
 

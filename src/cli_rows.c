@@ -84,9 +84,42 @@ bool cli_apply_key(struct cli_parse *p, const struct key_row *rows, size_t n, co
     return cli_fail(p, "unknown key \"%s\"", key);
 }
 
+static void help_key(struct cli_parse *p, const struct key_row *row)
+{
+    char line[256];
+    const char *value = row->kind == KEY_BOOL                ? "on|off"
+                        : row->kind == KEY_INT               ? "NUMBER"
+                        : row->text && row->kind != KEY_HINT ? row->text
+                                                             : "VALUE";
+    snprintf(line, sizeof line, "%s=%s%s%s", row->name, value,
+             row->kind == KEY_HINT ? "  changes nothing: " : "",
+             row->kind == KEY_HINT ? row->text : "");
+    if (row->kind != KEY_LACK)
+        p->out(p->note_opaque, line);
+}
+
+/* The first row's key may go without its name ("-rtc help"), unless any word may stand there. */
+bool cli_help_asked(struct cli_parse *p, const struct key_row *rows, size_t n,
+                    const struct word_pairs *pairs)
+{
+    bool asked = false;
+    for (unsigned i = 0; i < pairs->count; i++) {
+        const char *key = pairs->key[i], *value = pairs->value[i];
+        asked = asked || (strcmp(key, "help") == 0 && strcmp(value, "on") == 0) ||
+                (strcmp(key, rows[0].name) == 0 && rows[0].kind != KEY_STR &&
+                 (strcmp(value, "help") == 0 || strcmp(value, "?") == 0));
+    }
+    for (size_t i = 0; asked && !p->helped && i < n; i++)
+        help_key(p, &rows[i]);
+    p->helped = p->helped || asked;
+    return asked;
+}
+
 bool cli_apply_pairs(struct cli_parse *p, const struct key_row *rows, size_t n,
                      const struct word_pairs *pairs, void *target)
 {
+    if (cli_help_asked(p, rows, n, pairs))
+        return true;
     for (unsigned i = 0; i < pairs->count; i++) {
         if (!cli_apply_key(p, rows, n, pairs->key[i], pairs->value[i], target))
             return false;

@@ -22,11 +22,16 @@ struct cli_parse {
     struct vm_config *cfg;
     struct error *err;
     char option[32]; /* as in the table: "-drive" */
+    void (*out)(void *opaque, const char *line);
+    bool helped; /* the keys of an option were asked for, and listed */
     void (*note)(void *opaque, const char *line);
     void *note_opaque;
 
     bool serial_given, parallel_given, monitor_given, display_given, nodefaults;
     bool cdrom_given, floppy_given; /* by -device: no empty one is added */
+    bool vga_device, seed_given, icount_auto;
+    char rtc_clock[8];    /* -rtc clock=, other than vm */
+    char for_machine[32]; /* the first option that -cpu-test has no use for */
     bool accel_given, accel_found;
     char accel_refused[32];
     struct cli_chardev_entry chardev[CLI_MAX_CHARDEVS];
@@ -45,7 +50,7 @@ enum key_kind {
     KEY_ONLY, /* one of the words in text, "a|b"; the value is kept nowhere */
     KEY_HINT, /* taken with a word */
     KEY_LACK, /* refused: text says why */
-    KEY_CALL,
+    KEY_CALL, /* text: what help calls the value */
 };
 
 struct key_row {
@@ -62,6 +67,9 @@ bool cli_apply_int(struct cli_parse *p, const char *key, const char *value, int 
 bool cli_apply_row(struct cli_parse *p, const struct key_row *row, const char *value, void *target);
 bool cli_apply_key(struct cli_parse *p, const struct key_row *rows, size_t n, const char *key,
                    const char *value, void *target);
+/* ",help" among the pairs: lists the keys and is done. */
+bool cli_help_asked(struct cli_parse *p, const struct key_row *rows, size_t n,
+                    const struct word_pairs *pairs);
 bool cli_apply_pairs(struct cli_parse *p, const struct key_row *rows, size_t n,
                      const struct word_pairs *pairs, void *target);
 /* Splits arg, applies its keys to target. */

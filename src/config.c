@@ -5,6 +5,7 @@
 #include "core/words.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define RAM_MIN_BYTES (1 * MiB)
 #define RAM_MAX_BYTES                                                           \
@@ -289,6 +290,33 @@ static bool add_default(struct vm_config *cfg, enum drive_if bus, int index, str
     return true;
 }
 
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino &&
+                                 x.st_dev == y.st_dev && S_ISREG(x.st_mode));
+}
+
+static bool writes(const struct config_drive *d)
+{
+    return !d->cdrom && !d->readonly && !d->snapshot;
+}
+
+/* The second would find the image locked, and be told of another program. */
+static bool check_shared(const struct config_drive *a, const struct config_drive *b,
+                         struct error *err)
+{
+    char first[CONFIG_DRIVE_NAME], second[CONFIG_DRIVE_NAME];
+    if (!a->file || !b->file || (!writes(a) && !writes(b)) || !same_file(a->file, b->file))
+        return true;
+    config_drive_name(a, first);
+    config_drive_name(b, second);
+    return error_set(err,
+                     "%s is given twice, as %s and as %s, and written to; -snapshot or readonly=on "
+                     "lets two drives share it",
+                     b->file, first, second);
+}
+
 static bool check_drives(struct vm_config *cfg, struct error *err)
 {
     for (unsigned i = 0; i < cfg->drives; i++) {
@@ -317,6 +345,10 @@ static bool check_drives(struct vm_config *cfg, struct error *err)
         const struct config_drive *d = &cfg->drive[i];
         if (!d->file && !config_drive_removable(d) && d->bus == DRIVE_IDE)
             return error_set(err, "-device ide-hd: drive %s has no file=", d->id);
+        for (unsigned j = 0; j < i; j++) {
+            if (!check_shared(&cfg->drive[j], d, err))
+                return false;
+        }
     }
     return (!cfg->default_cdrom || add_default(cfg, DRIVE_IDE, 2, err)) &&
            (!cfg->default_floppy || add_default(cfg, DRIVE_FLOPPY, 0, err));
@@ -384,11 +416,6 @@ bool vm_config_check(struct vm_config *cfg, struct error *err)
     if (!cfg->kernel && (cfg->initrd || cfg->append))
         return error_set(err, "%s does nothing without -kernel",
                          cfg->initrd ? "-initrd" : "-append");
-    if (cfg->cpu_tests && (cfg->drives || cfg->kernel || cfg->bios))
-        return error_set(err, "-cpu-test runs no machine that %s would be for",
-                         cfg->kernel   ? "-kernel"
-                         : cfg->drives ? "a disk"
-                                       : "-bios");
     if (cfg->vga_rom && cfg->vga && !strcmp(cfg->vga, "none"))
         return error_set(err, "VGA.romfile does nothing with -vga none");
     return check_memory(cfg, err) && check_drives(cfg, err) && check_stdio(cfg, err) &&

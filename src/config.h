@@ -128,7 +128,7 @@ struct vm_config {
     } fw_cfg[CONFIG_MAX_FWCFG];
     unsigned fw_cfgs;
 
-    bool nographic;
+    bool nographic, no_graphics; /* -nographic; -machine graphics=off */
     enum config_display display;
     struct {
         bool full_screen, no_close; /* -full-screen; window-close=off */

@@ -217,7 +217,7 @@ static void add_numbers(struct fwcfg *fw, const struct vm_config *cfg)
     /* as in QEMU's hw/i386/x86.c, no number of CPUs but the first local APIC ID that is not used */
     fwcfg_add_u16(fw, FWCFG_MAX_CPUS,
                   (uint16_t)(topology_apic_id(&cfg->topology, cfg->smp - 1) + 1));
-    fwcfg_add_u16(fw, FWCFG_NOGRAPHIC, cfg->nographic);
+    fwcfg_add_u16(fw, FWCFG_NOGRAPHIC, cfg->nographic || cfg->no_graphics);
     fwcfg_add_u32(fw, FWCFG_IRQ0_OVERRIDE, 1); /* the timer is at IOAPIC pin 2 */
     if (!cfg->no_hpet)
         add_hpet(fw);
