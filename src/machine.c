@@ -647,6 +647,10 @@ struct display_source *machine_display(struct machine *m)
 {
     return m->pc.vga ? vga_display(m->pc.vga) : NULL;
 }
+long machine_cpu_thread(const struct machine *m, unsigned n)
+{
+    return threads_number(m, n);
+}
 struct gdbstub **machine_gdb(struct machine *m)
 {
     return &m->gdb;

@@ -66,6 +66,8 @@ struct chr *machine_chr_open(struct machine *m, const char *label, const char *s
                              struct error *err);
 /* Closes what machine_chr_open() gave before machine_destroy() does it for all of them. */
 void machine_chr_close(struct machine *m, struct chr *chr);
+/* The host's number of the thread that CPU n runs on. */
+long machine_cpu_thread(const struct machine *m, unsigned n);
 /* Where the watchers keep the machine's gdb stub (debug/gdbstub.h). */
 struct gdbstub **machine_gdb(struct machine *m);
 int64_t machine_time_ns(struct machine *m);

@@ -105,6 +105,8 @@ void threads_run(struct machine *m);
 void machine_take_requests(struct machine *m);
 int64_t threads_clock(const struct machine *m);
 int64_t threads_now(const struct machine *m); /* for whoever is at a device, or asks from outside */
+long threads_number(const struct machine *m,
+                    unsigned n); /* of the host's for CPU n; ours where they take turns */
 uint64_t threads_icount(const struct machine *m);
 void threads_deadline(struct machine *m);
 void threads_woken(struct machine *m, unsigned n);

@@ -26,6 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <time.h>
 
 #define SLICE_NS        (5 * NS_PER_US) /* between two looks; in instructions: */
@@ -49,6 +51,7 @@ struct cpu_thread {
     struct machine *m;
     struct cpu *cpu;
     pthread_t id;
+    long number; /* the same for the host, as soon as it runs; atomic */
     pthread_cond_t wake;
     unsigned slice; /* instructions that take about SLICE_NS here */
     bool made;
@@ -169,6 +172,13 @@ void threads_freeze(struct machine *m, bool freeze)
         t->clock.offset = offset;
     }
     t->frozen = freeze;
+}
+
+long threads_number(const struct machine *m, unsigned n)
+{
+    if (!m->threads)
+        return syscall(SYS_gettid);
+    return __atomic_load_n(&m->threads->cpu[n].number, __ATOMIC_RELAXED);
 }
 
 uint64_t threads_icount(const struct machine *m)
@@ -365,6 +375,7 @@ static void *cpu_thread(void *opaque)
     char name[16];
     snprintf(name, sizeof name, "CPU %u/TCG", c->cpu->index);
     prctl(PR_SET_NAME, name);
+    __atomic_store_n(&c->number, syscall(SYS_gettid), __ATOMIC_RELAXED);
     prctl(PR_SET_TIMERSLACK, 1000); /* guests set timers to the microsecond */
     world_be(&c->cpu->member);
     world_enter(&t->world);

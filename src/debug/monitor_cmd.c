@@ -326,9 +326,76 @@ void mon_release(struct mon *mon)
     mon->disas = NULL;
 }
 
+/* QEMU's commands that have no counterpart, "info" among them, in groups "a|b|c". */
+static const struct lack {
+    const char *names, *words;
+} lacks[] = {
+    {"savevm|loadvm|delvm|info snapshots|snapshot_blkdev|snapshot_blkdev_internal|"
+     "snapshot_delete_blkdev_internal",
+     "there are no saved states yet"},
+    {"migrate|migrate_cancel|migrate_continue|migrate_incoming|migrate_pause|migrate_recover|"
+     "migrate_set_capability|migrate_set_parameter|migrate_start_postcopy|info migrate|"
+     "info migrate_capabilities|info migrate_parameters",
+     "there is no migration"},
+    {"device_add|device_del|drive_add|drive_del|object_add|object_del|chardev-add|chardev-change|"
+     "chardev-remove|cpu_add",
+     "the machine is put together on the command line; what is in a drive changes by change, "
+     "eject"},
+    {"commit", "what -snapshot kept apart is forgotten at the end"},
+    {"block_resize|block_stream|block_set_io_throttle|block_job_cancel|block_job_complete|"
+     "block_job_pause|block_job_resume|drive_backup|drive_mirror|nbd_server_add|nbd_server_start|"
+     "nbd_server_stop|qemu-io|info block-jobs|info blockstats",
+     "images are read and written as they are"},
+    {"netdev_add|netdev_del|set_link|hostfwd_add|hostfwd_remove|announce_self|info network|"
+     "info usernet",
+     "there is no network card yet"},
+    {"info usb|info usbhost", "there is no USB yet"},
+    {"balloon|info balloon", "there is no balloon"},
+    {"watchdog_action", "there is no watchdog"},
+    {"info kvm", "there is no KVM: Vitrine computes everything itself"},
+    {"set_password|expire_password|client_migrate_info|info vnc|info spice",
+     "there is no VNC or SPICE"},
+    {"wavcapture|stopcapture|info capture", "-audiodev wav keeps the sound"},
+    {"logfile", "-D says where the log goes"},
+    {"trace-event|trace-file|info trace-events", "there are no trace points yet; see log"},
+    {"dump-guest-memory|info dump", "pmemsave writes guest memory to a file"},
+    {"gva2gpa|gpa2hva|gpa2hpa", "info mem and info tlb show what is mapped where"},
+    {"boot_set", "-boot says from what to boot"},
+    {"system_wakeup", "the board does not sleep"},
+    {"qom-list|qom-get|qom-set|info qom-tree|info qdm", "info qtree and info device show them"},
+    {"info irq|info mice|info roms|info ramblock|info numa|info tpm|info sev|info sgx|info history|"
+     "info opcount|info profile|info hotpluggable-cpus|info memdev|info memory-devices|"
+     "info memory_size_summary|info iothreads|info virtio|mce|mouse_set|singlestep|"
+     "one-insn-per-tb|ringbuf_read|ringbuf_write|replay_break|replay_seek|sync-profile",
+     "see help"},
+};
+
+static bool is_in(const char *names, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const char *w = names; *w; w += strcspn(w, "|"), w += *w == '|') {
+        if (strcspn(w, "|") == n && strncmp(w, name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool mon_lacking(struct mon *mon, const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(lacks); i++) {
+        if (is_in(lacks[i].names, name)) {
+            mon_printf(mon, "Vitrine has no '%s': %s\n", name, lacks[i].words);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void unknown(struct mon *mon, const char *name)
 {
     const char *near = word_nearest(name, commands, sizeof *commands, ARRAY_SIZE(commands));
+    if (mon_lacking(mon, name))
+        return;
     if (near && strlen(name) > 2)
         mon_printf(mon, "unknown command: '%s', did you mean '%s'?\n", name, near);
     else

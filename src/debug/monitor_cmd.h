@@ -45,6 +45,8 @@ const struct mon_command *mon_info_commands(size_t *count);
 void mon_printf(struct mon *mon, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void mon_line(void *mon, const char *line); /* a line callback whose opaque is the struct mon */
 struct cpu *mon_cpu(struct mon *mon);
+/* One of QEMU's commands ("info network") that Vitrine has not? Says so. */
+bool mon_lacking(struct mon *mon, const char *name);
 /* The next blank-separated word (or "quoted one") of *args, which moves on; NULL: none left. */
 char *mon_word(char **args);
 /* True when nothing is left of args; else says so. */

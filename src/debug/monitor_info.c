@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* --- CPU --- */
 
@@ -47,7 +46,8 @@ static void info_cpus(struct mon *mon, char *args)
         const struct cpu *cpu = machine_cpu(mon->machine, i);
         mon_printf(mon, "%c CPU #%u: pc=0x%016" PRIx64 "%s thread_id=%ld\n",
                    i == mon->cpu ? '*' : ' ', i, cpu_code_address(cpu),
-                   cpu->halted || cpu->wait_sipi ? " (halted)" : "", (long)getpid());
+                   cpu->halted || cpu->wait_sipi ? " (halted)" : "",
+                   machine_cpu_thread(mon->machine, i));
     }
 }
 
@@ -426,7 +426,9 @@ void mon_cmd_info(struct mon *mon, char *args)
             return;
         }
     }
-    if (!word)
+    char name[64];
+    snprintf(name, sizeof name, "info %s", word ? word : "");
+    if (!word || mon_lacking(mon, name))
         return;
     const char *near = word_nearest(word, infos, sizeof *infos, ARRAY_SIZE(infos));
     if (near)

@@ -144,6 +144,11 @@ void machine_chr_close(struct machine *m, struct chr *chr)
     fake_note("close ");
     chr_close(chr);
 }
+long machine_cpu_thread(const struct machine *m, unsigned n)
+{
+    (void)m;
+    return 100 + n;
+}
 struct gdbstub **machine_gdb(struct machine *m)
 {
     return &m->gdb;
