@@ -260,7 +260,8 @@ static const struct option options[] = {
      "where sound goes, with -machine pcspk-audiodev=ID; also out.frequency=", cli_audiodev},
     {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
     {"serial", OPT_CALL, "DEV", 0,
-     "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, unix:PATH[,server=on,wait=off]",
+     "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, telnet:HOST:PORT, "
+     "unix:PATH[,server=on,wait=off]",
      take_serial},
     {"parallel", OPT_CALL, "DEV", 0,
      "a printer port, what is printed goes to DEV, as -serial; none", take_parallel},

@@ -50,7 +50,7 @@ static const struct key_row chardev_keys[] = {
     {"wait", KEY_BOOL, offsetof(struct chardev, wait), NULL, NULL},
     {"nodelay", KEY_BOOL, offsetof(struct chardev, nodelay), NULL, NULL},
     {"reconnect", KEY_INT, offsetof(struct chardev, reconnect), NULL, NULL},
-    {"telnet", KEY_ONLY, 0, "off", NULL},
+    {"telnet", KEY_BOOL, offsetof(struct chardev, telnet), NULL, NULL},
     {"websocket", KEY_ONLY, 0, "off", NULL},
     {"tn3270", KEY_ONLY, 0, "off", NULL},
     {"to", KEY_LACK, 0, "a port is free or it is not; port=0 takes a free one and says which",
@@ -119,6 +119,8 @@ static bool check_values(struct cli_parse *p, const struct chardev *c)
         return cli_fail(p, "%s: path= is empty", c->backend);
     if (socket && c->path && (c->port >= 0 || c->host || c->ipv4 || c->ipv6))
         return cli_fail(p, "socket: path= is for a Unix socket, host= and port= for TCP: which?");
+    if (c->path && c->telnet)
+        return cli_fail(p, "socket: telnet=on is for TCP, path= for a Unix socket");
     if (c->server && c->reconnect)
         return cli_fail(p, "reconnect= is for clients, not with server=on");
     if (c->signal == (c->mux ? GIVEN_ON : GIVEN_OFF))
@@ -155,9 +157,9 @@ static int socket_spec(const struct chardev *c, char *spec, size_t size)
                  bracket ? "]" : "", c->port);
     double_commas(place, where, sizeof where);
     const int n =
-        snprintf(spec, size, "%s%s,server=%s,wait=%s%s%s%s", c->mux ? "mon:" : "", where,
+        snprintf(spec, size, "%s%s,server=%s,wait=%s%s%s%s%s", c->mux ? "mon:" : "", where,
                  c->server ? "on" : "off", c->wait ? "on" : "off", c->nodelay ? ",nodelay" : "",
-                 given_words(c->ipv4, ",ipv4=on", ",ipv4=off"),
+                 c->telnet ? ",telnet=on" : "", given_words(c->ipv4, ",ipv4=on", ",ipv4=off"),
                  given_words(c->ipv6, ",ipv6=on", ",ipv6=off"));
     if (c->reconnect && n > 0 && (size_t)n < size)
         return n + snprintf(spec + n, size - (size_t)n, ",reconnect=%d", c->reconnect);

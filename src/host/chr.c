@@ -41,11 +41,17 @@ static const struct kind {
     bool takes_rest;  /* ":..." follows */
     struct chr *(*open)(const struct chr_host *host, const char *rest, struct error *err);
 } kinds[] = {
-    {"stdio", false, open_stdio},  {"null", false, open_null},
-    {"none", false, open_null},    {"vc", false, open_vc},
-    {"pty", false, open_pty},      {"file", true, chr_file_create},
-    {"tcp", true, chr_tcp_create}, {"unix", true, chr_unix_create},
-    {"mon", true, open_mux},       {"append", true, chr_append_create},
+    {"stdio", false, open_stdio},
+    {"null", false, open_null},
+    {"none", false, open_null},
+    {"vc", false, open_vc},
+    {"pty", false, open_pty},
+    {"file", true, chr_file_create},
+    {"tcp", true, chr_tcp_create},
+    {"unix", true, chr_unix_create},
+    {"mon", true, open_mux},
+    {"append", true, chr_append_create},
+    {"telnet", true, chr_telnet_create},
 };
 
 struct chr *chr_open(const char *label, const char *spec, struct host_loop *loop, struct door *door,
@@ -77,7 +83,7 @@ struct chr *chr_open(const char *label, const char *spec, struct host_loop *loop
     else
         error_set(err,
                   "%s: unknown character device '%s'; known are stdio, mon:stdio, file:PATH, null, "
-                  "none, pty, tcp:HOST:PORT, unix:PATH",
+                  "none, pty, tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH",
                   label, word);
     return NULL;
 }

@@ -38,6 +38,8 @@ struct chr_front {
 
 struct chr {
     const struct chr_ops *ops;
+    /* Leaves in buf what of it is meant for the front end, returns its length; may be NULL. */
+    size_t (*filter)(struct chr *chr, uint8_t *buf, size_t len);
     const char *label; /* "serial0", "monitor" */
     struct chr_front front;
     struct door *door;
@@ -49,9 +51,10 @@ struct chr {
  * Opens a back-end from QEMU's spelling: stdio, file:PATH, append:PATH (which is ours, for
  * -chardev file,append=on), null, none, pty,
  * tcp:[HOST]:PORT[,server=on|off][,wait=on|off][,nodelay=on|off][,reconnect=SECONDS],
- * unix:PATH[,server=on|off][,wait=on|off][,reconnect=SECONDS], vc (as null, said).
- * mon:stdio has two front ends and is opened by chr_mux_open() (chr_mux.h). A server waits for its
- * first peer unless wait=off. label is copied. NULL and err on failure.
+ * telnet:... (the same as tcp:...,telnet=on),
+ * unix:PATH[,server=on|off][,wait=on|off][,reconnect=SECONDS], vc (as null, said). mon:stdio has
+ * two front ends and is opened by chr_mux_open() (chr_mux.h). A server waits for its first peer
+ * unless wait=off. label is copied. NULL and err on failure.
  */
 struct chr *chr_open(const char *label, const char *spec, struct host_loop *loop, struct door *door,
                      struct log *log, struct error *err);

@@ -103,7 +103,9 @@ static void reader_turn(struct chr_reader *r)
     }
     const ssize_t n = read(r->fd, buf, MIN(room, sizeof buf));
     if (n > 0) {
-        chr_deliver(r->chr, buf, (size_t)n);
+        const size_t left = r->chr->filter ? r->chr->filter(r->chr, buf, (size_t)n) : (size_t)n;
+        if (left)
+            chr_deliver(r->chr, buf, left);
         return;
     }
     if (n < 0 && (errno == EINTR || errno == EAGAIN))

@@ -71,6 +71,7 @@ struct chr *chr_append_create(const struct chr_host *host, const char *path, str
 struct chr *chr_null_create(const struct chr_host *host, struct error *err);
 struct chr *chr_pty_create(const struct chr_host *host, struct error *err);
 struct chr *chr_tcp_create(const struct chr_host *host, const char *spec, struct error *err);
+struct chr *chr_telnet_create(const struct chr_host *host, const char *spec, struct error *err);
 struct chr *chr_unix_create(const struct chr_host *host, const char *spec, struct error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE /* accept4 */
 #include "core/words.h"
 #include "host/chr_io.h"
+#include "host/chr_telnet.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,8 +44,9 @@ struct chr_socket {
     char *what;                        /* "tcp:127.0.0.1:4444", for messages */
     struct address address[ADDRESSES]; /* a host name may have several */
     unsigned addresses, current;
-    bool server, wait, nodelay;
-    uint64_t reconnect_s; /* 0: never */
+    bool server, wait, nodelay, telnet;
+    struct telnet telnet_state; /* of this connection */
+    uint64_t reconnect_s;       /* 0: never */
     int listen_fd, fd, out_fd;
     struct watch *listen;  /* server: a peer may come */
     struct watch *connect; /* client: a connection is being made */
@@ -175,6 +177,9 @@ static bool peer_came(struct chr_socket *s, int fd)
         hang_up(s, 0);
         return false;
     }
+    s->telnet_state = (struct telnet){0};
+    if (s->telnet && s->server)
+        chr_writer_put(s->out, telnet_greeting, sizeof telnet_greeting);
     chr_set_connected(&s->chr, true);
     return true;
 }
@@ -351,10 +356,48 @@ static bool open_client(struct chr_socket *s, struct error *err)
 
 /* ------------------------------------------------------------------ the back-end */
 
+static void telnet_answer(void *opaque, const uint8_t *buf, size_t len)
+{
+    chr_writer_put(((struct chr_socket *)opaque)->out, buf, len);
+}
+
+static void telnet_break(void *opaque)
+{
+    struct chr *chr = &((struct chr_socket *)opaque)->chr;
+    if (!chr->front.send_break)
+        return;
+    if (chr->door)
+        door_enter(chr->door, DOOR_CHR, "break", 5);
+    chr->front.send_break(chr->front.opaque);
+}
+
+static size_t telnet_filter(struct chr *chr, uint8_t *buf, size_t len)
+{
+    struct chr_socket *s = container_of(chr, struct chr_socket, chr);
+    const struct telnet_events events = {telnet_answer, telnet_break, s};
+    return telnet_receive(&s->telnet_state, buf, len, &events);
+}
+
+/* A byte FFh that is none of telnet's own is sent twice. */
+static void telnet_write(struct chr_socket *s, const uint8_t *buf, size_t len)
+{
+    while (len) {
+        const uint8_t *ff = memchr(buf, 0xff, len);
+        const size_t n = ff ? (size_t)(ff - buf) + 1 : len;
+        chr_writer_put(s->out, buf, n);
+        if (ff)
+            chr_writer_put(s->out, ff, 1);
+        buf += n;
+        len -= n;
+    }
+}
+
 static void socket_write(struct chr *chr, const uint8_t *buf, size_t len)
 {
     struct chr_socket *s = container_of(chr, struct chr_socket, chr);
-    if (s->out)
+    if (s->out && s->telnet)
+        telnet_write(s, buf, len);
+    else if (s->out)
         chr_writer_put(s->out, buf, len);
     else
         chr->dropped_bytes += len;
@@ -383,12 +426,12 @@ static const struct option {
     const char *name; /* first: word_nearest() looks here */
     bool is_number;
 } options[] = {
-    {"server", false},   {"wait", false}, {"nodelay", false},
-    {"reconnect", true}, {"ipv4", false}, {"ipv6", false},
+    {"server", false}, {"wait", false}, {"nodelay", false}, {"reconnect", true},
+    {"ipv4", false},   {"ipv6", false}, {"telnet", false},
 };
 
 struct settings {
-    bool server, wait, nodelay, ipv4, ipv6;
+    bool server, wait, nodelay, telnet, ipv4, ipv6;
     uint64_t reconnect_s;
 };
 
@@ -418,6 +461,8 @@ static bool set_option(struct settings *set, const char *label, const char *key,
         set->wait = on; /* a client has nothing to wait for */
     else if (strcmp(key, "nodelay") == 0)
         set->nodelay = on;
+    else if (strcmp(key, "telnet") == 0)
+        set->telnet = on;
     else if ((strcmp(key, "ipv4") == 0) == on) /* ipv4=off is as much as ipv6=on */
         set->ipv4 = true;
     else
@@ -492,20 +537,31 @@ static bool configure(struct chr_socket *s, const char *spec, bool for_unix, str
         ok = error_set(err, "%s: '%s' names no address", s->chr.label, spec);
     if (ok && set.reconnect_s && set.server)
         ok = error_set(err, "%s: reconnect= is for clients", s->chr.label);
-    if (ok && asprintf(&s->what, "%s:%s", for_unix ? "unix" : "tcp", where) < 0) {
+    if (ok && asprintf(&s->what, "%s:%s",
+                       for_unix    ? "unix"
+                       : s->telnet ? "telnet"
+                                   : "tcp",
+                       where) < 0) {
         s->what = NULL;
         ok = error_set(err, "%s: out of memory", s->chr.label);
     }
     s->server = set.server;
     s->wait = set.wait;
     s->nodelay = set.nodelay;
+    s->telnet |= set.telnet;
+    if (ok && s->telnet && for_unix)
+        ok = error_set(err, "%s: telnet=on is for TCP", s->chr.label);
+    if (s->telnet)
+        s->chr.filter = telnet_filter;
     s->reconnect_s = set.reconnect_s;
     ok = ok && (for_unix ? resolve_unix(s, where, err) : resolve_tcp(s, where, &set, err));
     word_pairs_free(&pairs);
     return ok;
 }
 
-static struct chr *create(const struct chr_host *host, const char *spec, bool for_unix,
+enum socket_kind { SOCKET_TCP, SOCKET_TELNET, SOCKET_UNIX };
+
+static struct chr *create(const struct chr_host *host, const char *spec, enum socket_kind kind,
                           struct error *err)
 {
     static const struct chr_ops ops = {socket_write, socket_accept_input, socket_close};
@@ -518,7 +574,8 @@ static struct chr *create(const struct chr_host *host, const char *spec, bool fo
     s->host = *host;
     s->host.label = s->chr.label;
     s->listen_fd = s->fd = s->out_fd = -1;
-    if (configure(s, spec, for_unix, err) &&
+    s->telnet = kind == SOCKET_TELNET;
+    if (configure(s, spec, kind == SOCKET_UNIX, err) &&
         (s->server ? open_server(s, err) : open_client(s, err)))
         return &s->chr;
     socket_close(&s->chr);
@@ -527,10 +584,15 @@ static struct chr *create(const struct chr_host *host, const char *spec, bool fo
 
 struct chr *chr_tcp_create(const struct chr_host *host, const char *spec, struct error *err)
 {
-    return create(host, spec, false, err);
+    return create(host, spec, SOCKET_TCP, err);
+}
+
+struct chr *chr_telnet_create(const struct chr_host *host, const char *spec, struct error *err)
+{
+    return create(host, spec, SOCKET_TELNET, err);
 }
 
 struct chr *chr_unix_create(const struct chr_host *host, const char *spec, struct error *err)
 {
-    return create(host, spec, true, err);
+    return create(host, spec, SOCKET_UNIX, err);
 }

@@ -318,6 +318,21 @@ class Consoles(Echo):
         s.close()
         self.quit_by_signal(v, said)
 
+    def test_telnet(self):
+        """Commands are not the guest's; FFh is sent twice; a NUL behind a CR is none; what is not offered is declined."""
+        v = self.echo("-serial", "telnet:127.0.0.1:0,server,nowait", tty=False)
+        said = self.first_words(v)
+        s = harness.Socket(("127.0.0.1", int(said.split()[-1])))
+        s.socket.sendall(b"\xff\xfd\x18\xff\xfb\x03\xff\xfa\x18\x01\xff\xf0a\r\0\xff\xff\xff\xf1b")
+        s.expect(r"\[b\]")
+        greeting = b"\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00"
+        self.assertTrue(s.seen.startswith(greeting), s.seen)
+        rest = s.seen[len(greeting):]
+        self.assertIn(b"\xff\xfc\x18", rest)
+        self.assertEqual(b"[a][\r][\xff\xff][b]", rest.replace(b"\xff\xfc\x18", b"").replace(b"<", b""))
+        s.close()
+        self.quit_by_signal(v, said)
+
     def test_pty(self):
         """What it is called is said on the terminal."""
         v = self.echo("-serial", "pty", "-monitor", "unix:monitor,server=on,wait=off", tty=False)

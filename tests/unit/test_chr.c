@@ -213,7 +213,7 @@ static void test_spellings(void **unused)
     expect_error("stdoi", "serial0: unknown character device 'stdoi'; did you mean 'stdio'?");
     expect_error("xyzzy:1",
                  "serial0: unknown character device 'xyzzy'; known are stdio, mon:stdio, "
-                 "file:PATH, null, none, pty, tcp:HOST:PORT, unix:PATH");
+                 "file:PATH, null, none, pty, tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH");
     expect_error("file:", "serial0: 'file:' needs something after 'file:'");
     expect_error("null:3", "serial0: 'null:3' takes nothing after 'null'");
     expect_error("mon:stdio", "serial0: mon: is for one serial port or the monitor only");
