@@ -196,6 +196,16 @@ static void test_warnings(void **state)
     parse("x86-64-v3,enforce=on");
 }
 
+static void test_foreign(void **state)
+{
+    (void)state;
+    parse("max,-vmx,svm=off,-avx512f,avx512_bf16=off");
+    assert_string_equal(f.warning, "");
+    parse("max,+avx512f,vmx=on");
+    assert_string_equal(f.warning, "CPU model max: features avx512f, vmx are not available");
+    refuses("max,+avx512f,enforce", "avx512f");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -402,7 +412,8 @@ int main(void)
         cmocka_unit_test(test_words),    cmocka_unit_test(test_models),
         cmocka_unit_test(test_flags),    cmocka_unit_test(test_dependencies),
         cmocka_unit_test(test_warnings), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_help),     cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_foreign),  cmocka_unit_test(test_help),
+        cmocka_unit_test(test_gates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
