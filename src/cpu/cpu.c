@@ -201,7 +201,7 @@ void cpu_flush_translations(struct cpu *cpu, bool keep_global)
     cpu->stats.spaces_recycled += how == SHADOW_RECYCLED;
 }
 
-void cpu_flush_page(struct cpu *cpu, gla_t lin)
+bool cpu_forget_page(struct cpu *cpu, gla_t lin)
 {
     struct shadow *sh = cpu->spaces;
     struct shadow_list *const lists[] = {&sh->cur->user, &sh->system};
@@ -217,8 +217,13 @@ void cpu_flush_page(struct cpu *cpu, gla_t lin)
     }
     if (!kept)
         choose_generations(cpu);
+    return kept;
+}
+
+void cpu_flush_page(struct cpu *cpu, gla_t lin)
+{
+    cpu->stats.page_flushes_kept += cpu_forget_page(cpu, lin);
     cpu->stats.tlb_page_flushes++;
-    cpu->stats.page_flushes_kept += kept;
 }
 
 /*

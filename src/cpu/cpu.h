@@ -601,6 +601,8 @@ void cpu_flush_tlb(struct cpu *cpu);
 /* CR3 was loaded (global pages stay), or all translations are to be forgotten. */
 void cpu_flush_translations(struct cpu *cpu, bool keep_global);
 void cpu_flush_page(struct cpu *cpu, gla_t lin);
+/* The same, for a page fault there. Whether code that is known stays so. */
+bool cpu_forget_page(struct cpu *cpu, gla_t lin);
 /* PKRU, with effect from the next access on. */
 void cpu_set_pkru(struct cpu *cpu, uint32_t v);
 

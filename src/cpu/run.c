@@ -219,8 +219,10 @@ static void take_fault(struct cpu *cpu)
     cpu->budget -= !counted;
     struct fault f = cpu->fault;
     note_in_chain(cpu, cpu->delivering);
-    if (f.vector == VEC_PF)
+    if (f.vector == VEC_PF) {
         cpu->cr2 = f.cr2;
+        cpu_forget_page(cpu, f.cr2); /* SDM 3A §4.10.4.1 "Operations that Invalidate TLBs ..." */
+    }
     if (f.vector == VEC_DB) {
         cpu->dr6 = (cpu->dr6 & ~UINT64_C(0xf)) | f.dr6;
         cpu->dr7 &= ~(uint64_t)BIT(13);

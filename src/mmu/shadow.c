@@ -21,6 +21,8 @@ void shadow_renew(struct shadow *sh, struct shadow_list *l)
     l->gen = sh->last_gen;
     if (l->n)
         memset(l->hash, 0, sizeof l->hash);
+    if (l->incomplete)
+        memset(l->missing, 0, sizeof l->missing);
     l->n = 0;
     l->shifts = 0;
     l->incomplete = l->local = false;
@@ -81,7 +83,7 @@ static unsigned hash_of(gla_t page)
 }
 
 /* The slot in the hash of a page of 1 << shift bytes: its own, or an empty one. */
-static uint16_t *slot_of(struct shadow_list *l, gla_t page, unsigned shift)
+static const uint16_t *slot_of(const struct shadow_list *l, gla_t page, unsigned shift)
 {
     unsigned i = hash_of(page);
     for (; l->hash[i]; i = (i + 1) & (SHADOW_HASH - 1)) {
@@ -105,6 +107,22 @@ bool shadow_find(struct shadow_list *l, gla_t lin, gpa_t *gpa)
     return false;
 }
 
+static unsigned missing_bit(gla_t page, unsigned shift)
+{
+    return (unsigned)((page >> shift) * UINT32_C(0x9e3779b1) >> 16) % SHADOW_MISSING;
+}
+
+static bool may_miss(const struct shadow_list *l, gla_t lin)
+{
+    static const uint8_t shifts[] = {12, 21, 22, 30}; /* SDM 3A table 4-1 */
+    for (unsigned i = 0; i < ARRAY_SIZE(shifts); i++) {
+        const unsigned bit = missing_bit(lin, shifts[i]);
+        if (l->missing[bit / 64] & BIT64(bit % 64))
+            return true;
+    }
+    return false;
+}
+
 void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, bool global,
                 const struct walk_trail *trail)
 {
@@ -113,10 +131,12 @@ void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, b
     if (!global)
         l->local = true;
     if (trail->unknown || l->n == SHADOW_PAGES) {
+        const unsigned bit = missing_bit(page, shift);
         l->incomplete = true;
+        l->missing[bit / 64] |= BIT64(bit % 64);
         return;
     }
-    uint16_t *slot = slot_of(l, page, shift);
+    uint16_t *slot = (uint16_t *)slot_of(l, page, shift);
     assert(!*slot);
     l->page[l->n] = (struct shadow_page){
         .page = page, .gpa = w->gpa >> shift << shift, .shift = shift, .trail = *trail};
@@ -145,12 +165,13 @@ bool shadow_holds(const struct shadow_list *l, const void *top)
 
 bool shadow_holds_at(const struct shadow_list *l, gla_t lin, const void *top)
 {
-    if (l->incomplete)
+    if (l->incomplete && may_miss(l, lin))
         return false;
-    for (unsigned i = 0; i < l->n; i++) {
-        const struct walk_trail *t = &l->page[i].trail;
-        if ((l->page[i].page ^ lin) >> l->page[i].shift == 0 &&
-            (!starts_at(t, top) || !walk_trail_holds(t, NULL)))
+    for (uint64_t shifts = l->shifts; shifts; shifts &= shifts - 1) {
+        const unsigned shift = (unsigned)__builtin_ctzll(shifts);
+        const uint16_t *slot = slot_of(l, lin >> shift << shift, shift);
+        const struct walk_trail *t = *slot ? &l->page[*slot - 1].trail : NULL;
+        if (t && (!starts_at(t, top) || !walk_trail_holds(t, NULL)))
             return false;
     }
     return true;

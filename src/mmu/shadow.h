@@ -20,9 +20,10 @@
 
 #include "mmu/walk.h"
 
-#define SHADOW_SPACES 16
-#define SHADOW_PAGES  512
-#define SHADOW_HASH   (2 * SHADOW_PAGES)
+#define SHADOW_SPACES  16
+#define SHADOW_PAGES   512
+#define SHADOW_HASH    (2 * SHADOW_PAGES)
+#define SHADOW_MISSING 4096
 
 struct shadow_page {
     gla_t page;
@@ -34,10 +35,11 @@ struct shadow_page {
 struct shadow_list {
     uint32_t gen; /* never 0 */
     unsigned n;
-    bool incomplete;            /* pages are missing, so nothing can be said of it later */
+    bool incomplete;            /* pages are missing, so nothing can be said of all of it later */
     bool local;                 /* some page is not global */
     uint64_t shifts;            /* sizes of pages in the list, a bit each */
     uint16_t hash[SHADOW_HASH]; /* index + 1 into page */
+    uint64_t missing[SHADOW_MISSING / 64]; /* which may be missing, by a hash of their addresses */
     struct shadow_page page[SHADOW_PAGES];
 };
 
@@ -80,7 +82,7 @@ void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, b
  * of the list is of the root in force.
  */
 bool shadow_holds(const struct shadow_list *l, const void *top);
-/* The same of the page that lin is on, if it is in the list. */
+/* The same of the page that lin is on, if it is in the list or may be missing there. */
 bool shadow_holds_at(const struct shadow_list *l, gla_t lin, const void *top);
 
 enum shadow_entered { SHADOW_KEPT, SHADOW_CHANGED, SHADOW_NEW, SHADOW_RECYCLED };

@@ -154,7 +154,13 @@ static void test_full_list(void **state)
     assert_false(shadow_find(l, SHADOW_PAGES * PAGE_SIZE, &gpa));
     shadow_add(l, SHADOW_PAGES * PAGE_SIZE, &r, true, &t);
     assert_false(shadow_holds(l, NULL));
-    assert_false(shadow_holds_at(l, 0, NULL));
+    assert_true(shadow_holds_at(l, 0, NULL));
+    assert_false(shadow_holds_at(l, SHADOW_PAGES * PAGE_SIZE + 5, NULL));
+    const struct walk_result large = {.page_bytes = 2 * MiB};
+    shadow_add(l, 64 * MiB, &large, true, &t);
+    assert_false(shadow_holds_at(l, 65 * MiB + 5, NULL));
+    shadow_renew(sh, l);
+    assert_true(shadow_holds_at(l, 65 * MiB + 5, NULL));
     shadow_destroy(sh);
 }
 
@@ -531,6 +537,37 @@ static void test_other_tables(void **state)
     }
 }
 
+/*
+ * A page fault ends what is known of its page (SDM 3A §4.10.4.1), so a handler that maps another
+ * one there need not flush: of what was read and fetched before a store faulted nothing is left.
+ */
+static void test_page_faults(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 16; how++) {
+        const bool code = how & 1, user = how & 2, user_faults = how & 4, large = how & 8;
+        const gpa_t entry = root_at(0) + (large ? 2 : 3) * PAGE_SIZE;
+        const uint64_t rights = P | U | A | (large ? PS : 0);
+        make_machine(&m[0], false);
+        make_machine(&m[1], true);
+        cur = 0;
+        for (uint64_t n = 0; n < 2; n++)
+            both(FRAME(0) + n * 2 * MiB + 0xf00, n);
+        both(FRAME(0) + 2 * MiB + 0x100, UINT64_C(0xcc00000001b8));
+        both(entry, FRAME(0) | rights);
+        for (uint64_t n = 0; n < 2; n++) {
+            run(user, code ? LIN_OWN + 0x100 : STUBS + READ, LIN_OWN + 0xf00, 0, 7);
+            for (unsigned i = 0; i < 2; i++)
+                assert_int_equal(m[i].cpu->r[code ? REG_RAX : REG_RBX], n);
+            both(entry, 0);
+            assert_int_equal(run(user_faults, STUBS + WRITE, LIN_OWN + 0xf08, 0, 0), VEC_PF);
+            both(entry, (FRAME(0) + 2 * MiB) | rights);
+        }
+        rig_close(&m[0]);
+        rig_close(&m[1]);
+    }
+}
+
 static void test_random(void **state)
 {
     (void)state;
@@ -581,6 +618,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_list, open_one, close_one),
         cmocka_unit_test_setup_teardown(test_sizes, open_one, close_one),
         cmocka_unit_test(test_other_tables),
+        cmocka_unit_test(test_page_faults),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
