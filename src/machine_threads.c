@@ -266,6 +266,8 @@ static void settle(void *opaque, struct world_member *who)
 {
     struct machine *m = opaque;
     struct threads *t = m->threads;
+    if (t->accessing) /* it is who, inside another access */
+        return;
     t->access_ns = threads_clock(m);
     __atomic_store_n(&t->accessing, who, __ATOMIC_RELAXED);
     if (t->next_ns <= t->access_ns)

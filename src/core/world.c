@@ -55,7 +55,7 @@ void world_enter(struct world *w)
 void world_enter_device(struct world *w)
 {
     world_enter(w);
-    if (w && self && self->depth == 1 && w->settle)
+    if (w && self && w->settle)
         w->settle(w->opaque, self);
 }
 

@@ -39,7 +39,8 @@ struct world {
     /* A member took the lock, or is about to give it back. */
     void (*entered)(void *opaque, struct world_member *who);
     void (*leaving)(void *opaque, struct world_member *who);
-    /* A member is about to access a device: what is due by now is to be done first. */
+    /* A member is about to access a device, perhaps from within an access to another: what is due
+     * by now is to be done first. */
     void (*settle)(void *opaque, struct world_member *who);
     void *opaque;
 };

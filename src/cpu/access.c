@@ -452,6 +452,8 @@ static void *lock_slow_in(struct cpu *cpu, gla_t lin, unsigned size, unsigned tl
     const struct place p = translate(cpu, lin, true, tlb_mode);
     if (!p.host || page_watched(cpu, lin) || (lin & (size - 1)))
         return lock_out(cpu);
+    if (memmap_ram(cpu->mem, p.gpa, false) != p.ram) /* PAM: what is read is not what is written */
+        return lock_out(cpu);
     if (cpu->world && (ram_flags(cpu->mem->ram, p.ram) & RAM_CODE)) /* see store_traced() */
         return lock_out(cpu);
     cpu->locked_traced = p.ram;

@@ -18,7 +18,7 @@ static unsigned length_of(const struct cpu *cpu, unsigned i)
 }
 static bool overlaps(gla_t a, uint64_t an, gla_t b, uint64_t bn)
 {
-    return a < b + bn && b < a + an;
+    return a - b < bn || b - a < an; /* the last page ends where the first begins */
 }
 
 bool debug_page_watched(const struct cpu *cpu, gla_t page)

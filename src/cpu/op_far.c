@@ -6,6 +6,7 @@
 #include "cpu/frame.h"
 #include "cpu/run.h"
 #include "cpu/stack.h"
+#include "cpu/sys.h"
 
 static bool real_or_vm86(const struct cpu *cpu)
 {
@@ -484,6 +485,7 @@ OP_FAR(op_iret)
     /* whatever comes of it: an IRET that faults has let NMIs in (SDM 3A §6.7.1 "Handling Multiple
      * NMIs", SDM 3C §25.3 under "IRET") */
     cpu->nmi_masked = false;
+    drain_stores(cpu);
     if (cpu_prot(cpu) && !cpu_vm86(cpu)) {
         iret_protected(cpu, size);
         return;

@@ -127,6 +127,7 @@ OP_END(op_lldt)
 {
     const uint16_t sel = read_selector(cpu, u);
     struct desc d;
+    drain_stores(cpu);
     if (sel_null(sel))
         segment_set_null(cpu, SEG_LDTR, sel);
     else
@@ -139,6 +140,7 @@ OP_END(op_ltr)
     struct desc d;
     if (sel_null(sel))
         cpu_gp0(cpu, REASON_SEL_NULL);
+    drain_stores(cpu);
     const struct segment tr = load_system(cpu, sel, &d, true);
     if (desc_set_busy(cpu, d.at, true)) /* by another CPU, since it was looked at */
         sel_fault(cpu, VEC_GP, sel, REASON_TSS_TYPE);
@@ -169,6 +171,7 @@ static void load_table(struct cpu *cpu, const struct insn *u, struct table_reg *
         cpu_gp0(cpu, REASON_NONCANONICAL);
     if (n == 6)
         base = u->osize == 2 ? base & 0xffffff : (uint32_t)base;
+    drain_stores(cpu);
     *t = (struct table_reg){.base = base, .limit = ld16(image)};
 }
 

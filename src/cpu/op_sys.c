@@ -8,13 +8,6 @@
 #include "cpu/stack.h"
 #include "cpu/sys.h"
 
-/* All stores so far are seen by CPUs on other threads: MFENCE, serializing instructions. */
-static void drain_stores(const struct cpu *cpu)
-{
-    if (cpu->world)
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
 const struct insn *op_ud(struct cpu *cpu, const struct insn *u)
 {
     cpu->cur = u;
@@ -237,6 +230,7 @@ OP_END(op_mov_to_dr)
     const uint64_t v = cpu_code64(cpu) ? cpu->r[u->rm] : (uint32_t)cpu->r[u->rm];
     if (n >= 6 && (v >> 32))
         cpu_gp0(cpu, REASON_DR_RESERVED);
+    drain_stores(cpu);
     if (n < 4)
         cpu->dr[n] = v;
     else if (n == 6)
@@ -271,7 +265,7 @@ OP_END(op_clts)
 
 OP(op_wbinvd)
 {
-    /* no cache is modelled: memory is always coherent */
+    drain_stores(cpu); /* no cache is modelled: memory is always coherent */
 }
 
 /* --- TLB --- */
@@ -283,6 +277,7 @@ OP_END(op_invlpg)
     const gla_t lin = cpu_code64(cpu)
                           ? off + (u->seg == SEG_FS || u->seg == SEG_GS ? cpu->seg[u->seg].base : 0)
                           : (uint32_t)(off + cpu->seg[u->seg].base);
+    drain_stores(cpu);
     cpu_flush_page(cpu, lin);
 }
 
@@ -301,6 +296,7 @@ OP_END(op_invpcid)
         cpu_gp0(cpu, REASON_INVPCID);
     /* of other PCIDs than the current one nothing is kept that is not looked at before it is used
      */
+    drain_stores(cpu);
     const bool current = (d[0] & 0xfff) == (cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0);
     if (type == 0 && current)
         cpu_flush_page(cpu, d[1]);
@@ -441,6 +437,7 @@ OP(op_swapgs)
 
 OP_END(op_wrmsr)
 {
+    drain_stores(cpu);
     const uint64_t v = cpu->r[REG_RDX] << 32 | (uint32_t)cpu->r[REG_RAX];
     if (!msr_write(cpu, (uint32_t)cpu->r[REG_RCX], v))
         cpu_gp0(cpu, REASON_MSR_VALUE);

@@ -18,4 +18,14 @@ void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t regs
 
 uint64_t tsc_read(struct cpu *cpu);
 
+/*
+ * All stores so far are seen by CPUs on other threads: MFENCE, and the serializing instructions of
+ * SDM 3A §8.3, which systems count on when they change tables.
+ */
+static inline void drain_stores(const struct cpu *cpu)
+{
+    if (cpu->world)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 #endif

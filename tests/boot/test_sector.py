@@ -259,6 +259,48 @@ gdtr:   .word 15
         self.assertEqual(2, len(counted.pop()))
 
 
+class SplitMemory(Sector):
+    def test_locked(self):
+        """PAM: where writes go to memory and reads to the bus, a locked instruction does the same."""
+        source = """
+        cli
+        mov $0xd800, %ax
+        mov %ax, %ds
+        mov $0x33, %al          # PAM 4, 0xd8000: memory
+        call pam
+        movb $0x77, 0
+        mov $0x32, %al          # written alone
+        call pam
+        mov $0x5a, %bl
+        mov $3, %cx
+1:      push %cx
+        xchg %bl, 0
+        pop %cx
+        mov %bl, %bh            # nothing is on the bus: ff
+        mov $0x5a, %bl
+        loop 1b
+        mov $0x33, %al
+        call pam
+        mov 0, %al
+        cmp $0x5a, %al
+        jne 2f
+        mov %bh, %al
+2:      mov $0x501, %dx
+        out %al, %dx
+pam:    push %ax
+        mov $0x8000005c, %eax   # PAM 4 is byte 5d
+        mov $0xcf8, %dx
+        out %eax, %dx
+        pop %ax
+        mov $0xcfd, %dx
+        out %al, %dx
+        ret
+""" + STAY
+        for accel in ("interp", "jit,threshold=1"):
+            v = self.run_sector(source, "-accel", accel, *EXIT)
+            self.ends(v, 0xff)
+
+
 class TripleFaults(Sector):
     """The chain of exceptions with address, mode and the check that failed; then reset, or the end."""
 

@@ -5,6 +5,7 @@
 #include "insn_rig.h"
 
 #include "core/state.h"
+#include "cpu/debug.h"
 
 static struct rig rig;
 
@@ -138,6 +139,22 @@ static void test_shadow_ends(void **state)
     rig_tables(&rig);
 }
 
+/* Where the address space ends, behind which there is its beginning. */
+static void test_data_breakpoint_on_the_last_page(void **state)
+{
+    const gla_t last = UINT64_MAX & PAGE_MASK;
+    (void)state;
+    rig.cpu->dr[0] = UINT64_MAX - 7;
+    rig.cpu->dr7 = UINT64_C(0x90402); /* enabled, writes, 8 bytes */
+    assert_true(debug_page_watched(rig.cpu, last));
+    assert_false(debug_page_watched(rig.cpu, 0));
+    assert_false(debug_page_watched(rig.cpu, last - PAGE_SIZE));
+    rig.cpu->dr[0] = 0;
+    assert_true(debug_page_watched(rig.cpu, 0));
+    assert_false(debug_page_watched(rig.cpu, last));
+    rig.cpu->dr7 = 0x400;
+}
+
 /* Whether an interrupt comes between two iterations of REP shows in the RF it pushes. */
 static void test_rep_state(void **state)
 {
@@ -215,10 +232,15 @@ static void test_watchpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trap_waits),      cmocka_unit_test(test_trap_behind_hlt),
-        cmocka_unit_test(test_interrupt_waits), cmocka_unit_test(test_nested_faults),
-        cmocka_unit_test(test_many_strings),    cmocka_unit_test(test_rep_state),
-        cmocka_unit_test(test_shadow_ends),     cmocka_unit_test(test_watchpoint),
+        cmocka_unit_test(test_trap_waits),
+        cmocka_unit_test(test_trap_behind_hlt),
+        cmocka_unit_test(test_interrupt_waits),
+        cmocka_unit_test(test_nested_faults),
+        cmocka_unit_test(test_many_strings),
+        cmocka_unit_test(test_rep_state),
+        cmocka_unit_test(test_data_breakpoint_on_the_last_page),
+        cmocka_unit_test(test_shadow_ends),
+        cmocka_unit_test(test_watchpoint),
     };
     return cmocka_run_group_tests(tests, open_rig, close_rig);
 }
