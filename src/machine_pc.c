@@ -731,6 +731,7 @@ static bool create_pci(struct pc *pc, struct isa_irq *isa)
     const struct irq_line ide_irq[2] = {isa_irq_connect(isa, 14), isa_irq_connect(isa, 15)};
     pc->pm = acpi_pm_create(&pc->devices, &pm);
     south.apm_opaque = pc->pm;
+    cmos_rtc_connect_alarm(pc->rtc, &(struct irq_line){acpi_pm_rtc_alarm, pc->pm, 0});
     if (!pc->pm || !piix3_create(&pc->devices, &south))
         return false;
     struct ide_unit unit[PC_DISKS];

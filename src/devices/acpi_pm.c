@@ -159,6 +159,15 @@ void acpi_pm_power_button(struct acpi_pm *s)
     acpi_pm_update_irq(s);
 }
 
+void acpi_pm_rtc_alarm(void *opaque, unsigned pin, int level)
+{
+    struct acpi_pm *s = opaque;
+    (void)pin;
+    if (level)
+        s->pmsts |= STS_RTC;
+    acpi_pm_update_irq(s);
+}
+
 void acpi_pm_apm_command(void *opaque, uint8_t command)
 {
     struct acpi_pm *s = opaque;

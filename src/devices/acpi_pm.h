@@ -30,6 +30,12 @@ struct acpi_pm *acpi_pm_create(struct device_list *devices, const struct acpi_pm
 /* The button on the case was pressed (for less than four seconds). */
 void acpi_pm_power_button(struct acpi_pm *s);
 
+/*
+ * The far end of the RTC's alarm line (RTC_STS, ACPI 6.5 §4.8.3.1.1). Systems wait for it where the
+ * HPET has taken the RTC's interrupt. opaque is the struct acpi_pm.
+ */
+void acpi_pm_rtc_alarm(void *opaque, unsigned pin, int level);
+
 /* For piix3's apm_written: what was written to port B2h. opaque is the struct acpi_pm. */
 void acpi_pm_apm_command(void *opaque, uint8_t command);
 

@@ -70,8 +70,8 @@ struct cmos_rtc {
     struct io_region io;
     struct event_queue *events;
     struct log *log;
-    struct irq_line irq;
-    int irq_level;
+    struct irq_line irq, alarm;
+    int irq_level, alarm_level;
     uint8_t index;
     bool nmi_masked;
     uint8_t cmos[CMOS_RTC_BYTES];
@@ -272,6 +272,11 @@ static void catch_up(struct cmos_rtc *rtc)
     add_seconds(rtc, updates);
 }
 
+static int alarm_level(const struct cmos_rtc *rtc)
+{
+    return flag(rtc, RTC_REG_C, C_AF) && flag(rtc, RTC_REG_B, B_AIE);
+}
+
 static void cmos_rtc_update_irq(struct cmos_rtc *rtc)
 {
     uint8_t *c = &rtc->cmos[RTC_REG_C];
@@ -280,6 +285,11 @@ static void cmos_rtc_update_irq(struct cmos_rtc *rtc)
     if (level != rtc->irq_level) {
         rtc->irq_level = level;
         irq_set(&rtc->irq, level);
+    }
+    const int alarm = alarm_level(rtc);
+    if (alarm != rtc->alarm_level) {
+        rtc->alarm_level = alarm;
+        irq_set(&rtc->alarm, alarm);
     }
 }
 
@@ -449,8 +459,9 @@ static void cmos_rtc_reset(struct device *dev, enum reset_kind kind)
 static void cmos_rtc_reset_lines(struct device *dev)
 {
     struct cmos_rtc *rtc = container_of(dev, struct cmos_rtc, dev);
-    rtc->irq_level = 0;
+    rtc->irq_level = rtc->alarm_level = 0;
     irq_set(&rtc->irq, 0);
+    irq_set(&rtc->alarm, 0);
     settle(rtc);
 }
 
@@ -476,6 +487,7 @@ static void cmos_rtc_loaded(struct device *dev)
 {
     struct cmos_rtc *rtc = container_of(dev, struct cmos_rtc, dev);
     rtc->irq_level = flag(rtc, RTC_REG_C, C_IRQF);
+    rtc->alarm_level = alarm_level(rtc);
 }
 
 static void cmos_rtc_destroy(struct device *dev)
@@ -498,6 +510,11 @@ static const struct io_ops port_ops = {
     .write = cmos_rtc_write,
     .max_size = 1,
 };
+
+void cmos_rtc_connect_alarm(struct cmos_rtc *rtc, const struct irq_line *alarm)
+{
+    rtc->alarm = *alarm;
+}
 
 struct device *cmos_rtc_device(struct cmos_rtc *rtc)
 {

@@ -21,6 +21,9 @@ struct cmos_rtc *cmos_rtc_create(struct iomap *io, struct event_queue *events, s
                                  int64_t start_ns);
 struct device *cmos_rtc_device(struct cmos_rtc *rtc);
 
+/* A second line, for power management: of the enabled alarm alone, and whoever takes IRQ8 away. */
+void cmos_rtc_connect_alarm(struct cmos_rtc *rtc, const struct irq_line *alarm);
+
 /*
  * Bytes as the battery keeps them, for the board: memory sizes, boot order. A reset leaves them.
  * For bytes that are not registers: set changes no clock and get starts no update.

@@ -35,6 +35,7 @@ class Systemd(debian.Guest):
                      r"Socket\(s\):\s+2", r"L3 cache:\s+32 MiB \(2 instances\)"):
             self.assertRegex(text, line)
         self.assertEqual("running\n", self.command(v, "systemctl is-system-running --wait", 300))
+        self.command(v, "hwclock -r")       # waits for an alarm of the RTC, as the HPET has its interrupt
         v.send("poweroff\n")
         self.ends(v, seconds=300)
 

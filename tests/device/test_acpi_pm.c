@@ -158,6 +158,21 @@ static void power_button(void **state)
     assert_int_equal(rd(b, PMCNTRL, 2), 0);
 }
 
+static void rtc_alarm(void **state)
+{
+    struct bench *b = *state;
+    wr(b, PMEN, 0x0400, 2);
+    wr(b, PMCNTRL, 1, 2);
+    acpi_pm_rtc_alarm(b->pm, 0, 1);
+    assert_int_equal(rd(b, PMSTS, 2), 0x0400);
+    assert_int_equal(b->sci.level, 1);
+    wr(b, PMSTS, 0x0400, 2); /* though the RTC still waits to be read */
+    assert_int_equal(rd(b, PMSTS, 2), 0);
+    acpi_pm_rtc_alarm(b->pm, 0, 0);
+    assert_int_equal(rd(b, PMSTS, 2), 0);
+    assert_int_equal(b->sci.level, 0);
+}
+
 static void soft_off(void **state)
 {
     struct bench *b = *state;
@@ -247,6 +262,7 @@ int main(void)
         T(timer_overflow),
         T(overflow_is_noted_while_disabled),
         T(power_button),
+        T(rtc_alarm),
         T(soft_off),
         T(general_purpose_events),
         T(smbus),

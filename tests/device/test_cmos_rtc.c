@@ -13,7 +13,7 @@ enum { A = 0x0a, B = 0x0b, C = 0x0c, D = 0x0d, CENTURY = 0x32 };
 
 struct bench {
     struct fixture f;
-    struct recorder irq;
+    struct recorder irq, alarm;
     struct cmos_rtc *rtc;
 };
 
@@ -46,9 +46,10 @@ static int setup(void **state)
     struct bench *b = calloc(1, sizeof *b);
     assert_non_null(b);
     fixture_init(&b->f, MiB);
-    const struct irq_line irq = recorder_line(&b->irq);
+    const struct irq_line irq = recorder_line(&b->irq), alarm = recorder_line(&b->alarm);
     b->rtc = cmos_rtc_create(&b->f.io, &b->f.queue, &b->f.log, &irq, START, START_NS);
     assert_non_null(b->rtc);
+    cmos_rtc_connect_alarm(b->rtc, &alarm);
     device_add(&b->f.devices, cmos_rtc_device(b->rtc));
     device_reset_all(&b->f.devices, RESET_POWER_ON);
     *state = b;
@@ -278,10 +279,13 @@ static void alarm_interrupt(void **state)
     assert_int_equal(due, 15 * NS_PER_SEC - START_NS);
     step(b, due - b->f.now_ns - 1);
     assert_int_equal(b->irq.level, 0);
+    assert_int_equal(b->alarm.level, 0);
     step(b, 1);
     assert_int_equal(b->irq.level, 1);
+    assert_int_equal(b->alarm.level, 1);
     assert_date(b, START + 15);
     assert_int_equal(get(b, C) & 0xa0, 0xa0);
+    assert_int_equal(b->alarm.level, 0);
     assert_int_equal(event_next_due(&b->f.queue), due + INT64_C(86400) * NS_PER_SEC);
     set(b, 5, 0xc0); /* each hour */
     assert_int_equal(event_next_due(&b->f.queue), due + INT64_C(3600) * NS_PER_SEC);
@@ -300,6 +304,15 @@ static void alarm_interrupt(void **state)
     assert_int_equal(get(b, C) & 0xa0, 0x20);
     step(b, INT64_C(12) * 3600 * NS_PER_SEC);
     assert_int_equal(get(b, C) & 0x20, 0x00);
+}
+
+static void an_update_is_no_alarm(void **state)
+{
+    struct bench *b = *state;
+    set(b, B, 0x12);
+    to_update(b);
+    assert_int_equal(b->irq.level, 1);
+    assert_int_equal(b->alarm.rises, 0);
 }
 
 static void memory(void **state)
@@ -381,6 +394,7 @@ int main(void)
         T(periodic_interrupt),
         T(periodic_does_not_storm),
         T(alarm_interrupt),
+        T(an_update_is_no_alarm),
         T(memory),
         T(any_access_is_survived),
         T(state_round_trip),
