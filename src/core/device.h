@@ -2,7 +2,8 @@
  * What every device has in common: a name, a two-step reset, its field list, and a line of text
  * about itself for the monitor. A device embeds struct device as its first member "dev".
  *
- * All callbacks run on the machine's thread, between guest instructions.
+ * All callbacks run on one thread at a time: the machine's, or, where CPUs have threads of their
+ * own, whichever has the lock (core/world.h), a CPU's among them in the middle of an access.
  */
 #ifndef VITRINE_CORE_DEVICE_H
 #define VITRINE_CORE_DEVICE_H

@@ -4,7 +4,7 @@
  * time. Everything passes door_enter(), which stamps it with the instruction count, so that a log
  * of the door together with the initial state reproduces the run.
  *
- * Host side: any thread may door_post(); the machine's thread delivers between instructions.
+ * Host threads leave what they have with the host loop (host/loop.h), which lets it in.
  */
 #ifndef VITRINE_CORE_DOOR_H
 #define VITRINE_CORE_DOOR_H

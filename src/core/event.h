@@ -1,6 +1,6 @@
 /*
  * The event queue in guest nanoseconds: the only clock a device may read, and the only way it
- * asks to be called later. Everything runs on the machine's thread.
+ * asks to be called later. Everything runs under the machine's lock (core/world.h).
  *
  * An event is embedded in its owner. Due times are guest ns since power-on and are never in the
  * past when they are read back: event_run() fires in order of due time, ties in order of arming.

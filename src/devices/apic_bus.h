@@ -2,7 +2,7 @@
  * The bus between local APICs and IOAPICs: who is addressed by an interrupt message, and end-of-
  * interrupt broadcasts. SDM 3A §11.6 "Issuing Interprocessor Interrupts", §11.8.5 "Signaling
  * Interrupt Servicing Completion" (chapter 10 in revisions before 2022).
- * Everything runs on the machine's thread.
+ * Everything runs under the machine's lock.
  */
 #ifndef VITRINE_DEVICES_APIC_BUS_H
 #define VITRINE_DEVICES_APIC_BUS_H

@@ -3,7 +3,7 @@
  * 5 to 7 words, 4 cascades the first controller into the second.
  *
  * A device on a channel calls dma8237_transfer() for what it can take or give now; the channel's
- * registers say where, which way and how much. Everything runs on the machine's thread.
+ * registers say where, which way and how much. Everything runs under the machine's lock.
  */
 #ifndef VITRINE_DEVICES_DMA8237_H
 #define VITRINE_DEVICES_DMA8237_H

@@ -7,7 +7,7 @@
 
 struct exitport;
 
-/* Where and whom a write calls, on the machine's thread, with the value as wide as it was written.
+/* Where and whom a write calls, under the machine's lock, with the value as wide as it was written.
  */
 struct exitport_config {
     uint16_t iobase;

@@ -70,8 +70,8 @@ void fwcfg_add_u64(struct fwcfg *fw, uint16_t key, uint64_t v);
 void fwcfg_give_item(struct fwcfg *fw, uint16_t key, void *data, size_t len);
 
 /*
- * For what is larger still and lies elsewhere: it is asked for, each time the guest reads it, on
- * the machine's thread.
+ * For what is larger still and lies elsewhere: it is asked for, each time the guest reads it,
+ * under the machine's lock.
  */
 struct fwcfg_source {
     size_t len;
@@ -87,8 +87,8 @@ void fwcfg_add_file(struct fwcfg *fw, const char *name, const void *data, size_t
 void fwcfg_give_file(struct fwcfg *fw, const char *name, void *data, size_t len);
 
 /*
- * A file the guest may write by DMA. written (may be NULL) is called after each write, on the
- * machine's thread; data stay valid until the next write.
+ * A file the guest may write by DMA. written (may be NULL) is called after each write, under
+ * the machine's lock; data stay valid until the next write.
  */
 void fwcfg_add_writable(struct fwcfg *fw, const char *name, const void *data, size_t len,
                         void (*written)(void *opaque, const void *data, size_t len), void *opaque);

@@ -343,7 +343,7 @@ static void disk_written(struct ide_channel *ch)
     }
 }
 
-/* From the block layer, on the machine's thread. */
+/* From the block layer, under the machine's lock. */
 static void disk_done(struct blk_request *req)
 {
     struct ide_channel *ch = req->opaque;

@@ -1,7 +1,7 @@
 /*
  * The cable between the keyboard controller and a PS/2 device: what the device has to say waits
  * here until the controller takes it. Answers to commands go before reports (keys, movements).
- * Everything runs on the machine's thread.
+ * Everything runs under the machine's lock.
  */
 #ifndef VITRINE_DEVICES_PS2_H
 #define VITRINE_DEVICES_PS2_H

@@ -10,7 +10,7 @@
  *      planar          P0@0    P1@0    P2@0    P3@0    P0@1    P1@1 ...
  *      chain-4         0       1       2       3       4       5    ...
  *
- * Everything here runs on the machine's thread.
+ * Everything here runs under the machine's lock.
  */
 #ifndef VITRINE_DEVICES_VGA_CORE_H
 #define VITRINE_DEVICES_VGA_CORE_H

@@ -5,8 +5,9 @@
  *                 |                                  ^ a worker             ^ from the loop
  *                 '--(needs no waiting)--------------'                      ^ or by the event
  *
- * All lists belong to the machine's thread; a worker only sets node.finished, under the lock, so
- * that blk_drain() can wait for it without turning the loop (which would let others run).
+ * All lists are under the machine's lock (core/world.h); a worker only sets node.finished, under
+ * the lock, so that blk_drain() can wait for it without turning the loop (which would let others
+ * run).
  */
 #include "host/blk.h"
 #include "host/blk_driver.h"

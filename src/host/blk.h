@@ -5,8 +5,8 @@
  * What needs no waiting (reads that the host has in memory, flushes with nothing to flush) is done
  * within blk_submit() and completes a fixed guest time later; in a deterministic machine that is
  * so for everything (the machine waits for the host then), so that runs repeat exactly. The rest is
- * served by worker threads and completes from the host loop. Either way done() runs on the
- * machine's thread, after passing the door (DOOR_BLK).
+ * served by worker threads and completes from the host loop. Either way done() runs under
+ * the machine's lock (core/world.h), after passing the door (DOOR_BLK).
  *
  * Order: a request that overlaps an earlier one in flight is started after it (reads pass reads);
  * BLK_FLUSH starts after all earlier writes and ends when they are on the disk (fdatasync).
@@ -33,7 +33,7 @@ struct blk_request {
     uint64_t offset_bytes; /* multiple of 512 */
     struct iovec *iov;     /* host memory that stays valid until done() */
     unsigned iov_len;
-    void (*done)(struct blk_request *req); /* on the machine's thread */
+    void (*done)(struct blk_request *req); /* under the machine's lock */
     void *opaque;
     int status; /* 0 or an errno value, set before done() */
     void *priv; /* the block layer's own */

@@ -3,8 +3,9 @@
  * (a serial port, the monitor, a debug console, the gdb stub) is attached to it.
  * Input enters through the door (core/door.h, DOOR_CHR) before receive() is called.
  *
- * Everything runs on the machine's thread. receive() and event() are called from the host loop
- * only (chr_mem excepted, which has none), never from within chr_write() or chr_accept_input().
+ * Everything runs under the machine's lock (core/world.h). receive() and event() are called from
+ * the host loop only (chr_mem excepted, which has none), never from within chr_write() or
+ * chr_accept_input().
  *
  * Output is gathered and leaves at the next turn of the host loop (host_loop_poll/wait), so that a
  * serial port that writes byte by byte does not cost a system call each. What stdio or a file

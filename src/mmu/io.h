@@ -3,7 +3,7 @@
  * states the access sizes it implements; memmap.c and iomap.c split wider accesses and widen
  * narrower ones (a read is widened and shifted; a write narrower than min_size is passed on at
  * min_size with the other bytes zero, which only devices may ask for whose registers allow it).
- * All callbacks run on the machine's thread.
+ * All callbacks run under the machine's lock (core/world.h), on the thread of who makes the access.
  */
 #ifndef VITRINE_MMU_IO_H
 #define VITRINE_MMU_IO_H

@@ -18,13 +18,12 @@ typedef uint64_t ram_t; /* byte offset into struct ram */
 /* Flags per page; a page with any of RAM_TRACED never gets a writable TLB line. */
 enum {
     RAM_CODE = BIT(0),    /* decoded blocks came from it */
-    RAM_TABLE = BIT(1),   /* shadow entries came from it (the translator's issue) */
     RAM_WATCH = BIT(2),   /* a watchpoint lies on it */
     RAM_LOG = BIT(3),     /* writes are to be logged in RAM_DIRTY */
     RAM_DIRTY = BIT(4),   /* written since ram_log_start/ram_log_take */
     RAM_LINED = BIT(5),   /* some TLB may hold a line to write it */
     RAM_PRESENT = BIT(7), /* on a chunk's first page: the host has been asked for all of it */
-    RAM_TRACED = RAM_CODE | RAM_TABLE | RAM_WATCH | RAM_LOG,
+    RAM_TRACED = RAM_CODE | RAM_WATCH | RAM_LOG,
 };
 
 struct ram {

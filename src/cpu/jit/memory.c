@@ -253,8 +253,8 @@ uint8_t *emit_stack_look_up(struct emit *e, unsigned lin, unsigned size, unsigne
 }
 
 /*
- * The stack's page is kept beside the TLB: one compare and no index. Anything that ends a TLB
- * line, or the privilege it is for, ends it (cpu_forget_stack()).
+ * The stack's page is kept beside the TLB: one compare and no index. Any flush, and the end of the
+ * privilege it is for, ends it (cpu_forget_stack()); a line that displaces its line does not.
  */
 struct host_rm stack_check(struct tr *t, unsigned lin, bool write, bool ends)
 {
