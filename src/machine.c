@@ -5,6 +5,7 @@
 #include "machine_internal.h"
 
 #include "core/words.h"
+#include "core/world.h"
 #include "cpu/cpu.h"
 #include "cpu/jit/jit.h"
 #include "devices/acpi_pm.h"
@@ -172,6 +173,9 @@ static void board_verify_failed(void *opaque)
 static uint64_t guest_rip(void *opaque)
 {
     struct machine *m = opaque;
+    struct world_member *me = world_self(); /* perhaps without the lock, while another CPU has it */
+    if (me)
+        return cpu_cur_rip(container_of(me, struct cpu, member));
     return m->pc.cpus ? cpu_cur_rip(machine_current(m)) : 0;
 }
 

@@ -514,6 +514,8 @@ static void run_loop(struct cpu *cpu)
         if (cpu->budget <= 0 || cpu->halted || cpu->wait_sipi)
             return;
         struct block *b = code_find(cpu);
+        if (unlikely(cpu->budget <= 0)) /* a device was asked for code or entries, and stops us */
+            continue;
         if (cpu->link_from)
             link_from_last(cpu, b);
         if (unlikely(log_on(cpu->log, LOG_EXEC)))

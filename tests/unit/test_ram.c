@@ -164,7 +164,7 @@ static void test_note_write(void **state)
     assert_int_equal(told.len, 3);
     ram_note_write(&ram, 0x5000, 0);
     assert_int_equal(told.traced, 1);
-    ram_set_flags(&ram, 0x7000, RAM_TABLE);
+    ram_set_flags(&ram, 0x7000, RAM_WATCH);
     ram_note_write(&ram, 0x4000, 0x8000);
     assert_int_equal(told.traced, 3);
     ram_destroy(&ram);

@@ -461,7 +461,7 @@ static void test_marking_traced_pages_is_told(void **state)
     gpa_t leaf = chain(&w, 0x7000, 1, 0x9000 | P | W | U);
     w.ram.traced_write = on_traced;
     w.ram.opaque = &told;
-    ram_set_flags(&w.ram, leaf, RAM_TABLE | RAM_LOG);
+    ram_set_flags(&w.ram, leaf, RAM_WATCH | RAM_LOG);
     expect_page(&w, 0x7000, WALK_READ, true, 0x9000);
     assert_int_equal(told, leaf);
     assert_true(ram_log_take(&w.ram, leaf, 8));
@@ -492,12 +492,12 @@ static void test_plain(void **state)
     assert_true(w.r.gpa == 0x9000 && !w.r.dirty);
     assert_int_equal(get64(&w, leaf), entry | A);
 
-    ram_set_flags(&w.ram, leaf, RAM_TABLE);
+    ram_set_flags(&w.ram, leaf, RAM_WATCH);
     assert_true(plain(&w, WALK_READ)); /* A is there */
     assert_false(plain(&w, WALK_WRITE));
     assert_int_equal(told, 0);
     assert_int_equal(get64(&w, leaf), entry | A);
-    ram_clear_flags(&w.ram, leaf, RAM_TABLE);
+    ram_clear_flags(&w.ram, leaf, RAM_WATCH);
     assert_true(plain(&w, WALK_WRITE));
     assert_true(w.r.dirty);
     assert_int_equal(get64(&w, leaf), entry | A | D);
