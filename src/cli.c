@@ -675,7 +675,7 @@ static bool take_argument(struct cli_parse *p, const struct cli_io *io, const ch
         *done = true;
         return true;
     }
-    if (!cli_one_of("cpu-test|cpu|m|display|nographic|nodefaults|no-user-config", o->name))
+    if (!word_one_of("cpu-test|cpu|m|display|nographic|nodefaults|no-user-config", o->name))
         note_for_machine(p);
     const bool ok = take(p, o, next);
     if (!p->helped)

@@ -101,8 +101,8 @@ static bool check_keys(struct cli_parse *p, const struct backend *b, const struc
         const char *key = pairs->key[i];
         bool foreign = false;
         for (unsigned k = 0; k < ARRAY_SIZE(backends); k++)
-            foreign = foreign || cli_one_of(backends[k].keys, key);
-        if (foreign && !cli_one_of(b->keys, key))
+            foreign = foreign || word_one_of(backends[k].keys, key);
+        if (foreign && !word_one_of(b->keys, key))
             return cli_fail(p, "%s has no %s=", b->name, key);
     }
     return true;

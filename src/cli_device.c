@@ -20,7 +20,7 @@ bool cli_global(struct cli_parse *p, const char *arg)
         return parse_port(p, "isa-debugcon.iobase", arg + 20, &p->cfg->debugcon_port);
     if (strncmp(arg, "VGA.romfile=", 12) == 0)
         return word_set(&p->cfg->vga_rom, arg + 12, p->err);
-    if (cli_one_of("PIIX4_PM.disable_s3=1|PIIX4_PM.disable_s4=1", arg))
+    if (word_one_of("PIIX4_PM.disable_s3=1|PIIX4_PM.disable_s4=1", arg))
         return true; /* the board does not sleep */
     if (strncmp(arg, "kvm-", 4) == 0) {
         cli_note(p, "%s changes nothing, there is no KVM", arg);

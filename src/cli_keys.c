@@ -457,7 +457,7 @@ static bool drive_if(struct cli_parse *p, void *target, const char *value)
         d->bus = DRIVE_FLOPPY;
     else if (strcmp(value, "none") == 0)
         d->bus = DRIVE_NONE;
-    else if (cli_one_of("virtio|scsi|sd|mtd|pflash|xen|sata", value))
+    else if (word_one_of("virtio|scsi|sd|mtd|pflash|xen|sata", value))
         return cli_fail(p, "if=%s: not there yet, only ide, floppy and none", value);
     else
         return cli_fail(p, "if=%s: unknown interface, there are ide, floppy and none", value);
@@ -467,7 +467,7 @@ static bool drive_if(struct cli_parse *p, void *target, const char *value)
 static bool drive_media(struct cli_parse *p, void *target, const char *value)
 {
     ((struct config_drive *)target)->cdrom = strcmp(value, "cdrom") == 0;
-    return cli_one_of("disk|cdrom", value) ||
+    return word_one_of("disk|cdrom", value) ||
            cli_fail(p, "media=%s: there are disk and cdrom", value);
 }
 
@@ -679,7 +679,7 @@ static bool rtc_base(struct cli_parse *p, void *target, const char *value)
 static bool rtc_clock(struct cli_parse *p, void *target, const char *value)
 {
     (void)target;
-    if (!cli_one_of("host|rt|vm", value))
+    if (!word_one_of("host|rt|vm", value))
         return cli_fail(p, "clock=%s: there are vm and, taken as hints, host and rt", value);
     snprintf(p->rtc_clock, sizeof p->rtc_clock, "%s", strcmp(value, "vm") == 0 ? "" : value);
     return true;
@@ -688,7 +688,7 @@ static bool rtc_clock(struct cli_parse *p, void *target, const char *value)
 static bool rtc_driftfix(struct cli_parse *p, void *target, const char *value)
 {
     (void)target;
-    if (!cli_one_of("none|slew", value))
+    if (!word_one_of("none|slew", value))
         return cli_fail(p, "driftfix=%s: there are none and, taken as a hint, slew", value);
     if (strcmp(value, "slew") == 0)
         cli_note(p, "driftfix=slew taken as a hint: ticks that the guest is too late for are not "
@@ -762,7 +762,7 @@ bool cli_icount(struct cli_parse *p, const char *arg)
 
 static bool action_reboot(struct cli_parse *p, void *target, const char *value)
 {
-    if (!cli_one_of("reset|shutdown", value))
+    if (!word_one_of("reset|shutdown", value))
         return cli_fail(p, "reboot=%s: there are reset and shutdown", value);
     ((struct vm_config *)target)->no_reboot = strcmp(value, "shutdown") == 0;
     return true;
@@ -770,7 +770,7 @@ static bool action_reboot(struct cli_parse *p, void *target, const char *value)
 
 static bool action_shutdown(struct cli_parse *p, void *target, const char *value)
 {
-    if (!cli_one_of("poweroff|pause", value))
+    if (!word_one_of("poweroff|pause", value))
         return cli_fail(p, "shutdown=%s: there are poweroff and pause", value);
     ((struct vm_config *)target)->no_shutdown = strcmp(value, "pause") == 0;
     return true;

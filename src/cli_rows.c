@@ -26,17 +26,6 @@ bool cli_fail(struct cli_parse *p, const char *fmt, ...)
     return error_set(p->err, "%s: %s", p->option, text);
 }
 
-/* Is value one of the words of "a|b|c"? */
-bool cli_one_of(const char *words, const char *value)
-{
-    size_t len = strlen(value);
-    for (const char *w = words; *w; w += strcspn(w, "|"), w += *w == '|') {
-        if (strcspn(w, "|") == len && strncmp(w, value, len) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool cli_apply_int(struct cli_parse *p, const char *key, const char *value, int *slot)
 {
     uint64_t v;
@@ -58,7 +47,7 @@ bool cli_apply_row(struct cli_parse *p, const struct key_row *row, const char *v
     case KEY_INT:
         return cli_apply_int(p, row->name, value, slot);
     case KEY_ONLY:
-        return cli_one_of(row->text, value) ||
+        return word_one_of(row->text, value) ||
                cli_fail(p, "%s=%s is not to be had, only %s", row->name, value, row->text);
     case KEY_HINT:
         cli_note(p, "%s=%s taken as a hint: %s", row->name, value, row->text);

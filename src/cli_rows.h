@@ -61,8 +61,6 @@ struct key_row {
     bool (*call)(struct cli_parse *p, void *target, const char *value);
 };
 
-/* Is value one of the words of "a|b|c"? */
-bool cli_one_of(const char *words, const char *value);
 bool cli_apply_int(struct cli_parse *p, const char *key, const char *value, int *slot);
 bool cli_apply_row(struct cli_parse *p, const struct key_row *row, const char *value, void *target);
 bool cli_apply_key(struct cli_parse *p, const struct key_row *rows, size_t n, const char *key,

@@ -152,7 +152,7 @@ static void slept(struct machine *m)
     for (union clock_state old = clock_state(t), new;;) {
         const int64_t host = host_clock_ns();
         new.offset = old.offset;
-        new.looked = due == EVENT_NEVER ? host : MIN(host, due + old.offset);
+        new.looked = MIN(host - old.offset, due) + old.offset; /* due may be in centuries */
         if (new.looked <= old.looked || swap(&t->clock, &old, new))
             return;
     }

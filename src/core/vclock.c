@@ -48,10 +48,14 @@ void vclock_jump(struct vclock *c, uint64_t icount, int64_t ns)
     c->base_icount = icount;
 }
 
+static uint64_t insns_in(uint64_t speed, int64_t ns)
+{
+    return (uint64_t)((unsigned __int128)speed * (uint64_t)ns / 1000 >> 32);
+}
+
 uint64_t vclock_insns_in(const struct vclock *c, int64_t ns)
 {
-    const uint64_t speed = MIN(c->speed, c->seen);
-    return (uint64_t)((unsigned __int128)speed * (uint64_t)ns / 1000 >> 32);
+    return insns_in(MIN(c->speed, c->seen), ns);
 }
 
 /*
@@ -77,8 +81,8 @@ void vclock_sync(struct vclock *c, uint64_t icount, int64_t host_ns, int64_t sli
     int64_t want = slice_ns + behind / CATCH_UP_SLICES;
     want = MIN(want, slice_ns * MAX_CATCH_UP);
     want = MAX(want, slice_ns / MAX_CATCH_UP);
-    const unsigned __int128 insns = (unsigned __int128)c->speed * (uint64_t)slice_ns / 1000 >> 32;
-    c->rate = MAX(((uint64_t)want << 32) / MAX((uint64_t)insns, 1), 1);
+    const uint64_t insns = MAX(insns_in(c->speed, slice_ns), 1);
+    c->rate = MAX(((uint64_t)want << 32) / insns, 1);
 }
 
 void vclock_resync(struct vclock *c, uint64_t icount, int64_t host_ns)

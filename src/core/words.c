@@ -69,6 +69,16 @@ bool word_size(const char *s, uint64_t unit, uint64_t *bytes)
     return true;
 }
 
+bool word_one_of(const char *words, const char *value)
+{
+    size_t len = strlen(value);
+    for (const char *w = words; *w; w += strcspn(w, "|"), w += *w == '|') {
+        if (strcspn(w, "|") == len && strncmp(w, value, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool word_bool(const char *s, bool *value)
 {
     static const char *const on[] = {"on", "yes", "true", "y"};

@@ -14,6 +14,9 @@ bool word_u64(const char *s, uint64_t *value);
 /* A number, optionally with a fraction, and a suffix B K M G T; without one it counts in unit. */
 bool word_size(const char *s, uint64_t unit, uint64_t *bytes);
 
+/* Is value one of the words of "a|b|c"? */
+bool word_one_of(const char *words, const char *value);
+
 /* on|yes|true|y, off|no|false|n */
 bool word_bool(const char *s, bool *value);
 

@@ -370,20 +370,10 @@ static const struct lack {
      "see help"},
 };
 
-static bool is_in(const char *names, const char *name)
-{
-    const size_t n = strlen(name);
-    for (const char *w = names; *w; w += strcspn(w, "|"), w += *w == '|') {
-        if (strcspn(w, "|") == n && strncmp(w, name, n) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool mon_lacking(struct mon *mon, const char *name)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(lacks); i++) {
-        if (is_in(lacks[i].names, name)) {
+        if (word_one_of(lacks[i].names, name)) {
             mon_printf(mon, "Vitrine has no '%s': %s\n", name, lacks[i].words);
             return true;
         }

@@ -83,7 +83,7 @@ static unsigned hash_of(gla_t page)
 }
 
 /* The slot in the hash of a page of 1 << shift bytes: its own, or an empty one. */
-static const uint16_t *slot_of(const struct shadow_list *l, gla_t page, unsigned shift)
+static unsigned slot_of(const struct shadow_list *l, gla_t page, unsigned shift)
 {
     unsigned i = hash_of(page);
     for (; l->hash[i]; i = (i + 1) & (SHADOW_HASH - 1)) {
@@ -91,17 +91,17 @@ static const uint16_t *slot_of(const struct shadow_list *l, gla_t page, unsigned
         if (at->page == page && at->shift == shift)
             break;
     }
-    return &l->hash[i];
+    return i;
 }
 
 bool shadow_find(struct shadow_list *l, gla_t lin, gpa_t *gpa)
 {
     for (uint64_t shifts = l->shifts; shifts; shifts &= shifts - 1) {
         const unsigned shift = (unsigned)__builtin_ctzll(shifts);
-        const uint16_t *slot = slot_of(l, lin >> shift << shift, shift);
-        if (!*slot)
+        const unsigned found = l->hash[slot_of(l, lin >> shift << shift, shift)];
+        if (!found)
             continue;
-        *gpa = l->page[*slot - 1].gpa + (lin & (BIT64(shift) - 1));
+        *gpa = l->page[found - 1].gpa + (lin & (BIT64(shift) - 1));
         return true;
     }
     return false;
@@ -136,12 +136,12 @@ void shadow_add(struct shadow_list *l, gla_t lin, const struct walk_result *w, b
         l->missing[bit / 64] |= BIT64(bit % 64);
         return;
     }
-    uint16_t *slot = (uint16_t *)slot_of(l, page, shift);
-    assert(!*slot);
+    const unsigned slot = slot_of(l, page, shift);
+    assert(!l->hash[slot]);
     l->page[l->n] = (struct shadow_page){
         .page = page, .gpa = w->gpa >> shift << shift, .shift = shift, .trail = *trail};
     l->shifts |= BIT64(shift);
-    *slot = (uint16_t)++l->n;
+    l->hash[slot] = (uint16_t)++l->n;
 }
 
 static bool starts_at(const struct walk_trail *t, const void *top)
@@ -169,8 +169,8 @@ bool shadow_holds_at(const struct shadow_list *l, gla_t lin, const void *top)
         return false;
     for (uint64_t shifts = l->shifts; shifts; shifts &= shifts - 1) {
         const unsigned shift = (unsigned)__builtin_ctzll(shifts);
-        const uint16_t *slot = slot_of(l, lin >> shift << shift, shift);
-        const struct walk_trail *t = *slot ? &l->page[*slot - 1].trail : NULL;
+        const unsigned found = l->hash[slot_of(l, lin >> shift << shift, shift)];
+        const struct walk_trail *t = found ? &l->page[found - 1].trail : NULL;
         if (t && (!starts_at(t, top) || !walk_trail_holds(t, NULL)))
             return false;
     }
