@@ -77,6 +77,14 @@ class Failure(AssertionError):
         super().__init__(f"{what}; last seen:\n{printable(seen[-3000:])}")
 
 
+def host(program, *args, **options):
+    """What a program of the host's writes, which has to succeed; it says why where it does not."""
+    done = subprocess.run([need(program), *args], capture_output=True, **options)
+    if done.returncode:
+        raise Failure(f"{program} {' '.join(args)}: status {done.returncode}", done.stdout + done.stderr)
+    return done.stdout
+
+
 def printable(data):
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     return "".join(c if c == "\n" or c.isprintable() else f"<{ord(c):02x}>" for c in text)

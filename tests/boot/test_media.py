@@ -4,7 +4,6 @@ runs, and what is said when they are not as they should be."""
 import hashlib
 import os
 import random
-import subprocess
 
 import harness
 
@@ -40,8 +39,7 @@ class Media(harness.Case):
     def iso(self, name, files, *options):
         """An ISO 9660 image of these files."""
         folder = self.folder(name + ".d", files)
-        subprocess.run([harness.need("xorriso"), "-as", "mkisofs", "-quiet", "-R", "-o", self.path(name), *options, folder],
-                       check=True, capture_output=True)
+        harness.host("xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", self.path(name), *options, folder)
         return self.path(name)
 
     def boot_iso(self, name, source):
@@ -69,8 +67,8 @@ class Loaders(Media):
                "menuentry 'from the disc' { cat /words; halt }\n")
         folder = self.folder("grub", {"boot/grub/grub.cfg": cfg, "words": "words of a file\n"})
         # Only what the menu needs: the smaller, the sooner tested.
-        subprocess.run([mkrescue, "-o", self.path("grub.iso"), "--install-modules=iso9660 normal serial terminal cat halt",
-                        "--fonts=", "--locales=", "--themes=", folder], check=True, capture_output=True)
+        harness.host(mkrescue, "-o", self.path("grub.iso"), "--install-modules=iso9660 normal serial terminal cat halt",
+                     "--fonts=", "--locales=", "--themes=", folder)
         v = self.start(*TERMINAL, "-cdrom", "grub.iso")
         v.expect("from the disc", 120)
         v.send("\r")
@@ -96,10 +94,10 @@ class Loaders(Media):
     def test_syslinux_on_a_floppy(self):
         mkfs, syslinux, mcopy = (harness.need(p) for p in ("mkfs.vfat", "syslinux", "mcopy"))
         image = self.floppy("floppy.img")
-        subprocess.run([mkfs, image], check=True, capture_output=True)
-        subprocess.run([syslinux, "--install", image], check=True, capture_output=True)
+        harness.host(mkfs, image)
+        harness.host(syslinux, "--install", image)
         self.write("syslinux.cfg", CONFIG.encode())
-        subprocess.run([mcopy, "-i", image, self.path("syslinux.cfg"), "::"], check=True)
+        harness.host(mcopy, "-i", image, self.path("syslinux.cfg"), "::")
         for place in (["-fda", image], ["-drive", f"if=floppy,file={image},format=raw,readonly=on", "-boot", "a"]):
             v = self.start(*TERMINAL, *place)
             v.expect(r"SYSLINUX \d")

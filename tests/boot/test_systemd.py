@@ -16,16 +16,13 @@ class Systemd(debian.Guest):
         """Of the root file system, and what it changes goes back into the image. (e2fsck opens a file at an offset
         once, but not again after the journal.)"""
         part = self.path("part")
-        subprocess.run(["dd", f"if={image}", f"of={part}", "bs=1M", f"skip={PARTITION >> 20}", "conv=sparse"],
-                       check=True, stderr=subprocess.DEVNULL)
+        harness.host("dd", f"if={image}", f"of={part}", "bs=1M", f"skip={PARTITION >> 20}", "conv=sparse")
         done = subprocess.run([harness.need("e2fsck"), "-f", *options, part], capture_output=True, text=True)
-        subprocess.run(["dd", f"if={part}", f"of={image}", "bs=1M", f"seek={PARTITION >> 20}", "conv=notrunc"],
-                       check=True, stderr=subprocess.DEVNULL)
+        harness.host("dd", f"if={part}", f"of={image}", "bs=1M", f"seek={PARTITION >> 20}", "conv=notrunc")
         return done
 
     def cat(self, image, path):
-        return subprocess.run([harness.need("debugfs"), "-R", f"cat {path}", f"{image}?offset={PARTITION}"],
-                              capture_output=True, check=True).stdout
+        return harness.host("debugfs", "-R", f"cat {path}", f"{image}?offset={PARTITION}")
 
     def test_several_cpus(self):
         v = self.boot(harness.guest("systemd.img"), "-snapshot", "-smp", "4,sockets=2,cores=2")
@@ -60,11 +57,10 @@ class Systemd(debian.Guest):
         """A floppy disk written and changed; a mounted CD that udev lets go of when it is asked for."""
         disk, other = self.path("disk.img"), self.path("other.img")
         for image, label in ((disk, "DISK"), (other, "OTHER")):
-            subprocess.run([harness.need("mkfs.vfat"), "-C", "-n", label, image, "1440"], check=True, capture_output=True)
+            harness.host("mkfs.vfat", "-C", "-n", label, image, "1440")
         os.mkdir(self.path("files"))
         self.write("files/hello", b"of a disc\n")
-        subprocess.run([harness.need("xorriso"), "-as", "mkisofs", "-quiet", "-o", self.path("cd.iso"), self.path("files")],
-                       check=True, capture_output=True)
+        harness.host("xorriso", "-as", "mkisofs", "-quiet", "-o", self.path("cd.iso"), self.path("files"))
         v = self.boot(harness.guest("systemd.img") + ",snapshot=on", "-monitor", "unix:monitor,server=on,wait=off",
                       "-cdrom", "cd.iso")
         m = self.monitor()
