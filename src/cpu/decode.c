@@ -254,23 +254,22 @@ static unsigned operand_size(const struct insn *u, const struct opcode *row, uin
                              bool amd)
 {
     const bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
-    const bool has66 = u->has66 && !(row->attr & A_IGN66);
     if (row->attr & A_BYTE)
         return 1;
-    if (u->vex)
+    if (u->vex || (row->attr & A_OP32))
         return u->rex & REX_W ? 8 : 4;
     if (code64) {
         if (row->attr & A_F64)
             return 8;
         if (row->attr & A_NEAR)
-            return amd && has66 && !(u->rex & REX_W) ? 2 : 8;
+            return amd && u->has66 && !(u->rex & REX_W) ? 2 : 8;
         if ((u->rex & REX_W) && !(amd && is_far_pointer(row->op)))
             return 8;
-        if (has66)
+        if (u->has66)
             return 2;
         return row->attr & A_D64 ? 8 : 4;
     }
-    return ((mode & MODE_CODE_MASK) == MODE_CODE32) != has66 ? 4 : 2;
+    return ((mode & MODE_CODE_MASK) == MODE_CODE32) != u->has66 ? 4 : 2;
 }
 
 static void decode_operand(struct reader *r, struct insn *u, enum operand o, uint8_t opcode,

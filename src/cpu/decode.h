@@ -130,18 +130,18 @@ enum operand {
 
 /* Row attributes. */
 enum {
-    A_LOCK = BIT(0),   /* LOCK allowed when the destination is memory */
-    A_I64 = BIT(1),    /* invalid in 64-bit mode */
-    A_O64 = BIT(2),    /* only in 64-bit mode */
-    A_D64 = BIT(3),    /* operand size defaults to 64 in 64-bit mode (66h still gives 16) */
-    A_F64 = BIT(4),    /* operand size forced to 64 in 64-bit mode */
-    A_BYTE = BIT(5),   /* operand size is one byte */
-    A_MEM = BIT(6),    /* ModRM.mod must not be 3 */
-    A_REG = BIT(7),    /* ModRM.mod must be 3 */
-    A_MODRM = BIT(8),  /* has ModRM though no operand says so */
-    A_PROT = BIT(9),   /* #UD in real and virtual-8086 mode */
-    A_REP = BIT(10),   /* REP/REPNE mean repetition */
-    A_IGN66 = BIT(11), /* 66h is not an operand-size prefix here */
+    A_LOCK = BIT(0),  /* LOCK allowed when the destination is memory */
+    A_I64 = BIT(1),   /* invalid in 64-bit mode */
+    A_O64 = BIT(2),   /* only in 64-bit mode */
+    A_D64 = BIT(3),   /* operand size defaults to 64 in 64-bit mode (66h still gives 16) */
+    A_F64 = BIT(4),   /* operand size forced to 64 in 64-bit mode */
+    A_BYTE = BIT(5),  /* operand size is one byte */
+    A_MEM = BIT(6),   /* ModRM.mod must not be 3 */
+    A_REG = BIT(7),   /* ModRM.mod must be 3 */
+    A_MODRM = BIT(8), /* has ModRM though no operand says so */
+    A_PROT = BIT(9),  /* #UD in real and virtual-8086 mode */
+    A_REP = BIT(10),  /* REP/REPNE mean repetition */
+    A_OP32 = BIT(11), /* operand size is 32, with REX.W 64, whatever 66h and CS.D say */
     A_NO66 =
         BIT(12), /* 66h, F2h or F3h before it: #UD (mandatory-prefix maps say so by their rows) */
     A_VEX = BIT(13), /* works on AVX state: checks CR4.OSXSAVE, XCR0, CR0.TS before anything else */

@@ -113,7 +113,7 @@ static bool means_66(const struct text *t, const struct verdict *v)
 {
     if (v->u.op == OP_POPCNT || v->u.op == OP_CRC32 || v->u.op == OP_TZCNT || v->u.op == OP_LZCNT)
         return true;
-    if (mandatory_row(v) || (v->u.row->attr & A_IGN66))
+    if (mandatory_row(v) || (v->u.row->attr & A_OP32))
         return v->u.pfx == PFX_66;
     /* SDM 2A §2.2.1.2: near branches have 64 bits whatever 66 says */
     return !(v->u.row->attr & (A_F64 | A_NEAR)) || t->mode != 2;

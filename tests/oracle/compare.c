@@ -4,6 +4,7 @@
 #include "cpu/cpu.h"
 #include "cpu/exec.h"
 #include "cpu/fp/fp.h"
+#include "mmu/walk.h"
 
 #include <stdio.h>
 
@@ -67,7 +68,14 @@ bool result_undefined(const struct oracle_case *t)
  *  - SHA: exceptions of class 4 (SDM 2B "SHA1RNDS4"), which is #GP for an operand that is not
  *    aligned; family 1Ah does not mind.
  *  - PUSH of a segment register as four bytes: the upper two are zeros or left as they are (SDM 2B
- *    "PUSH"). (mask_pushed())
+ *    "PUSH"). (mask_pushed()) And whether PUSH and POP touch them, for an exception.
+ *  - PUSHA, POPA: whether they write what they can before they fault, and at which byte.
+ *  - ARPL with a destination that cannot be written: #GP (SDM 2A "ARPL"); family 1Ah looks only
+ *    where it has to write.
+ *  - VPEXTRD and VPINSRD with VEX.W outside 64-bit mode: as without it (SDM 2B "PEXTRB/PEXTRD/
+ *    PEXTRQ"); family 1Ah raises #UD.
+ *  - MOVS and CMPS with one operand that is not aligned and one that is not canonical: which
+ *    exception.
  *  - XRSTOR, FXRSTOR: whether an image that is partly absent and has reserved bits set is #PF or
  * #GP.
  *  - MXCSR bit 17, misaligned exception mode, which AMD has and we refuse.
@@ -81,6 +89,16 @@ bool host_differs(const struct oracle_case *t, const struct outcome *host,
         return true;
     if (op_is_image(op) && host->vector + guest->vector == VEC_GP + VEC_PF)
         return true;
+    if ((op == OP_PUSH_SREG || op == OP_POP_SREG) && t->u.osize == 4)
+        return host->vector >= 0;
+    if (op == OP_PUSHA || op == OP_POPA)
+        return host->vector >= 0 && guest->vector >= 0;
+    if (op == OP_ARPL)
+        return guest->vector == VEC_GP && (host->vector >= 0 || !(host->s.rflags & FLAG_ZF));
+    if (op == OP_VPEXTRD || op == OP_VPINSRD)
+        return t->u.vex_w && case_mode.bits != CODE64 && host->vector == VEC_UD;
+    if (op == OP_MOVS || op == OP_CMPS)
+        return host->vector + guest->vector == VEC_GP + VEC_AC;
     if (op == OP_CLZERO)
         return host->vector == VEC_PF;
     if (t->u.mem && t->u.row->feature == FEAT_SHA)
@@ -109,8 +127,13 @@ static void mask_image(const struct oracle_case *t, uint8_t *memory)
 static void mask_pushed(const struct oracle_case *t, const struct outcome *o, uint8_t *memory)
 {
     const uint64_t at = case_stack(o->s.gpr[REG_RSP]) + 2 - WINDOW;
-    if (t->u.op == OP_PUSH_SREG && t->u.osize == 4 && at < WINDOW_RW_BYTES - 2)
+    if (t->u.op == OP_PUSH_SREG && t->u.osize == 4 && at <= WINDOW_RW_BYTES - 2)
         st16(memory + at, 0);
+}
+
+static bool is_random(const struct oracle_case *t)
+{
+    return t->u.op == OP_RDRAND || t->u.op == OP_RDSEED;
 }
 
 /* Registers that tell of the host, or of the moment: only their upper halves are compared. */
@@ -138,8 +161,7 @@ static void mask_registers(const struct oracle_case *t, struct native_state *s)
     const uint32_t own = own_registers(t);
     for (unsigned i = 0; i < 16; i++)
         if (own & BIT(i)) {
-            const bool random = t->u.op == OP_RDRAND || t->u.op == OP_RDSEED;
-            s->gpr[i] &= ~size_mask(random ? t->u.osize : 4);
+            s->gpr[i] &= ~size_mask(is_random(t) ? t->u.osize : 4);
         }
     if (t->u.op == OP_LAR && t->u.osize > 2) /* SDM 2A "LAR": bits 19:16 are undefined */
         s->gpr[t->u.reg] &= ~UINT64_C(0xf0000);
@@ -180,6 +202,10 @@ void mask_case(const struct oracle_case *t, struct outcome *host, struct outcome
     if (t->status == DECODE_OK) {
         if (host->vector < 0) {
             flags &= ~(uint64_t)undefined_flags(t);
+            /* SDM 2B "RDSEED": CF is 0 while the processor has no random number, as it may be
+             * whenever it is asked */
+            if (is_random(t) && !(host->s.rflags & FLAG_CF))
+                flags &= ~(uint64_t)FLAG_CF;
             mask_registers(t, &host->s);
             mask_registers(t, &guest->s);
         }
@@ -189,6 +215,13 @@ void mask_case(const struct oracle_case *t, struct outcome *host, struct outcome
         }
         mask_pushed(t, host, host_memory());
         mask_pushed(t, guest, guest_memory());
+        if (t->u.op == OP_INT1 && native.int1_early)
+            host->rip = guest->rip = 0;
+        /* the rig's own tables are there, and only there, for CPL 0 */
+        if (host->vector == VEC_PF && host->cr2 < 2 * MiB) {
+            host->error &= ~(uint64_t)PF_P;
+            guest->error &= ~(uint64_t)PF_P;
+        }
         /* of many bytes which is touched first, and so reported in CR2, is the model's own */
         if (op_is_image(t->u.op) && host->vector == VEC_PF && guest->vector == VEC_PF)
             host->error = guest->error = host->cr2 = guest->cr2 = 0;

@@ -22,8 +22,8 @@ static void run_host(const struct oracle_case *t, struct outcome *o)
     memset(native.buffer + NATIVE_CODE_AT, 0xcc, t->len + NATIVE_EXIT_BYTES);
     if (at < PAGE_SIZE)
         memset(native.buffer + at, 0xcc, NATIVE_EXIT_BYTES);
-    if (t->status == DECODE_OK && t->u.op == OP_WRGSBASE)
-        native_set_gs(GS_BASE);
+    if (t->status == DECODE_OK && t->u.op == OP_WRGSBASE && !native.gs_shared)
+        native_set_gs(GS_BASE); /* (else native_run() puts back what was there) */
     *o = (struct outcome){.s = native.out, .vector = native.vector};
     o->rip = native.vector >= 0 ? native.rip : native.taken ? t->exit_at : NATIVE_CODE + t->len;
     if (native.vector >= 0)

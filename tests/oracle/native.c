@@ -291,17 +291,31 @@ static void release(void)
         signal(signals[i], SIG_DFL);
 }
 
+/* Runs what raises an exception, with this RAX. */
+static void raise_one(const uint8_t *bytes, unsigned len, uint64_t rax)
+{
+    native.in = (struct native_state){.rflags = 0x202, .gpr = {rax}};
+    st16(native.in.fx, 0x37f);
+    st32(native.in.fx + 24, 0x1f80);
+    native_catch();
+    native_run(bytes, len, 0);
+    release();
+}
+
 /* Under 5-level paging addresses reach further than 2^47. (Nothing is mapped there, and so there is
  * an exception in either case: which, says it.) */
 static void find_canonical(void)
 {
-    native.in = (struct native_state){.rflags = 0x202, .gpr = {BIT64(47)}};
-    st16(native.in.fx, 0x37f);
-    st32(native.in.fx + 24, 0x1f80);
-    native_catch();
-    native_run((const uint8_t[]){0x8a, 0x00}, 2, 0); /* MOV AL, [RAX] */
-    release();
+    raise_one((const uint8_t[]){0x8a, 0x00}, 2, BIT64(47)); /* MOV AL, [RAX] */
     native.not_canonical = native.vector == 13 ? BIT64(47) : BIT64(56);
+}
+
+/* INT1 is a trap (SDM 2A "INT n/INTO/INT3/INT1"); a hypervisor that takes #DB for itself and passes
+ * it on may make a fault of it. */
+static void find_int1(void)
+{
+    raise_one((const uint8_t[]){0xf1}, 1, 0);
+    native.int1_early = native.rip == NATIVE_CODE;
 }
 
 bool native_create(void)
@@ -322,6 +336,7 @@ bool native_create(void)
     native_set_bits(CODE64);
     find_pointers();
     find_canonical();
+    find_int1();
     return true;
 }
 

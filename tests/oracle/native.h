@@ -36,6 +36,7 @@ struct native {
     uint16_t far_sel;
     enum code_bits bits;
     bool no_pointers;        /* the host keeps no x87 instruction and operand pointers */
+    bool int1_early;         /* the host tells of INT1 with RIP at it (a hypervisor's doing) */
     uint64_t not_canonical;  /* the first address that is not */
     uint16_t cs[CODE_MODES]; /* for each: a selector, or 0 if the host has none */
     int vector;              /* exception, or -1 */

@@ -1164,6 +1164,16 @@ static void test_modes(void **state)
     begin(REAL);
     RUN(0x0f, 0x00, 0xc0); /* SLDT in real mode */
     IS_FAULT(VEC_UD, 0);
+    begin(PROT16); /* 66h of ADCX is no operand size, and without it ADOX has none of 16 bits */
+    rig.cpu->r[REG_RCX] = 0xffffffff;
+    rig.cpu->r[REG_RDX] = 2;
+    RUN(0x66, 0x0f, 0x38, 0xf6, 0xca);
+    IS(REG_RCX, 1);
+    begin(PROT16);
+    rig.cpu->r[REG_RCX] = 0xffff;
+    rig.cpu->r[REG_RDX] = 1;
+    RUN(0xf3, 0x0f, 0x38, 0xf6, 0xca);
+    IS(REG_RCX, 0x10000);
     rig_long(&rig, SEL_CODE64, SEL_DATA);
     static const uint8_t invalid[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27,
                                       0x2f, 0x37, 0x3f, 0x60, 0x61, 0x62, 0x82, 0x9a,
