@@ -366,9 +366,9 @@ static void edit_one_leaf_with_invlpg(void)
 {
     const unsigned i = below(TESTED);
     const gpa_t pde = root_at(cur) + 2 * PAGE_SIZE;
-    if ((entry_at(pde) ^ entry_at(pde + 8)) >> PAGE_SHIFT == 0 || (entry_at(pde) & PS))
-        return;
     const gpa_t pt = entry_at(pde) & UINT64_C(0xffffff000);
+    if (pt == (entry_at(pde + 8) & UINT64_C(0xffffff000)) || (entry_at(pde) & PS))
+        return;
     put_entry(pt + i * 8, random_leaf(0));
     if (below(2))
         system_insn(INVLPG, LIN_OWN + i * PAGE_SIZE + below(PAGE_SIZE), 0);
@@ -478,10 +478,12 @@ static void make_machine(struct rig *r, bool forgets)
 #define PUT(at, v) (st64(e, v), rig_put(r, at, e, 8))
     for (unsigned n = 0; n < ROOTS; n++) {
         const gpa_t at = root_at(n);
-        PUT(at, ld64(rig_at(r, RIG_TABLES)));
+        /* A is there where global pages are: one that is remembered from another root needs no walk
+         * here, and leaves A as it is */
+        PUT(at, ld64(rig_at(r, RIG_TABLES)) | A);
         PUT(at + 8, (at + 0x1000) | all);
         PUT(at + 3 * 8, WINDOW | all);
-        PUT(at + 256 * 8, SYSTEM | all);
+        PUT(at + 256 * 8, SYSTEM | all | A);
         PUT(at + 0x1000, (at + 0x2000) | all);
         PUT(at + 0x2000, (at + 0x3000) | all);
         PUT(at + 0x2008, (at + 0x4000) | all);
