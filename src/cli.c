@@ -260,8 +260,8 @@ static const struct option options[] = {
      "where sound goes, with -machine pcspk-audiodev=ID; also out.frequency=", cli_audiodev},
     {"vga", OPT_CALL, "std|none", 0, "the video card", take_vga},
     {"serial", OPT_CALL, "DEV", 0,
-     "stdio, mon:stdio, file:F, null, none, pty, tcp:HOST:PORT, telnet:HOST:PORT, "
-     "unix:PATH[,server=on,wait=off]",
+     "stdio, mon:stdio, file:F, append:F, null, none, pty, tcp:HOST:PORT, telnet:HOST:PORT, "
+     "unix:PATH[,server=on,wait=off], chardev:ID",
      take_serial},
     {"parallel", OPT_CALL, "DEV", 0,
      "a printer port, what is printed goes to DEV, as -serial; none", take_parallel},
@@ -274,7 +274,7 @@ static const struct option options[] = {
     {"device", OPT_CALL, "NAME[,key=value]", 0, "a further device; -device help lists them",
      cli_device},
     {"global", OPT_CALL, "isa-debugcon.iobase=PORT|VGA.romfile=FILE", 0,
-     "moves the debug console; another VGA BIOS", cli_global},
+     "a further port of the debug console; another VGA BIOS", cli_global},
 
     {NULL, OPT_HEAD, NULL, 0, "Debugging", NULL},
     {"d", OPT_CALL, "ITEM,...", 0,
@@ -307,7 +307,7 @@ static const struct option options[] = {
     {"compat", OPT_HINT, "WORDS", 0, "there are no interfaces to choose from", NULL},
     {"win2k-hack", OPT_HINT, NULL, 0, "the disks need no such delay", NULL},
 
-    {NULL, OPT_HEAD, NULL, 0, "Not there yet", NULL},
+    {NULL, OPT_HEAD, NULL, 0, "Not there (each says what to do instead)", NULL},
     {"enable-kvm", OPT_CALL, NULL, 0, NULL, take_kvm},
     {"sd", OPT_LACK, "FILE", 0, "there is no SD card", NULL},
     {"mtdblock", OPT_LACK, "FILE", 0, "there is no flash", NULL},
@@ -387,11 +387,13 @@ static void help_names(const struct cli_io *io, const struct option *from)
     char line[128] = "";
     size_t len = 0;
     for (const struct option *o = from; o->name; o++) {
-        if (len + strlen(o->name) + 3 > 78) {
+        if (len + strlen(o->name) + 8 > 78) {
             io->out(io->opaque, line);
             len = 0;
         }
         len += (size_t)snprintf(line + len, sizeof line - len, "%s-%s", len ? " " : "  ", o->name);
+        if (o->kind == OPT_ONLY)
+            len += (size_t)snprintf(line + len, sizeof line - len, " %s", o->arg);
     }
     io->out(io->opaque, line);
 }
@@ -409,6 +411,7 @@ static void help(const struct cli_io *io, const char *program)
     io->out(io->opaque,
             "A PC in software: boots the disk image DISK, in a window or in this terminal. Options "
             "are QEMU's.");
+    io->out(io->opaque, "Keys of an option: -drive help, -accel jit,help and so on.");
     for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
         if (options[i].kind != OPT_HEAD) {
             help_line(io, &options[i]);

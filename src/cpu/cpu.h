@@ -569,7 +569,7 @@ void cpu_run(struct cpu *cpu);
 
 /* Instructions retired so far, exact also inside a device callback. */
 uint64_t cpu_icount(const struct cpu *cpu);
-/* What one of the machine's CPUs gets of that much for each of eight: with more there is less. */
+/* What one of the machine's CPUs gets of that much for each of four: with more there is less. */
 size_t cpu_share(const struct cpu *cpu, size_t whole);
 /* Bytes of translated code, and of the room for it; 0 without the translator. */
 void cpu_code_memory(const struct cpu *cpu, size_t *used, size_t *size);

@@ -3,7 +3,7 @@
  * and video memory. All of it sits in one reservation of anonymous memory, mapped lazily and in
  * huge pages where the host has them (shared memory gets none on most hosts, and 4-KiB pages cost a
  * guest with a large working set half its speed), so that a page of it is named by one number, its
- * ram_t (byte offset in the reservation). Decoded code, dirty logs and later the translator are
+ * ram_t (byte offset in the reservation). Decoded code, dirty logs and translated code are
  * keyed by that, so A20, PAM and SMRAM remappings never confuse them.
  */
 #ifndef VITRINE_MMU_RAM_H

@@ -1,5 +1,5 @@
 /*
- * The translator's first tier: hot decoded blocks become host code, template by template; whatever
+ * The translator: hot decoded blocks become host code, template by template; whatever
  * has no template calls the interpreter's handler. See ARCHITECTURE.md "The translator".
  *
  * Contract with the interpreter: it counts entries of a block (op_warm), hands the block over when
