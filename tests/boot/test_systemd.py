@@ -79,6 +79,8 @@ class Systemd(debian.Guest):
             if "tray open" in m.command("info block").split("ide1-cd0")[1].split("floppy0")[0]:
                 break
             time.sleep(0.2)
+        else:
+            self.fail("udev has not opened the tray")
         self.assertEqual("", m.command("eject ide1-cd0"))
         self.assertIn("ide1-cd0: [not inserted]", m.command("info block"))
         v.send("poweroff\n")
