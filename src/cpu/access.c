@@ -58,9 +58,20 @@ static gla_t seg_checked(struct cpu *cpu, unsigned s, uint64_t off, unsigned siz
     return (uint32_t)(g->base + off);
 }
 
-static gla_t wrap_linear(const struct cpu *cpu, gla_t lin)
+/* Of system tables. */
+static gla_t sys_linear(const struct cpu *cpu, gla_t lin)
 {
     return cpu_long(cpu) ? lin : (uint32_t)lin;
+}
+
+/*
+ * What an operand that starts at start reaches: 32 bits outside 64-bit mode (SDM 3A §3.4), IA-32e
+ * compatibility mode too. An event that code there lets in pushes onto a stack of 64-bit mode
+ * before the mode changes; that may lie above.
+ */
+static gla_t wrap_linear(const struct cpu *cpu, gla_t start, gla_t lin)
+{
+    return cpu_code64(cpu) || start > UINT32_MAX ? lin : (uint32_t)lin;
 }
 
 /* The last byte counts before a page fault of the first one does, as on processors. */
@@ -122,7 +133,7 @@ void ea_pair(struct cpu *cpu, const struct insn *u, unsigned first, unsigned sec
              enum access acc, gla_t at[2])
 {
     at[0] = seg_address(cpu, u->seg, ea_offset(cpu, u), first + second, acc);
-    at[1] = wrap_linear(cpu, at[0] + first);
+    at[1] = wrap_linear(cpu, at[0], at[0] + first);
     check_alignment(cpu, at[0], first);
     check_alignment(cpu, at[1], second);
 }
@@ -375,7 +386,7 @@ uint64_t load_slow(struct cpu *cpu, gla_t lin, unsigned size, unsigned tlb_mode)
         const unsigned n = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
         check_canonical(cpu, lin + n);
         const struct place lo = translate(cpu, lin, false, tlb_mode);
-        const struct place hi = translate(cpu, wrap_linear(cpu, lin + n), false, tlb_mode);
+        const struct place hi = translate(cpu, wrap_linear(cpu, lin, lin + n), false, tlb_mode);
         uint64_t v = 0;
         for (unsigned i = 0; i < size; i++) {
             struct place p = i < n ? lo : hi;
@@ -399,7 +410,7 @@ void store_slow(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size, unsigned 
         const unsigned n = (unsigned)(PAGE_SIZE - (lin & ~PAGE_MASK));
         check_canonical(cpu, lin + n);
         const struct place lo = translate(cpu, lin, true, tlb_mode);
-        const struct place hi = translate(cpu, wrap_linear(cpu, lin + n), true, tlb_mode);
+        const struct place hi = translate(cpu, wrap_linear(cpu, lin, lin + n), true, tlb_mode);
         for (unsigned i = 0; i < size; i++) {
             struct place p = i < n ? lo : hi;
             const unsigned k = i < n ? i : i - n;
@@ -422,7 +433,7 @@ void *rmw_slow(struct cpu *cpu, gla_t lin, unsigned size)
     if (((lin & ~PAGE_MASK) + size) > PAGE_SIZE) {
         check_canonical(cpu, lin + size - 1);
         translate(cpu, lin, true, tlb_mode);
-        translate(cpu, wrap_linear(cpu, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
+        translate(cpu, wrap_linear(cpu, lin, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
         return NULL;
     }
     const struct place p = translate(cpu, lin, true, tlb_mode);
@@ -446,7 +457,7 @@ static void *lock_slow_in(struct cpu *cpu, gla_t lin, unsigned size, unsigned tl
     if (((lin & ~PAGE_MASK) + size) > PAGE_SIZE) {
         check_canonical(cpu, lin + size - 1);
         translate(cpu, lin, true, tlb_mode);
-        translate(cpu, wrap_linear(cpu, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
+        translate(cpu, wrap_linear(cpu, lin, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
         return lock_out(cpu);
     }
     const struct place p = translate(cpu, lin, true, tlb_mode);
@@ -488,9 +499,9 @@ ram_t linear_ram(struct cpu *cpu, gla_t lin)
 void probe(struct cpu *cpu, gla_t lin, size_t n, enum access acc)
 {
     const gla_t last = lin + (n ? n - 1 : 0);
-    check_canonical(cpu, wrap_linear(cpu, last));
+    check_canonical(cpu, wrap_linear(cpu, lin, last));
     for (gla_t page = lin;; page = (page & PAGE_MASK) + PAGE_SIZE) {
-        translate(cpu, wrap_linear(cpu, page), acc & ACC_W, tlb_mode_of(cpu));
+        translate(cpu, wrap_linear(cpu, lin, page), acc & ACC_W, tlb_mode_of(cpu));
         if ((page & PAGE_MASK) == (last & PAGE_MASK))
             break;
     }
@@ -498,9 +509,10 @@ void probe(struct cpu *cpu, gla_t lin, size_t n, enum access acc)
 
 static void load_pages(struct cpu *cpu, gla_t lin, uint8_t *buf, size_t n)
 {
+    const gla_t start = lin;
     while (n) {
         const size_t k = MIN(n, (size_t)(PAGE_SIZE - (lin & ~PAGE_MASK)));
-        struct place p = translate(cpu, wrap_linear(cpu, lin), false, tlb_mode_of(cpu));
+        struct place p = translate(cpu, wrap_linear(cpu, start, lin), false, tlb_mode_of(cpu));
         if (p.host) {
             memcpy(buf, p.host, k);
         } else {
@@ -532,7 +544,7 @@ void store_bytes(struct cpu *cpu, gla_t lin, const void *buf, size_t n)
         probe(cpu, lin, n, ACC_W);
     while (n) {
         const size_t k = MIN(n, (size_t)(PAGE_SIZE - (lin & ~PAGE_MASK)));
-        struct place p = translate(cpu, wrap_linear(cpu, lin), true, tlb_mode_of(cpu));
+        struct place p = translate(cpu, wrap_linear(cpu, start, lin), true, tlb_mode_of(cpu));
         if (p.host) {
             place_store(cpu, &p, src, (unsigned)k);
         } else {
@@ -561,7 +573,7 @@ static void check_table(struct cpu *cpu, gla_t lin, unsigned size)
 
 uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size)
 {
-    lin = wrap_linear(cpu, lin); /* a base may be from 64-bit mode, and lie just below 4 GiB */
+    lin = sys_linear(cpu, lin); /* a base may be from 64-bit mode, and lie just below 4 GiB */
     const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].rd;
     if (likely(tlb_hit(h, lin, size)))
         return ld_le((const void *)(uintptr_t)(lin + h->addend), size);
@@ -571,7 +583,7 @@ uint64_t sys_load(struct cpu *cpu, gla_t lin, unsigned size)
 
 void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size)
 {
-    lin = wrap_linear(cpu, lin);
+    lin = sys_linear(cpu, lin);
     const struct tlb_half *h = &cpu->tlb[TLB_KERNEL].line[tlb_index(lin)].wr;
     if (likely(tlb_hit(h, lin, size))) {
         st_le((void *)(uintptr_t)(lin + h->addend), v, size);
@@ -583,7 +595,7 @@ void sys_store(struct cpu *cpu, gla_t lin, uint64_t v, unsigned size)
 
 uint32_t sys_lock_bits(struct cpu *cpu, gla_t lin, uint32_t set, uint32_t clear)
 {
-    lin = wrap_linear(cpu, lin);
+    lin = sys_linear(cpu, lin);
     check_table(cpu, lin, 4);
     uint32_t *const host = lock_slow_in(cpu, lin, 4, TLB_KERNEL);
     uint32_t old;
@@ -602,7 +614,7 @@ uint32_t sys_lock_bits(struct cpu *cpu, gla_t lin, uint32_t set, uint32_t clear)
 
 void sys_probe_store(struct cpu *cpu, gla_t lin)
 {
-    lin = wrap_linear(cpu, lin);
+    lin = sys_linear(cpu, lin);
     check_table(cpu, lin, 1);
     translate(cpu, lin, true, TLB_KERNEL);
 }

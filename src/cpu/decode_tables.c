@@ -142,7 +142,7 @@ static const struct opcode pfx_0fc7_6[4] = {
 static const struct opcode pfx_0fc7_7[4] = {
     ROW(RDSEED, Rv, NONE, NONE, NONE, 0, RDSEED),
     ROW(RDSEED, Rv, NONE, NONE, NONE, 0, RDSEED),
-    ROW(RDPID, Ry, NONE, NONE, NONE, A_F64, RDPID),
+    ROW(RDPID, Ry, NONE, NONE, NONE, A_OP32, RDPID),
 };
 /* F3 before WBINVD is ignored by CPUs that do not have WBNOINVD. */
 static const struct opcode feature_wbnoinvd[2] = {

@@ -34,23 +34,21 @@ static unsigned sreg_of(const struct insn *u)
     return (unsigned)(u->row->opnd[0] - O_ES) + SEG_ES;
 }
 
-/* A 32-bit push of a selector writes two bytes only (SDM 2B "PUSH"). */
+/* A 32-bit push of a selector writes two bytes only (SDM 2B "PUSH"), but on AMD's all four; and as
+ * many as are pushed a pop reads there. */
 OP(op_push_sreg)
 {
     const unsigned size = u->osize;
     const uint64_t sp = (stack_pointer(cpu) - size) & stack_mask(cpu);
-    const uint16_t sel = cpu->seg[sreg_of(u)].sel;
-    if (size == 8)
-        store64(cpu, stack_linear(cpu, sp, 8, ACC_W), sel);
-    else
-        store16(cpu, stack_linear(cpu, sp, 2, ACC_W), sel);
+    const unsigned n = size == 8 || cpu->feat.amd ? size : 2;
+    store_n(cpu, stack_linear(cpu, sp, n, ACC_W), cpu->seg[sreg_of(u)].sel, n);
     stack_set(cpu, sp);
 }
 
 OP_END(op_pop_sreg)
 {
     const unsigned s = sreg_of(u), size = u->osize;
-    const uint16_t sel = (uint16_t)stack_peek(cpu, 0, 2);
+    const uint16_t sel = (uint16_t)stack_peek(cpu, 0, cpu->feat.amd ? size : 2);
     const uint64_t old_mask = stack_mask(cpu), sp = stack_pointer(cpu) + size;
     segment_load(cpu, s, sel);
     cpu->r[REG_RSP] =

@@ -80,8 +80,9 @@ OP(op_pusha)
     for (unsigned i = 0; i < 8; i++)
         st_le(frame + (7 - i) * size, cpu->r[i] & size_mask(size), size);
     const uint64_t sp = (top - 8 * size) & stack_mask(cpu);
-    /* one access per register, each with its own limit check, all before the first write */
-    for (unsigned i = 0; i < 8; i++)
+    /* one access per register, each with its own limit check, EAX first (SDM 2B "PUSHA/PUSHAD",
+     * Operation), all before the first write */
+    for (unsigned i = 8; i-- > 0;)
         probe(cpu, stack_linear(cpu, sp + i * size, size, ACC_W), size, ACC_W);
     for (unsigned i = 0; i < 8; i++)
         store_n(cpu, stack_linear(cpu, sp + i * size, size, ACC_W), ld_le(frame + i * size, size),

@@ -331,8 +331,10 @@ static void link_from_last(struct cpu *cpu, struct block *b)
     if (!(cpu->mode & MODE_FLAT) || from->mode != b->mode || cpu->breakpoints ||
         log_on(cpu->log, LOG_EXEC))
         return;
+    /* A target cut to 16 bits lies elsewhere where the page is mapped elsewhere. */
+    const bool cut = cpu->link_slot == 1 && from->insn[from->n - 1].osize == 2;
     const bool same_page =
-        code_link_stays(from, cpu->rip) && ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
+        !cut && code_link_stays(from, cpu->rip) && ((cpu->r[REG_PC] ^ cpu->rip) & PAGE_MASK) == 0;
     code_link(cpu->code, from, cpu->link_slot, b, cpu->rip, same_page);
 }
 

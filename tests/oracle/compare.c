@@ -69,7 +69,7 @@ bool result_undefined(const struct oracle_case *t)
  *    aligned; family 1Ah does not mind.
  *  - PUSH of a segment register as four bytes: the upper two are zeros or left as they are (SDM 2B
  *    "PUSH"). (mask_pushed()) And whether PUSH and POP touch them, for an exception.
- *  - PUSHA, POPA: whether they write what they can before they fault, and at which byte.
+ *  - PUSHA, POPA: whether they write what they can before they fault.
  *  - ARPL with a destination that cannot be written: #GP (SDM 2A "ARPL"); family 1Ah looks only
  *    where it has to write.
  *  - VPEXTRD and VPINSRD with VEX.W outside 64-bit mode: as without it (SDM 2B "PEXTRB/PEXTRD/
@@ -91,7 +91,7 @@ bool host_differs(const struct oracle_case *t, const struct outcome *host,
     if ((op == OP_PUSH_SREG || op == OP_POP_SREG) && t->u.osize == 4)
         return host->vector >= 0;
     if (op == OP_PUSHA || op == OP_POPA)
-        return host->vector >= 0 && guest->vector >= 0;
+        return host->vector >= 0 && host->vector == guest->vector && host->cr2 == guest->cr2;
     if (op == OP_ARPL)
         return guest->vector == VEC_GP && (host->vector >= 0 || !(host->s.rflags & FLAG_ZF));
     if (op == OP_VPEXTRD || op == OP_VPINSRD)

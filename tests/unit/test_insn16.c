@@ -358,6 +358,16 @@ static void test_push_segment(void **state)
     IS(REG_RSP, 0x1004);
     assert_int_equal(rig.cpu->seg[SEG_ES].sel, S_DATA16);
     assert_int_equal(rig.cpu->seg[SEG_ES].base, DATA_BASE);
+    begin(PROT32); /* AMD's write and read all four */
+    rig.cpu->feat.amd = true;
+    poke(STACK_BASE + 0xffc, 0xdeadbeef, 4);
+    RUN(0x1e);
+    IS_MEM(STACK_BASE + 0xffc, S_DATA32, 4);
+    begin(PROT16);
+    reg(REG_RSP, 0xfffe);
+    RUN(0x66, 0x07);
+    IS_FAULT(VEC_SS, 0);
+    rig.cpu->feat.amd = false;
     begin(REAL);
     poke(STACK_BASE + 0x1000, 0x1234, 2);
     RUN(0x0f, 0xa9);
@@ -1149,6 +1159,30 @@ static void test_segment_moves(void **state)
 }
 
 /* 64-bit forms that do not exist here, and the reverse. */
+/* Linear addresses of IA-32e compatibility mode have 32 bits (SDM 3A §3.4). */
+static void test_four_gib(void **state)
+{
+    (void)state;
+    static const uint8_t load[] = {0x65, 0xa1, 0xfe, 0xef, 0xff, 0xff}; /* mov eax, gs:[ffffeffe] */
+    static const uint8_t store[] = {0x65, 0xa3, 0xfe, 0xef, 0xff, 0xff};
+    const gpa_t top = 0x210000;
+    rig_long(&rig, SEL_CODE32, SEL_DATA);
+    rig_map(&rig, 0xfffff000, top, RIG_P | RIG_W);
+    cpu_loaded(rig.cpu);
+    rig.cpu->seg[SEG_GS].base = 0x1000;
+    poke(top + 0xffe, 0x1122, 2);
+    poke(0, 0x3344, 2);
+    rig.cpu->rip = 0x50000;
+    run_bytes(load, sizeof load, 1);
+    NO_FAULT();
+    IS(REG_RAX, 0x33441122);
+    reg(REG_RAX, 0x55667788);
+    run_bytes(store, sizeof store, 1);
+    NO_FAULT();
+    IS_MEM(top + 0xffe, 0x7788, 2);
+    IS_MEM(0, 0x5566, 2);
+}
+
 static void test_modes(void **state)
 {
     (void)state;
@@ -1174,6 +1208,16 @@ static void test_modes(void **state)
     rig.cpu->r[REG_RDX] = 1;
     RUN(0xf3, 0x0f, 0x38, 0xf6, 0xca);
     IS(REG_RCX, 0x10000);
+    begin(PROT16); /* MOVDIRI has 32 bits as well ... */
+    rig.cpu->r[REG_RCX] = 0xaabbccdd;
+    rig.cpu->r[REG_RBX] = 0x800;
+    RUN(0x0f, 0x38, 0xf9, 0x0f);
+    IS_MEM(DATA_BASE + 0x800, 0xaabbccdd, 4);
+    begin(PROT16); /* ... and RDPID */
+    rig.cpu->r[REG_RCX] = 0x11111111;
+    rig.cpu->msr_tsc_aux = 5;
+    RUN(0xf3, 0x0f, 0xc7, 0xf9);
+    IS(REG_RCX, 5);
     rig_long(&rig, SEL_CODE64, SEL_DATA);
     static const uint8_t invalid[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27,
                                       0x2f, 0x37, 0x3f, 0x60, 0x61, 0x62, 0x82, 0x9a,
@@ -1217,6 +1261,7 @@ int main(void)
         cmocka_unit_test(test_strings16),     cmocka_unit_test(test_loops),
         cmocka_unit_test(test_bound),         cmocka_unit_test(test_load_pointers),
         cmocka_unit_test(test_segment_moves), cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_four_gib),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

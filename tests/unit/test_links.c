@@ -92,10 +92,38 @@ static void test_moves(void **state)
     rig_close(&r);
 }
 
+/* A branch of 16-bit operand size leads below 64 KiB, wherever its page is mapped: into the page
+ * itself only while that lies there (SDM 2A "JMP": tempEIP AND 0000FFFFH). */
+static void test_cut(void **state)
+{
+    (void)state;
+    static const uint8_t jump[] = {0x66, 0xeb, 0x10}; /* at 100h, to 113h */
+    static const gpa_t page[] = {CODE, CODE + PAGE_SIZE};
+    for (unsigned threshold = 0; threshold < 2; threshold++) {
+        struct rig r;
+        rig_open_with(&r, "max", RIG_RAM_BYTES, threshold, false);
+        rig_long(&r, SEL_CODE32, SEL_DATA);
+        rig_put(&r, page[0] + 0x100, jump, sizeof jump);
+        for (unsigned i = 0; i < 2; i++)
+            rig_put(&r, page[i] + 0x113, (uint8_t[]){0xb8, (uint8_t)i, 0, 0, 0, 0xf4}, 6);
+        for (unsigned i = 0; i < 2; i++) {
+            rig_map(&r, 0xf000, page[i], RIG_P | RIG_W);
+            rig_map(&r, 0x1f000, page[0], RIG_P | RIG_W);
+            cpu_loaded(r.cpu);
+            for (unsigned n = 0; n < 4; n++) {
+                start(&r, i ? 0x1f100 : 0xf100);
+                assert_int_equal(r.cpu->r[REG_RAX], i);
+            }
+        }
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_gib),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
