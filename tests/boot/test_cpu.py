@@ -130,7 +130,10 @@ class Cpu:
         """What Linux' signal frames say of each exception, and that the state in them is that of the registers."""
         args = ("avx",) if "avx" in self.flags & host_flags() else ()
         got = self.guest("/usr/bin/signals", *args)
-        self.same("signals", self.native("/usr/bin/signals", *args), got)
+        text, status = self.native("/usr/bin/signals", *args)
+        # INT1 is a trap (SDM 2A "INT n/INTO/INT3/INT1"); the host's hypervisor may make a fault of it.
+        text = re.sub(r"^icebp.*", lambda line: line[0].replace("code+0", "code+1"), text, flags=re.M)
+        self.same("signals", (text, status), got)
         self.report(f"signals: {len(got[0].splitlines())} lines")
 
     def test_libcrypto(self):
