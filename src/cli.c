@@ -307,7 +307,7 @@ static const struct option options[] = {
     {"compat", OPT_HINT, "WORDS", 0, "there are no interfaces to choose from", NULL},
     {"win2k-hack", OPT_HINT, NULL, 0, "the disks need no such delay", NULL},
 
-    {NULL, OPT_HEAD, NULL, 0, "Not there (each says what to do instead)", NULL},
+    {NULL, OPT_HEAD, NULL, 0, "Not there (each says so, and what there is)", NULL},
     {"enable-kvm", OPT_CALL, NULL, 0, NULL, take_kvm},
     {"sd", OPT_LACK, "FILE", 0, "there is no SD card", NULL},
     {"mtdblock", OPT_LACK, "FILE", 0, "there is no flash", NULL},

@@ -146,8 +146,7 @@ static uint64_t random_target(void)
         return WINDOW - 12 + below(24);
     case 2:
         return WINDOW + WINDOW_RW_BYTES - 12 + below(24);
-    case 3: /* not canonical, or just not there: 32 bits of the former may be the rig's own memory
-             */
+    case 3: /* not canonical, or just not there: of the former 32 bits may lead to the rig's own */
         if (case_mode.bits != CODE64)
             return WINDOW - 16 * PAGE_SIZE + below(PAGE_SIZE);
         return one_in(2) ? native.not_canonical + 1 + below(64) : rnd() | BIT64(62);

@@ -1158,7 +1158,6 @@ static void test_segment_moves(void **state)
     IS_FLAGS(FLAG_ZF, 0);
 }
 
-/* 64-bit forms that do not exist here, and the reverse. */
 /* Linear addresses of IA-32e compatibility mode have 32 bits (SDM 3A §3.4). */
 static void test_four_gib(void **state)
 {
@@ -1183,6 +1182,7 @@ static void test_four_gib(void **state)
     IS_MEM(0, 0x5566, 2);
 }
 
+/* 64-bit forms that do not exist here, the reverse, and operands of 32 bits in code of any size. */
 static void test_modes(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
- * The translator: hot decoded blocks become host code, template by template; whatever
- * has no template calls the interpreter's handler. See ARCHITECTURE.md "The translator".
+ * The translator: hot decoded blocks become host code, template by template; whatever has no
+ * template calls the interpreter's handler. See ARCHITECTURE.md "The translator".
  *
  * Contract with the interpreter: it counts entries of a block (op_warm), hands the block over when
  * it is hot, and from then on enters host code through op_jit_enter. Host code leaves to it with
