@@ -143,7 +143,7 @@ static int intr_ack(void *opaque)
     return vector == LAPIC_EXTINT ? pic8259_ack(c->pc->pic) : vector;
 }
 
-static uint64_t apic_base(void *opaque)
+GENERAL_ONLY static uint64_t apic_base(void *opaque)
 {
     const struct pc_cpu *c = opaque;
     return lapic_get_base(c->lapic);

@@ -284,8 +284,8 @@ enum cpu_milestone {
 
 /* What the board gives the CPU. Called under the lock (core/world.h), where there is one. */
 struct cpu_hooks {
-    int (*intr_ack)(void *opaque); /* INTA: vector, or -1 when nothing is pending any more */
-    uint64_t (*apic_base)(void *opaque);
+    int (*intr_ack)(void *opaque);       /* INTA: vector, or -1 when nothing is pending any more */
+    uint64_t (*apic_base)(void *opaque); /* GENERAL_ONLY, as cpuid.c calls it */
     bool (*set_apic_base)(void *opaque, uint64_t value); /* false: #GP */
     uint8_t (*cr8)(void *opaque);
     void (*set_cr8)(void *opaque, uint8_t value);

@@ -1,4 +1,9 @@
-/* CPUID, from features.def. SDM 2A "CPUID". */
+/*
+ * CPUID, from features.def. SDM 2A "CPUID".
+ *
+ * This file is compiled to use general registers only, and so is what it calls: host code calls it
+ * while the guest's vector and x87 registers are in the host's.
+ */
 #include "cpu/sys.h"
 #include "cpu/xsave.h"
 
@@ -33,17 +38,19 @@ static void add_features(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf,
     }
 }
 
-static void put_name(uint32_t *out, const char *s, size_t n)
+/* n registers of four characters */
+static void put_name(uint32_t *out, const char *s, unsigned n)
 {
-    memcpy(out, s, n);
+    for (unsigned i = 0; i < n; i++)
+        out[i] = ld32(s + 4 * i);
 }
 
 static void leaf_vendor(const struct cpu *cpu, uint32_t max, uint32_t r[4])
 {
     r[EAX] = max;
-    put_name(&r[EBX], cpu->feat.vendor, 4);
-    put_name(&r[EDX], cpu->feat.vendor + 4, 4);
-    put_name(&r[ECX], cpu->feat.vendor + 8, 4);
+    put_name(&r[EBX], cpu->feat.vendor, 1);
+    put_name(&r[EDX], cpu->feat.vendor + 4, 1);
+    put_name(&r[ECX], cpu->feat.vendor + 8, 1);
 }
 
 static void leaf_version(const struct cpu *cpu, uint32_t r[4])
@@ -231,7 +238,7 @@ static void leaf_extended(const struct cpu *cpu, uint32_t leaf, uint32_t r[4])
     case 0x80000002:
     case 0x80000003:
     case 0x80000004:
-        put_name(r, cpu->feat.brand + 16 * (leaf - 0x80000002), 16);
+        put_name(r, cpu->feat.brand + 16 * (leaf - 0x80000002), 4);
         break;
     case 0x80000006:
         r[ECX] = 1024u << 16 | 8u << 12 | 64; /* L2 */
@@ -254,11 +261,11 @@ static bool apic_off(const struct cpu *cpu)
 
 void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
-    memset(r, 0, 4 * sizeof r[0]);
+    r[EAX] = r[EBX] = r[ECX] = r[EDX] = 0;
     if (leaf >= 0x40000000 && leaf < 0x40000100) {
         if (leaf == 0x40000000 && cpu->feat.has[FEAT_HYPERVISOR]) {
             r[EAX] = 0x40000000;
-            put_name(&r[EBX], "VitrineVitri", 12);
+            put_name(&r[EBX], "VitrineVitri", 3);
         }
         return;
     }
@@ -281,4 +288,14 @@ void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4]
         r[ECX] &= ~(uint32_t)BIT(3);
     if (leaf == 0x80000001 && !cpu->feat.amd && !cpu_code64(cpu)) /* SDM 2A CPUID: a footnote */
         r[EDX] &= ~(uint32_t)BIT(11);
+}
+
+void cpuid_execute(struct cpu *cpu)
+{
+    uint32_t regs[4];
+    cpuid(cpu, (uint32_t)cpu->r[REG_RAX], (uint32_t)cpu->r[REG_RCX], regs);
+    cpu->r[REG_RAX] = regs[EAX];
+    cpu->r[REG_RBX] = regs[EBX];
+    cpu->r[REG_RCX] = regs[ECX];
+    cpu->r[REG_RDX] = regs[EDX];
 }

@@ -483,13 +483,8 @@ OP(op_rdpmc)
 
 OP(op_cpuid)
 {
-    uint32_t regs[4];
     drain_stores(cpu);
-    cpuid(cpu, (uint32_t)cpu->r[REG_RAX], (uint32_t)cpu->r[REG_RCX], regs);
-    cpu->r[REG_RAX] = regs[0];
-    cpu->r[REG_RBX] = regs[1];
-    cpu->r[REG_RCX] = regs[2];
-    cpu->r[REG_RDX] = regs[3];
+    cpuid_execute(cpu);
 }
 
 OP(op_rdpid)

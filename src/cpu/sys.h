@@ -15,6 +15,8 @@ bool msr_write(struct cpu *cpu, uint32_t msr, uint64_t v);
 
 /* regs: EAX, EBX, ECX, EDX. */
 void cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+/* The instruction: EAX and ECX are asked, all four registers answer. */
+void cpuid_execute(struct cpu *cpu);
 
 uint64_t tsc_read(struct cpu *cpu);
 

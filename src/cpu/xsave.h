@@ -1,4 +1,4 @@
-/* State components of XSAVE: what CPUID 0Dh reports and op_xsave.c stores. SDM 1 §13. */
+/* State components of XSAVE: what CPUID 0Dh reports and op_xsave.c stores. SDM 1 §13.4. */
 #ifndef VITRINE_CPU_XSAVE_H
 #define VITRINE_CPU_XSAVE_H
 

@@ -289,7 +289,7 @@ void lapic_set_tpr(struct lapic *l, unsigned cr8)
     lapic_update_irq(l);
 }
 
-uint64_t lapic_get_base(const struct lapic *l)
+GENERAL_ONLY uint64_t lapic_get_base(const struct lapic *l)
 {
     return l->base;
 }

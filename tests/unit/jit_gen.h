@@ -627,6 +627,17 @@ static inline void gen_string(struct gen *g)
     gen_u8(g, opcode);
 }
 
+/* CPUID, most often of a leaf that there is. */
+static inline void gen_cpuid(struct gen *g)
+{
+    if (!one_in(4)) {
+        gen_u8(g, 0xb8); /* MOV EAX */
+        gen_n(g, (one_in(3) ? 0x80000000 : 0) + below(0x20), 4);
+    }
+    gen_u8(g, 0x0f);
+    gen_u8(g, 0xa2);
+}
+
 #include "jit_gen_near.h"
 
 static inline void gen_insn(struct gen *g)
@@ -650,6 +661,8 @@ static inline void gen_insn(struct gen *g)
         gen_n(g, below(20), 4);
     } else if (one_in(50)) {
         gen_string(g);
+    } else if (one_in(100)) {
+        gen_cpuid(g);
     } else if (one_in(25)) {
         gen_vex_insn(g);
     } else {

@@ -69,6 +69,7 @@ static bool may_be_seen(const struct insn *u, enum template how)
     case T_LEA:
     case T_FENCE:
     case T_STATE:
+    case T_CPUID:
     case T_NOP:
         return false;
     default:

@@ -10,6 +10,7 @@
 #include "cpu/jit/translate.h"
 #include "cpu/op_int.h"
 #include "cpu/run.h"
+#include "cpu/sys.h"
 
 #include <stddef.h>
 
@@ -340,9 +341,6 @@ static void write_question(struct emit *e, const void *fn)
     stub_returns(e);
 }
 
-/* Called with the guest's vector registers in the host's, as access_fill() is. */
-#define GENERAL_ONLY __attribute__((target("general-regs-only")))
-
 GENERAL_ONLY static bool fill(struct cpu *cpu, gla_t lin, unsigned size, bool write)
 {
     return !cpu->code->jit->no_fill && access_fill(cpu, lin, size, write, false);
@@ -502,6 +500,23 @@ static void write_call(struct emit *e, bool (*fn)(struct cpu *, struct insn *), 
     emit_u8(e, 0xc3);
 }
 
+static void write_cpuid(struct emit *e)
+{
+    static const uint8_t saved[] = {H_RSI, H_RDI, H_R8, H_R9};
+    static const uint8_t asked[] = {REG_RAX, REG_RBX, REG_RCX, REG_RDX};
+    stub_starts(e);
+    for (unsigned i = 0; i < ARRAY_SIZE(saved); i++)
+        emit_push(e, saved[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(asked); i++)
+        emit_store(e, 8, h_cpu(guest_slot(asked[i])), guest_host[asked[i]]);
+    call_c(e, (const void *)(uintptr_t)cpuid_execute, JIT_HOT_BYTES + 8 * ARRAY_SIZE(saved));
+    for (unsigned i = 0; i < ARRAY_SIZE(asked); i++)
+        emit_load(e, 8, guest_host[asked[i]], h_cpu(guest_slot(asked[i])));
+    for (unsigned i = ARRAY_SIZE(saved); i-- > 0;)
+        emit_pop(e, saved[i]);
+    stub_returns(e);
+}
+
 static void write_event(struct emit *e)
 {
     spill_general(e);
@@ -538,6 +553,7 @@ enum stub_frame stub_frame(enum jit_stub s)
     case STUB_SETTLE:
     case STUB_FIND:
     case STUB_RELINK:
+    case STUB_CPUID:
     case STUB_INSN:
     case STUB_INSN_FLAGS:
         return FRAME_CALLED;
@@ -602,6 +618,9 @@ bool stubs_write(struct jit *j, struct emit *e)
             break;
         case STUB_EXIT_DONE:
             write_exit(e, (const void *)(uintptr_t)c_exit_done, false);
+            break;
+        case STUB_CPUID:
+            write_cpuid(e);
             break;
         case STUB_EVENT:
             write_event(e);

@@ -942,6 +942,7 @@ static template_fn *const templates[] = {
     [T_STRING] = t_string,
     [T_FENCE] = t_fence,
     [T_STATE] = t_state,
+    [T_CPUID] = t_cpuid,
     [T_RDPKRU] = t_rdpkru,
     [T_PUSH_MEM] = t_push_mem,
     [T_STI] = t_sti,

@@ -39,6 +39,8 @@ enum template system_template(const struct tr *t, const struct insn *u, bool mem
         return T_NOP;
     case OP_SERIALIZE:
         return t->j->cpu->world ? T_HANDLER : T_NOP;
+    case OP_CPUID: /* which serializes as well */
+        return t->j->cpu->world ? T_HANDLER : T_CPUID;
     case OP_PAUSE: /* nobody waits for the rest of the turn */
         return t->j->cpu->hooks.pause ? T_HANDLER : T_NOP;
     case OP_MFENCE:
@@ -185,6 +187,16 @@ void t_state(struct tr *t)
         move_from_cr(t);
         break;
     }
+}
+
+void t_cpuid(struct tr *t)
+{
+    clobber(t, REG_RAX);
+    clobber(t, REG_RBX);
+    clobber(t, REG_RCX);
+    clobber(t, REG_RDX);
+    t->host_flags = 0;
+    emit_call(t->e, (uint8_t *)(uintptr_t)t->j->stub[STUB_CPUID]);
 }
 
 /* SDM 2B "RDPKRU": ECX must be 0, and the feature on. */

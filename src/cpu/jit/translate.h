@@ -66,6 +66,7 @@ enum template {
     T_STRING,       /* MOVS STOS LODS */
     T_FENCE,
     T_STATE, /* CLI CLD STD CLAC STAC SWAPGS, MOV from CR */
+    T_CPUID,
     T_RDPKRU,
     T_PUSH_MEM,
     T_STI,
@@ -260,7 +261,8 @@ void atomic_alu(struct tr *t, unsigned x, bool imm, unsigned g);
 void atomic_bit(struct tr *t, struct host_rm m);
 template_fn atomic_unary, atomic_xchg, atomic_cmpxchg, atomic_xadd;
 /* templates_str.c, templates_sys.c */
-template_fn t_string, t_rep, t_fence, t_state, t_sti, t_pushf, t_popf, t_high_byte, t_double_shift;
+template_fn t_string, t_rep, t_fence, t_state, t_cpuid, t_sti, t_pushf, t_popf, t_high_byte,
+    t_double_shift;
 template_fn t_bt_string, t_cmpxchg_wide, t_rdpkru, t_push_mem, t_rdtsc;
 template_fn t_read_base, t_write_base, t_read_seg;
 enum template string_template(const struct insn *u);
