@@ -625,10 +625,12 @@ static inline struct cpu *cpu_first(const struct ram *ram)
     return ram->opaque;
 }
 
-/* What is known of the stack's page may hold no more. */
+/* What is known of the stack's page may hold no more. Not by memset(), which is the C library's in
+ * sanitized builds: events.c may use general registers only. */
 static inline void cpu_forget_stack(struct cpu *cpu)
 {
-    memset(cpu->stack_limit, 0, sizeof cpu->stack_limit);
+    for (unsigned i = 0; i < STACK_SPANS; i++)
+        cpu->stack_limit[i] = 0;
 }
 static inline bool cpu_long(const struct cpu *cpu)
 {

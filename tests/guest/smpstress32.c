@@ -78,6 +78,87 @@ STORE_BUFFERING(buffered, "")
 STORE_BUFFERING(fenced, "mfence\n")
 STORE_BUFFERING(lock_fenced, "lock orl $0, (%%esp)\n")
 STORE_BUFFERING(xchg_fenced, "pushl $0\n xchgl %0, (%%esp)\n leal 4(%%esp), %%esp\n")
+/* Serializing instructions: SDM 3A §8.3. */
+STORE_BUFFERING(cpuid_fenced, "pushal\n cpuid\n popal\n")
+STORE_BUFFERING(iret_fenced, "pushfl\n pushl %%cs\n pushl $1f\n iretl\n1:\n")
+
+/* The same with IRETQ: (mine, theirs, log), without paging; interrupts wait until 32-bit code is
+ * back. */
+__asm__(".pushsection .text\n"
+        "buffer_stores_64:\n"
+        " pushal\n"
+        " movl 36(%esp), %esi\n"
+        " movl 40(%esp), %edi\n"
+        " movl 44(%esp), %ebp\n"
+        " movl rounds, %ebx\n"
+        " pushfl\n"
+        " cli\n"
+        " movl %cr4, %eax\n"
+        " orl $0x20, %eax\n" /* PAE */
+        " movl %eax, %cr4\n"
+        " movl $long_tables, %eax\n"
+        " movl %eax, %cr3\n"
+        " movl $0xc0000080, %ecx\n" /* IA32_EFER.LME */
+        " rdmsr\n"
+        " orl $0x100, %eax\n"
+        " wrmsr\n"
+        " movl %cr0, %eax\n"
+        " orl $0x80000000, %eax\n"
+        " movl %eax, %cr0\n"
+        " ljmpl $0x28, $1f\n" /* KCODE64 */
+        ".code64\n"
+        "1: movl %esp, %r8d\n"
+        " movl $1, %ecx\n"
+        "2: pushq $0x10\n" /* KDATA */
+        " pushq %r8\n"
+        " pushfq\n"
+        " pushq $0x28\n"
+        " movl $3f, %eax\n"
+        " pushq %rax\n"
+        " movl %ecx, (%rsi)\n"
+        " iretq\n"
+        "3: movl (%rdi), %eax\n"
+        " movl %eax, (%rbp,%rcx,4)\n"
+        " incl %ecx\n"
+        " cmpl %ebx, %ecx\n"
+        " jb 2b\n"
+        " pushq $0x08\n" /* KCODE32 */
+        " movl $4f, %eax\n"
+        " pushq %rax\n"
+        " lretq\n"
+        ".code32\n"
+        "4: movl %cr0, %eax\n"
+        " andl $0x7fffffff, %eax\n"
+        " movl %eax, %cr0\n"
+        " movl $0xc0000080, %ecx\n"
+        " rdmsr\n"
+        " andl $0xfffffeff, %eax\n"
+        " wrmsr\n"
+        " movl %cr4, %eax\n"
+        " andl $0xffffffdf, %eax\n"
+        " movl %eax, %cr4\n"
+        " popfl\n"
+        " popal\n"
+        " ret\n"
+        ".popsection\n");
+void buffer_stores_64(vu32 *mine, vu32 *theirs, vu32 *log);
+__attribute__((used)) static const uint32_t rounds = ROUNDS;
+__attribute__((used, aligned(4096))) static uint64_t long_tables[3][512];
+
+static void iretq_fenced(unsigned n)
+{
+    meet();
+    buffer_stores_64(n ? &Y : &X, n ? &X : &Y, LOG(n != 0));
+}
+
+/* The first GiB, identity-mapped. */
+static void make_long_tables(void)
+{
+    for (unsigned i = 0; i < 2; i++)
+        long_tables[i][0] = (word)long_tables[i + 1] | 3;
+    for (unsigned i = 0; i < 512; i++)
+        long_tables[2][i] = i * UINT64_C(0x200000) | 0x83; /* present, writable, 2 MiB */
+}
 
 /* The first count of the other one that was not there yet is one that saw this one. */
 static unsigned reordered(void)
@@ -95,11 +176,15 @@ static void store_buffering(void)
 {
     NEED_OTHERS();
     together(2, buffered); /* whatever comes of it is right */
-    static void (*const jobs[])(unsigned) = {fenced, lock_fenced, xchg_fenced};
-    static const char *const names[] = {"MFENCE", "a locked OR", "XCHG"};
-    for (unsigned i = 0; i < 3; i++) {
-        together(2, jobs[i]);
-        check_eq(reordered(), 0, "stores that passed %s", names[i]);
+    make_long_tables();
+    static const struct {
+        void (*job)(unsigned);
+        const char *name;
+    } fences[] = {{fenced, "MFENCE"},      {lock_fenced, "a locked OR"}, {xchg_fenced, "XCHG"},
+                  {cpuid_fenced, "CPUID"}, {iret_fenced, "IRET"},        {iretq_fenced, "IRETQ"}};
+    for (unsigned i = 0; i < sizeof fences / sizeof fences[0]; i++) {
+        together(2, fences[i].job);
+        check_eq(reordered(), 0, "loads that passed %s", fences[i].name);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "cpu/jit/translate.h"
 #include "cpu/run.h"
 #include "cpu/segment.h"
+#include "cpu/sys.h"
 
 /* --- what they share --- */
 
@@ -144,6 +145,7 @@ static bool do_iret(struct cpu *cpu)
     cpu->seg[SEG_SS] = ss;
     cpu->r[REG_RSP] = sp;
     enter(cpu, rip, new, cpl);
+    drain_stores(cpu);
     return true;
 }
 
