@@ -199,8 +199,10 @@ static void fill(struct cpu *cpu, gla_t lin, bool write, unsigned tlb_mode, gpa_
         rd = (struct tlb_half){page, (uintptr_t)ram_host(cpu->mem->ram, ram) - page};
     }
     tlb_forget_near(tlb, i);
-    /* what was allowed of another page, or where this one was, says nothing of it */
-    if (l->rd.tag != rd.tag || l->rd.addend != rd.addend) {
+    /* What was allowed of another page, or where this one was, says nothing of it; nor may what
+     * another walk allowed outlive what flushes that one's page. */
+    if (l->rd.tag != rd.tag || l->rd.addend != rd.addend ||
+        !tlb_same_page(tlb, i, page_shift, global)) {
         l->wr = (struct tlb_half){.tag = tlb_empty_tag(i)};
         tlb->writable[i] = false;
     }
@@ -460,10 +462,13 @@ static void *lock_slow_in(struct cpu *cpu, gla_t lin, unsigned size, unsigned tl
         translate(cpu, wrap_linear(cpu, lin, (lin & PAGE_MASK) + PAGE_SIZE), true, tlb_mode);
         return lock_out(cpu);
     }
-    const struct place p = translate(cpu, lin, true, tlb_mode);
+    struct place p;
+    if (!known_writable(cpu, lin, tlb_mode, &p)) {
+        p = translate(cpu, lin, true, tlb_mode);
+        if (memmap_ram(cpu->mem, p.gpa, false) != p.ram) /* PAM: reads go elsewhere */
+            return lock_out(cpu);
+    }
     if (!p.host || page_watched(cpu, lin) || (lin & (size - 1)))
-        return lock_out(cpu);
-    if (memmap_ram(cpu->mem, p.gpa, false) != p.ram) /* PAM: what is read is not what is written */
         return lock_out(cpu);
     if (cpu->world && (ram_flags(cpu->mem->ram, p.ram) & RAM_CODE)) /* see store_traced() */
         return lock_out(cpu);

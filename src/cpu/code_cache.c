@@ -530,7 +530,11 @@ static const struct exec_line *exec_fill(struct cpu *cpu, gla_t lin, gpa_t gpa)
     return e;
 }
 
-/* Translates a page for execution; faults with CR2 = lin, or because that is not canonical. */
+/*
+ * Translates a page for execution; faults with CR2 = lin, or because that is not canonical. A walk
+ * that sets A where there is code lets other CPUs go on, and one may change the memory map: what
+ * was found by then is of a generation that is no more.
+ */
 static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
 {
     const struct exec_line *e = exec_line_of(cpu, lin);
@@ -540,13 +544,16 @@ static const struct exec_line *exec_translate(struct cpu *cpu, gla_t lin)
     if (unlikely(cpu_code64(cpu) && !cpu_canonical(cpu, lin)))
         cpu_gp0(cpu, REASON_NONCANONICAL);
     cpu->stats.tlb_misses[WALK_EXEC]++;
-    struct shadow_list *known = code_list(cpu);
-    if (cpu->walk.mode != PAGING_NONE && !shadow_find(known, lin, &w.gpa)) {
+    while (cpu->walk.mode != PAGING_NONE && !shadow_find(code_list(cpu), lin, &w.gpa)) {
         const bool user = cpu->cpl == 3;
+        const uint32_t gen = cpu_code_gen(cpu);
         struct walk_trail trail;
         if (!walk_fetch(cpu->mem, &cpu->walk, lin, user, &w, &trail))
             cpu_fault_page(cpu, lin, &w, WALK_EXEC, user, false);
-        shadow_add(known, lin, &w, w.global && (cpu->cr4 & CR4_PGE), &trail);
+        if (unlikely(cpu_code_gen(cpu) != gen))
+            continue;
+        shadow_add(code_list(cpu), lin, &w, w.global && (cpu->cr4 & CR4_PGE), &trail);
+        break;
     }
     return exec_fill(cpu, lin, w.gpa);
 }
@@ -819,6 +826,7 @@ struct block *code_find(struct cpu *cpu)
     cpu->stats.jump_cache_misses++;
 
     const struct exec_line *e = exec_translate(cpu, lin);
+    const uint32_t gen = cpu_code_gen(cpu);
     struct block *b = NULL;
     if (e->ram != RAM_NONE) {
         b = recall(cpu, j, lin, e);
@@ -829,8 +837,9 @@ struct block *code_find(struct cpu *cpu)
             if (b->start == start && b->mode == cpu->mode && b->bytes <= bytes_left &&
                 second_page_matches(cpu, b, lin))
                 break;
-        if (b && b->stale)
-            b = NULL; /* the walk for its second page set a bit in its bytes */
+        /* the walk for its second page set a bit in its bytes, or see exec_translate() */
+        if (b && (b->stale || cpu_code_gen(cpu) != gen))
+            b = NULL;
     }
     if (!b) {
         world_enter(cpu->world);

@@ -159,11 +159,15 @@ static const void *top_table(struct cpu *cpu)
     return ram == RAM_NONE ? &none : ram_host(cpu->mem->ram, ram);
 }
 
-/* Blocks of the system: global pages outlive CR3; others are looked at, if they can be. */
+/*
+ * Blocks of the system: global pages outlive CR3; others are looked at, if they can be. Without
+ * CR4.PGE no page is global, whatever it was when it was fetched from: turning that off has found
+ * them all by way of this root.
+ */
 static bool system_holds(struct cpu *cpu, bool keep_global, bool same_root)
 {
     const struct shadow_list *l = &cpu->spaces->system;
-    if (keep_global && !l->local)
+    if (keep_global && !l->local && (cpu->cr4 & CR4_PGE))
         return true;
     if (keep_global) /* the local ones are of this root */
         return same_root && shadow_holds(l, NULL);

@@ -120,6 +120,12 @@ static inline void tlb_note_fill(struct tlb *tlb, unsigned i, unsigned shift, bo
     }
 }
 
+/* Whether the same flushes would empty line i if it were filled so. */
+static inline bool tlb_same_page(const struct tlb *tlb, unsigned i, unsigned shift, bool global)
+{
+    return tlb->page_shift[i] == shift && !!(tlb->flags[i] & TLB_GLOBAL) == global;
+}
+
 /* Line i is about to change: its copy in near[] goes. */
 void tlb_forget_near(struct tlb *tlb, unsigned i);
 /* Line i does not let write any more. */

@@ -452,6 +452,22 @@ static void touch(void)
     }
 }
 
+/* While no page is global, those of all roots are forgotten as others are. */
+static void without_globals(void)
+{
+    const uint64_t cr4 = m[0].cpu->cr4;
+    system_insn(CR4, cr4 & ~(uint64_t)CR4_PGE, 0);
+    for (unsigned n = below(4); n > 0; n--) {
+        touch();
+        put_entry(SYSTEM + 2 * PAGE_SIZE + below(TESTED) * 8, random_leaf(below(4) ? G : 0));
+        for (unsigned r = 0; r < ROOTS; r++)
+            changed[r] = r != cur;
+        forget_current();
+    }
+    touch();
+    system_insn(CR4, cr4, 0);
+}
+
 static void make_machine(struct rig *r, bool forgets)
 {
     rig_open(r);
@@ -570,6 +586,66 @@ static void test_page_faults(void **state)
     }
 }
 
+/* Without CR4.PGE a page that was global is as any other. */
+static void test_global_pages_off(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        make_machine(&m[0], false);
+        make_machine(&m[1], true);
+        cur = 0;
+        both(SYSTEM + 0x2000, FRAME(1) | P | G);
+        run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
+        assert_int_equal(m[0].cpu->r[REG_RAX], 1);
+        system_insn(CR4, m[0].cpu->cr4 & ~(uint64_t)CR4_PGE, 0);
+        both(SYSTEM + 0x2000, FRAME(2) | P | G);
+        if (how < 2)
+            load_root(how, false);
+        else
+            invpcid(3, 0, 0);
+        run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
+        assert_int_equal(m[0].cpu->r[REG_RAX], 2);
+        rig_close(&m[0]);
+        rig_close(&m[1]);
+    }
+}
+
+/*
+ * A page is written, its entry changes, and a read over its end walks for it again: that the old
+ * entry let it be written ends with what flushes the old entry's page, which was not global or was
+ * larger.
+ */
+static void test_read_again(void **state)
+{
+    (void)state;
+    for (unsigned large = 0; large < 2; large++) {
+        make_machine(&m[0], false);
+        make_machine(&m[1], true);
+        cur = 0;
+        for (unsigned i = 0; i < 2; i++) {
+            m[i].cpu->cr0 |= CR0_WP;
+            cpu_loaded(m[i].cpu);
+        }
+        const gpa_t pde = root_at(0) + 2 * PAGE_SIZE, pt = pde + PAGE_SIZE;
+        both(pt, FRAME(0) | P | W | A);
+        both(pt + 8, (FRAME(0) + PAGE_SIZE) | P | A);
+        if (large)
+            both(pde, FRAME(0) | P | W | PS);
+        run(false, STUBS + WRITE, LIN_OWN + 0xf00, 0, 5);
+        both(pt, FRAME(0) | P | A | D | (large ? 0 : G));
+        if (large)
+            both(pde, pt | P | W | A);
+        run(false, STUBS + READ, LIN_OWN + 0xffc, 0, 0);
+        if (large)
+            system_insn(INVLPG, LIN_OWN + 5 * PAGE_SIZE, 0);
+        else
+            load_root(0, false);
+        assert_int_equal(run(false, STUBS + WRITE, LIN_OWN + 0xf00, 0, 6), VEC_PF);
+        rig_close(&m[0]);
+        rig_close(&m[1]);
+    }
+}
+
 static void test_random(void **state)
 {
     (void)state;
@@ -590,7 +666,10 @@ static void test_random(void **state)
                 edit_upper();
             break;
         case 3:
-            edit_system();
+            if (below(3))
+                edit_system();
+            else
+                without_globals();
             break;
         case 4:
         case 5: {
@@ -621,6 +700,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sizes, open_one, close_one),
         cmocka_unit_test(test_other_tables),
         cmocka_unit_test(test_page_faults),
+        cmocka_unit_test(test_global_pages_off),
+        cmocka_unit_test(test_read_again),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
