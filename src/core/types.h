@@ -34,11 +34,11 @@ typedef uint64_t gla_t; /* guest-linear address, in bytes */
 #define likely(x)                       __builtin_expect(!!(x), 1)
 #define unlikely(x)                     __builtin_expect(!!(x), 0)
 
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
+
 /* For functions called while the host's vector and x87 registers hold the guest's. */
 #define GENERAL_ONLY __attribute__((target("general-regs-only")))
-
-#define MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define MAX(a, b)    ((a) > (b) ? (a) : (b))
 
 /* Bits hi..lo of v, moved down to bit 0. */
 static inline uint64_t bits(uint64_t v, unsigned hi, unsigned lo)

@@ -160,7 +160,7 @@ gla_t ea_aligned(struct cpu *cpu, const struct insn *u, unsigned size, enum acce
 
 struct place {     /* where one page's worth of an access lands */
     uint8_t *host; /* NULL: I/O or nobody */
-    gpa_t gpa;     /* only then */
+    gpa_t gpa;     /* where a walk led to: known_writable() does not know it */
     ram_t ram;     /* RAM_NONE when host is NULL */
 };
 

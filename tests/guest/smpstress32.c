@@ -143,7 +143,7 @@ __asm__(".pushsection .text\n"
         ".popsection\n");
 void buffer_stores_64(vu32 *mine, vu32 *theirs, vu32 *log);
 __attribute__((used)) static const uint32_t rounds = ROUNDS;
-__attribute__((used, aligned(4096))) static uint64_t long_tables[3][512];
+__attribute__((aligned(4096))) static uint64_t long_tables[3][512];
 
 static void iretq_fenced(unsigned n)
 {

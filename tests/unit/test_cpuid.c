@@ -190,7 +190,7 @@ static struct {
     int64_t due_ns;
 } board;
 
-static uint64_t apic_base(void *opaque)
+GENERAL_ONLY static uint64_t apic_base(void *opaque)
 {
     (void)opaque;
     return board.apic_base;

@@ -516,14 +516,26 @@ static void make_machine(struct rig *r, bool forgets)
     cpu_loaded(r->cpu);
 }
 
+/* One that remembers, one that forgets. */
+static void make_both(void)
+{
+    make_machine(&m[0], false);
+    make_machine(&m[1], true);
+    cur = 0;
+}
+
+static void close_both(void)
+{
+    rig_close(&m[0]);
+    rig_close(&m[1]);
+}
+
 /* A global page that is another one by the tables of another root: once it was flushed. */
 static void test_other_tables(void **state)
 {
     (void)state;
     for (unsigned how = 0; how < 4; how++) {
-        make_machine(&m[0], false);
-        make_machine(&m[1], true);
-        cur = 0;
+        make_both();
         both(OTHER, (OTHER + 0x1000) | P | W | U);
         both(OTHER + 0x1000, (OTHER + 0x2000) | P | W | U);
         both(SYSTEM + 0x2000, FRAME(1) | P | G);
@@ -550,8 +562,7 @@ static void test_other_tables(void **state)
         }
         run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
         assert_int_equal(m[0].cpu->r[REG_RAX], how == 3 ? 1 : 2);
-        rig_close(&m[0]);
-        rig_close(&m[1]);
+        close_both();
     }
 }
 
@@ -566,9 +577,7 @@ static void test_page_faults(void **state)
         const bool code = how & 1, user = how & 2, user_faults = how & 4, large = how & 8;
         const gpa_t entry = root_at(0) + (large ? 2 : 3) * PAGE_SIZE;
         const uint64_t rights = P | U | A | (large ? PS : 0);
-        make_machine(&m[0], false);
-        make_machine(&m[1], true);
-        cur = 0;
+        make_both();
         for (uint64_t n = 0; n < 2; n++)
             both(FRAME(0) + n * 2 * MiB + 0xf00, n);
         both(FRAME(0) + 2 * MiB + 0x100, UINT64_C(0xcc00000001b8));
@@ -581,8 +590,7 @@ static void test_page_faults(void **state)
             assert_int_equal(run(user_faults, STUBS + WRITE, LIN_OWN + 0xf08, 0, 0), VEC_PF);
             both(entry, (FRAME(0) + 2 * MiB) | rights);
         }
-        rig_close(&m[0]);
-        rig_close(&m[1]);
+        close_both();
     }
 }
 
@@ -591,9 +599,7 @@ static void test_global_pages_off(void **state)
 {
     (void)state;
     for (unsigned how = 0; how < 3; how++) {
-        make_machine(&m[0], false);
-        make_machine(&m[1], true);
-        cur = 0;
+        make_both();
         both(SYSTEM + 0x2000, FRAME(1) | P | G);
         run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
         assert_int_equal(m[0].cpu->r[REG_RAX], 1);
@@ -605,8 +611,7 @@ static void test_global_pages_off(void **state)
             invpcid(3, 0, 0);
         run(false, LIN_SYSTEM + 0x100, 0, 0, 0);
         assert_int_equal(m[0].cpu->r[REG_RAX], 2);
-        rig_close(&m[0]);
-        rig_close(&m[1]);
+        close_both();
     }
 }
 
@@ -619,9 +624,7 @@ static void test_read_again(void **state)
 {
     (void)state;
     for (unsigned large = 0; large < 2; large++) {
-        make_machine(&m[0], false);
-        make_machine(&m[1], true);
-        cur = 0;
+        make_both();
         for (unsigned i = 0; i < 2; i++) {
             m[i].cpu->cr0 |= CR0_WP;
             cpu_loaded(m[i].cpu);
@@ -641,8 +644,7 @@ static void test_read_again(void **state)
         else
             load_root(0, false);
         assert_int_equal(run(false, STUBS + WRITE, LIN_OWN + 0xf00, 0, 6), VEC_PF);
-        rig_close(&m[0]);
-        rig_close(&m[1]);
+        close_both();
     }
 }
 
@@ -650,9 +652,7 @@ static void test_random(void **state)
 {
     (void)state;
     rng_state = test_seed(rng_state);
-    make_machine(&m[0], false);
-    make_machine(&m[1], true);
-    cur = 0;
+    make_both();
     for (unsigned n = 0; n < 20000; n++) {
         switch (below(16)) {
         case 0:
@@ -686,8 +686,7 @@ static void test_random(void **state)
     }
     const struct cpu_stats *s = &m[0].cpu->stats;
     assert_true(s->spaces_kept > 500 && s->spaces_changed > 100 && s->page_flushes_kept > 100);
-    rig_close(&m[0]);
-    rig_close(&m[1]);
+    close_both();
 }
 
 int main(void)

@@ -28,7 +28,7 @@ static void on_woken(void *opaque)
     wakes++;
 }
 
-static uint64_t apic_base(void *opaque)
+GENERAL_ONLY static uint64_t apic_base(void *opaque)
 {
     (void)opaque;
     return apic_base_of_1;

@@ -179,7 +179,7 @@ enum jit_stub {
     STUB_EXIT_DONE,  /* to the loop, which goes on at cpu->rip */
     STUB_FIND,       /* R11 = RIP: a line for it, ZF is clear if there is one then */
     STUB_RELINK,     /* R11 = block + slot: ZF is clear if the link to another page holds now */
-    STUB_CPUID,      /* the instruction */
+    STUB_CPUID,      /* CPUID: RAX, RBX, RCX and RDX are as behind it, all others stay */
     STUB_EVENT,      /* R11 = the last insn of a block, which events.c may do */
     /* R11 = address that has no near line: looks in the lines, walks. ZF is clear if it may be
      * accessed, with the addend in R14. By log2 of the size, to be read, then to be written. */
